@@ -1,1 +1,24 @@
-//! Under construction.
+//! Types and decisions of Bellwire.
+//!
+//! Everything here is pure: no async, no I/O, no clock, no randomness; time and entropy are passed in. Every other room of
+//! the house depends on this one, and this one on none of them.
+
+pub mod address;
+pub mod app;
+pub mod attempt;
+pub mod decide;
+pub mod delivery;
+pub mod endpoint;
+pub mod event_type;
+pub mod headers;
+pub mod id;
+pub mod message;
+pub mod name;
+pub mod retry;
+pub mod route;
+pub mod seal;
+pub mod secret;
+pub mod sign;
+pub mod task;
+pub mod time;
+pub mod token;

@@ -1,1 +1,21 @@
-//! Under construction.
+//! The one seam between what Bellwire decides and where it is kept.
+//!
+//! [`Store`] is the contract, `backends` the table of what implements it (by URL scheme), [`Directory`] the in-memory view of
+//! the configuration that routing and authorisation read. SQL lives below this crate's backends and nowhere else.
+
+mod clock;
+mod contract;
+pub mod directory;
+mod error;
+pub mod feed;
+pub mod operational;
+pub mod query;
+pub mod record;
+pub mod vault;
+
+pub use clock::{Clock, SystemClock};
+pub use contract::{
+    Appended, Change, ClaimRequest, Claimed, Handoff, LaneHead, Lease, Settlement, Store, StoredAnswer, Verdict,
+};
+pub use directory::Directory;
+pub use error::{AppendError, OpenError, StoreError};

@@ -1,0 +1,107 @@
+//! The few calls that set a scenario up: make an application and its endpoints, and remove it.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use http_body_util::Full;
+use serde_json::{Value, json};
+
+use crate::wire::{Answer, Conn};
+
+/// A server that speaks the API: where it is and who we are.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    pub(crate) address: SocketAddr,
+    base_path: String,
+    headers: HeaderMap,
+}
+
+impl Api {
+    /// Resolves `url` (`http://host:port`, perhaps with a path).
+    pub(crate) async fn new(url: &str, token: &str) -> anyhow::Result<Self> {
+        let uri: Uri = url.parse().with_context(|| format!("{url} is not a URL"))?;
+        anyhow::ensure!(
+            uri.scheme_str() == Some("http"),
+            "{url}: only http:// servers can be measured"
+        );
+        let authority = uri.authority().with_context(|| format!("{url} names no host"))?;
+        let address =
+            tokio::net::lookup_host((authority.host().trim_matches(['[', ']']), uri.port_u16().unwrap_or(80)))
+                .await
+                .with_context(|| format!("cannot resolve {url}"))?
+                .next()
+                .with_context(|| format!("{url} has no address"))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_str(authority.as_str())?);
+        let bearer = HeaderValue::from_str(&format!("Bearer {token}"))
+            .context("the token holds characters that no header may hold")?;
+        headers.insert(header::AUTHORIZATION, bearer);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(Self {
+            address,
+            base_path: uri.path().trim_end_matches('/').to_owned(),
+            headers,
+        })
+    }
+
+    /// Makes an application and one endpoint for each URL.
+    pub(crate) async fn set_up(&self, app: &str, endpoints: &[String]) -> anyhow::Result<()> {
+        let mut conn = Conn::open(self.address).await?;
+        self.call(
+            &mut conn,
+            Method::POST,
+            "/api/v1/app",
+            &json!({"name": app, "uid": app}),
+        )
+        .await?;
+        for url in endpoints {
+            self.call(
+                &mut conn,
+                Method::POST,
+                &format!("/api/v1/app/{app}/endpoint"),
+                &json!({"url": url}),
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Removes an application and with it what is still to be delivered.
+    pub(crate) async fn tear_down(&self, app: &str) -> anyhow::Result<()> {
+        let mut conn = Conn::open(self.address).await?;
+        self.call(&mut conn, Method::DELETE, &format!("/api/v1/app/{app}"), &Value::Null)
+            .await
+    }
+
+    /// Where messages of `app` are published.
+    pub(crate) fn publish_path(&self, app: &str) -> String {
+        format!("{}/api/v1/app/{app}/msg", self.base_path)
+    }
+
+    /// What every request carries.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    async fn call(&self, conn: &mut Conn, method: Method, path: &str, body: &Value) -> anyhow::Result<()> {
+        let body = if body.is_null() {
+            Bytes::new()
+        } else {
+            Bytes::from(body.to_string())
+        };
+        let what = format!("{method} {path}");
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = format!("{}{path}", self.base_path).parse()?;
+        *request.headers_mut() = self.headers.clone();
+        let Answer { status, body, .. } = conn.send(request).await.with_context(|| what.clone())?;
+        anyhow::ensure!(
+            status.is_success(),
+            "{what} answered {status}: {}",
+            String::from_utf8_lossy(&body)
+        );
+        Ok(())
+    }
+}

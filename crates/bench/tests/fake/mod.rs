@@ -1,0 +1,216 @@
+//! A small server with the API's shapes: it acknowledges at once and delivers from memory, retrying every few milliseconds. It can be told
+//! to lose, repeat or refuse, so that the benchmark can be seen to notice.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+pub const TOKEN: &str = "a-token-for-tests";
+
+/// What goes wrong: every n-th message (0: never).
+#[derive(Clone, Copy, Default)]
+pub struct Faults {
+    pub lose_every: u64,
+    pub repeat_every: u64,
+    pub refuse_every: u64,
+}
+
+pub struct Fake {
+    pub url: String,
+    state: Arc<State>,
+    _tasks: JoinSet<()>,
+}
+
+struct State {
+    faults: Faults,
+    /// Own servers get a token of their own, which the fake cannot know.
+    token: Option<&'static str>,
+    messages: AtomicU64,
+    apps: Mutex<HashMap<String, Vec<mpsc::UnboundedSender<Bytes>>>>,
+    senders: Mutex<JoinSet<()>>,
+}
+
+#[derive(Deserialize)]
+struct NewMessage {
+    #[serde(rename = "eventType")]
+    event_type: String,
+    payload: Box<RawValue>,
+}
+
+impl Fake {
+    pub async fn start(faults: Faults, token: Option<&'static str>) -> Fake {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(State {
+            faults,
+            token,
+            messages: AtomicU64::new(0),
+            apps: Mutex::default(),
+            senders: Mutex::default(),
+        });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, Arc::clone(&state)));
+        Fake {
+            url,
+            state,
+            _tasks: tasks,
+        }
+    }
+
+    pub fn apps(&self) -> usize {
+        self.state.apps.lock().unwrap().len()
+    }
+}
+
+async fn accept(listener: TcpListener, state: Arc<State>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        stream.set_nodelay(true).unwrap();
+        let state = Arc::clone(&state);
+        connections.spawn(async move {
+            let service = service_fn(|request| answer(request, &state));
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn answer(request: Request<Incoming>, state: &State) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let token = head
+        .headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let authorized = state
+        .token
+        .map_or(token.is_some_and(|token| token.len() >= 32), |right| {
+            token == Some(right)
+        });
+    let (status, text) = match authorized {
+        true => route(state, &head.method, head.uri.path(), &body),
+        false => (401, "wrong token"),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(format!("{{\"detail\":\"{text}\"}}"))));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    Ok(response)
+}
+
+fn route(state: &State, method: &Method, path: &str, body: &Bytes) -> (u16, &'static str) {
+    let words: Vec<&str> = path
+        .trim_start_matches("/api/v1/app")
+        .split('/')
+        .filter(|word| !word.is_empty())
+        .collect();
+    match (method, words.as_slice()) {
+        (&Method::POST, []) => {
+            let app: serde_json::Value = serde_json::from_slice(body).unwrap();
+            state
+                .apps
+                .lock()
+                .unwrap()
+                .insert(app["uid"].as_str().unwrap().to_owned(), Vec::new());
+            (201, "")
+        }
+        (&Method::DELETE, [app]) => match state.apps.lock().unwrap().remove(*app) {
+            Some(_) => (204, ""),
+            None => (404, "no such application"),
+        },
+        (&Method::POST, [app, "endpoint"]) => {
+            let endpoint: serde_json::Value = serde_json::from_slice(body).unwrap();
+            let (sender, queue) = mpsc::unbounded_channel();
+            state
+                .senders
+                .lock()
+                .unwrap()
+                .spawn(deliver(endpoint["url"].as_str().unwrap().parse().unwrap(), queue));
+            state.apps.lock().unwrap().get_mut(*app).unwrap().push(sender);
+            (201, "")
+        }
+        (&Method::POST, [app, "msg"]) => publish(state, app, body),
+        _ => (404, "no such path"),
+    }
+}
+
+fn publish(state: &State, app: &str, body: &Bytes) -> (u16, &'static str) {
+    let Ok(message) = serde_json::from_slice::<NewMessage>(body) else {
+        return (422, "malformed");
+    };
+    assert!(!message.event_type.is_empty());
+    let number = state.messages.fetch_add(1, Relaxed) + 1;
+    let every = |n: u64| n != 0 && number.is_multiple_of(n);
+    let Faults {
+        lose_every,
+        repeat_every,
+        refuse_every,
+    } = state.faults;
+    if every(refuse_every) {
+        return (503, "not now");
+    }
+    let payload = Bytes::from(message.payload.get().to_owned());
+    for endpoint in state.apps.lock().unwrap().get(app).into_iter().flatten() {
+        let copies = if every(lose_every) {
+            0
+        } else {
+            1 + usize::from(every(repeat_every))
+        };
+        (0..copies).for_each(|_| endpoint.send(payload.clone()).unwrap());
+    }
+    (202, "")
+}
+
+/// Delivers in order on one connection, again and again until it is accepted.
+async fn deliver(url: http::Uri, mut queue: mpsc::UnboundedReceiver<Bytes>) {
+    let address: SocketAddr = url.authority().unwrap().as_str().parse().unwrap();
+    let mut open = None;
+    let mut drivers = JoinSet::new();
+    while let Some(payload) = queue.recv().await {
+        while post(address, &url, &payload, &mut open, &mut drivers).await != Some(StatusCode::OK) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+type Sender = hyper::client::conn::http1::SendRequest<Full<Bytes>>;
+
+async fn post(
+    address: SocketAddr,
+    url: &http::Uri,
+    payload: &Bytes,
+    open: &mut Option<Sender>,
+    drivers: &mut JoinSet<()>,
+) -> Option<StatusCode> {
+    if open.is_none() {
+        let stream = TcpStream::connect(address).await.ok()?;
+        stream.set_nodelay(true).ok()?;
+        let (sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+        drivers.spawn(async move { driver.await.unwrap_or(()) });
+        *open = Some(sender);
+    }
+    let mut sender = open.take()?;
+    sender.ready().await.ok()?;
+    let request = Request::post(url.path())
+        .header("host", address.to_string())
+        .body(Full::new(payload.clone()))
+        .ok()?;
+    let response = sender.send_request(request).await.ok()?;
+    let status = response.status();
+    response.into_body().collect().await.ok()?;
+    *open = Some(sender);
+    Some(status)
+}

@@ -1,0 +1,232 @@
+//! The scenarios end to end, against a small server of the tests' own.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod fake;
+
+use std::path::{Path, PathBuf};
+
+use bellwire_bench::{BenchArgs, Figures, Report, run};
+use clap::Parser;
+use fake::{Fake, Faults, TOKEN};
+
+#[derive(Parser)]
+#[command(args_override_self = true)]
+struct Cli {
+    #[command(flatten)]
+    bench: BenchArgs,
+}
+
+fn args(line: &[&str]) -> BenchArgs {
+    let short = [
+        "bench",
+        "--warmup-seconds",
+        "0",
+        "--rounds",
+        "1",
+        "--connections",
+        "4",
+        "--drain-seconds",
+        "10",
+    ];
+    Cli::try_parse_from(short.iter().chain(line)).unwrap().bench
+}
+
+async fn bench(fake: &Fake, line: &[&str]) -> anyhow::Result<Report> {
+    run(args(&[&["--target", &fake.url, "--token", TOKEN], line].concat())).await
+}
+
+fn only(report: &Report) -> &Figures {
+    assert_eq!(report.scenarios.len(), 1);
+    &report.scenarios[0].median
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floor_needs_no_server_and_loses_nothing() {
+    let report = run(args(&["--scenario", "floor", "--messages", "500"])).await.unwrap();
+    let figures = only(&report);
+    assert_eq!(
+        (figures.published, figures.deliveries, figures.missing),
+        (500, 500, Some(0))
+    );
+    assert!(figures.deliveries_per_s.unwrap() > 0.0);
+    assert_eq!(figures.cpu_s_per_1000.server, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_message_is_accounted_for_at_every_endpoint() {
+    let fake = Fake::start(Faults::default(), Some(TOKEN)).await;
+    let report = bench(
+        &fake,
+        &["--scenario", "saturate,fanout-3", "--messages", "300", "--rounds", "3"],
+    )
+    .await
+    .unwrap();
+    let [one, three] = report.scenarios.as_slice() else {
+        panic!("two scenarios")
+    };
+    assert_eq!(
+        (one.median.published, one.median.deliveries, one.median.missing),
+        (300, 300, Some(0))
+    );
+    assert_eq!(
+        (three.median.published, three.median.deliveries, three.median.missing),
+        (300, 900, Some(0))
+    );
+    assert_eq!(three.rounds.len(), 3);
+    assert!(one.median.arrival_ms.unwrap().p50 > 0.0);
+    assert_eq!(fake.apps(), 0, "what was made on the target is removed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn warm_up_is_not_counted() {
+    let fake = Fake::start(Faults::default(), Some(TOKEN)).await;
+    let line = ["--scenario", "saturate", "--messages", "50", "--warmup-seconds", "0.05"];
+    let report = bench(&fake, &line).await.unwrap();
+    assert_eq!((only(&report).published, only(&report).deliveries), (50, 50));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn steady_pace_publishes_what_was_due() {
+    let fake = Fake::start(Faults::default(), Some(TOKEN)).await;
+    let report = bench(&fake, &["--scenario", "steady-500", "--seconds", "0.2"])
+        .await
+        .unwrap();
+    let figures = only(&report);
+    assert_eq!((figures.published, figures.deliveries), (100, 100));
+    assert!(figures.publishes_per_s <= 600.0, "{}", figures.publishes_per_s);
+    assert!(figures.extra.contains_key("generator_late_p50_ms"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_and_repeated_deliveries_are_counted() {
+    let fake = Fake::start(
+        Faults {
+            lose_every: 100,
+            repeat_every: 30,
+            ..Faults::default()
+        },
+        Some(TOKEN),
+    )
+    .await;
+    let line = ["--scenario", "saturate", "--messages", "200", "--drain-seconds", "0.3"];
+    let report = bench(&fake, &line).await.unwrap();
+    let figures = only(&report);
+    assert_eq!(
+        (figures.published, figures.missing, figures.deliveries),
+        (200, Some(2), 198)
+    );
+    assert_eq!(figures.duplicates, 6);
+    assert!(
+        figures.notes.iter().any(|note| note.contains("missing")),
+        "{:?}",
+        figures.notes
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_are_counted_and_made_up_for() {
+    let fake = Fake::start(
+        Faults {
+            refuse_every: 40,
+            ..Faults::default()
+        },
+        Some(TOKEN),
+    )
+    .await;
+    let report = bench(&fake, &["--scenario", "saturate", "--messages", "100"])
+        .await
+        .unwrap();
+    let figures = only(&report);
+    assert_eq!((figures.published, figures.deliveries, figures.refused), (100, 100, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_arrive_after_receivers_were_down_in_any_way() {
+    for way in ["refuse", "error", "hang"] {
+        let fake = Fake::start(Faults::default(), Some(TOKEN)).await;
+        let report = bench(&fake, &["--scenario", "down", "--messages", "200", "--down", way])
+            .await
+            .unwrap();
+        let figures = only(&report);
+        assert_eq!(
+            (figures.published, figures.deliveries, figures.missing),
+            (200, 200, Some(0)),
+            "{way}"
+        );
+        assert!(figures.extra["ack_rate_down_to_up"] > 0.0, "{way}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_token_is_reported_in_the_servers_words() {
+    let fake = Fake::start(Faults::default(), Some(TOKEN)).await;
+    let line = [
+        "--target",
+        &fake.url,
+        "--token",
+        "other",
+        "--scenario",
+        "saturate",
+        "--messages",
+        "1",
+    ];
+    let error = format!("{:#}", run(args(&line)).await.unwrap_err());
+    assert!(error.contains("401") && error.contains("wrong token"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pending_on_a_server_of_its_own_is_restarted_and_delivers() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake::start(Faults::default(), None).await;
+    let binary = announce(folder.path(), &fake.url);
+    let json = folder.path().join("report.json");
+    let line = [
+        "--scenario",
+        "pending",
+        "--pending",
+        "400",
+        "--seconds",
+        "0.1",
+        "--binary",
+        binary.to_str().unwrap(),
+        "--data-parent",
+        folder.path().to_str().unwrap(),
+        "--json",
+        json.to_str().unwrap(),
+    ];
+    let report = run(args(&line)).await.unwrap();
+    let figures = only(&report);
+    assert_eq!((figures.published, figures.extra["waiting"]), (400, 400.0));
+    for name in [
+        "publish_rate_last_to_first",
+        "restart_to_first_waiting_s",
+        "restart_to_new_message_s",
+    ] {
+        assert!(figures.extra[name] > 0.0, "{name}");
+    }
+    assert!(figures.rss_peak_mib.unwrap() > 0.0);
+    assert_eq!(figures.missing, Some(0));
+    let written: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert_eq!(written["scenarios"][0]["median"]["published"], 400);
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 2, "only the script and the report are left");
+}
+
+/// A program that says it listens where the fake server does, and stays until it is stopped.
+fn announce(folder: &Path, url: &str) -> PathBuf {
+    let path = folder.join("server.sh");
+    // Written by another process: were it open for writing here, a fork of a neighbouring test could keep it from being started.
+    let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$2\" && chmod +x \"$2\"";
+    let body = format!("echo 'listening on {url}'; exec sleep 600");
+    let mut shell = std::process::Command::new("sh");
+    assert!(
+        shell
+            .args(["-c", write, "sh", &body])
+            .arg(&path)
+            .status()
+            .unwrap()
+            .success()
+    );
+    path
+}

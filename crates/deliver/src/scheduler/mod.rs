@@ -1,0 +1,371 @@
+//! Wakes, claims, admits and dispatches: due deliveries in, settlements out.
+//!
+//! What `append` has just made durable arrives through [`Handoff`] in memory; the store is asked only for what waits there
+//! (after a start, a full lane, a retry that came due). The decisions are in [`state`]; this is the thin part around them.
+
+mod lane;
+mod state;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bellwire_core::{
+    delivery::Work,
+    endpoint::Disabled,
+    id::EndpointId,
+    time::Timestamp,
+};
+use bellwire_store::{
+    Change, ClaimRequest, Directory, Handoff, LaneHead, Store, StoreError, Verdict,
+    feed::{Feed, FeedEvent},
+};
+use tokio::sync::{Notify, broadcast::error::RecvError};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::state::Bounds;
+use self::state::{Effects, LaneSettings, State, Turn};
+use crate::{
+    action::Action,
+    config::DeliverConfig,
+    metrics::DeliverMetrics,
+    run::{self, Ran},
+    settler::Settler,
+};
+
+/// The longest sleep between looks at the clock, so that a clock that was set is noticed.
+const LOOK: Duration = Duration::from_secs(1);
+/// The wait after a claim failed.
+const CLAIM_AGAIN: Duration = Duration::from_millis(500);
+/// Deliveries cancelled per call.
+const CANCEL_CHUNK: usize = 2_000;
+
+/// What the scheduler works with.
+pub struct SchedulerParts {
+    /// Where deliveries are kept.
+    pub store: Arc<dyn Store>,
+    /// Where endpoints are looked up.
+    pub directory: Arc<Directory>,
+    /// How they are attempted.
+    pub action: Arc<dyn Action>,
+    /// Who watches.
+    pub feed: Arc<Feed>,
+    /// What is in force.
+    pub config: DeliverConfig,
+}
+
+/// The scheduler of a node.
+pub struct Scheduler {
+    parts: SchedulerParts,
+    state: Mutex<State>,
+    settler: Arc<Settler>,
+    metrics: Arc<DeliverMetrics>,
+    timer: Notify,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scheduler").finish_non_exhaustive()
+    }
+}
+
+impl Scheduler {
+    /// Attaches to the store, takes up what waits there, and delivers until [`Self::stop`].
+    ///
+    /// # Errors
+    /// When the store cannot say what waits.
+    pub async fn start(parts: SchedulerParts) -> Result<Arc<Self>, StoreError> {
+        let state = Mutex::new(State::new(parts.config.bounds));
+        let scheduler = Arc::new(Self {
+            parts,
+            state,
+            settler: Arc::default(),
+            metrics: Arc::default(),
+            timer: Notify::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        let changes = scheduler.parts.directory.changes();
+        scheduler.parts.store.attach(Arc::new(Entrance(Arc::clone(&scheduler))));
+        scheduler.tasks.spawn(Arc::clone(&scheduler).keep_time());
+        scheduler.tasks.spawn(Arc::clone(&scheduler).follow(changes));
+        let told = Arc::clone(&scheduler);
+        let (settler, store) = (Arc::clone(&scheduler.settler), Arc::clone(&scheduler.parts.store));
+        // Cancelled by `stop` only after everything that was under way has left its outcome.
+        scheduler.tasks.spawn(settler.write(store, scheduler.stop.clone(), move |heads| told.stored(&heads)));
+        let heads = scheduler.parts.store.lanes().await?;
+        for head in &heads {
+            match scheduler.settings(head.endpoint) {
+                Some(_) => scheduler.stored(std::slice::from_ref(head)),
+                None => scheduler.cancel_stored(head.endpoint),
+            }
+        }
+        Ok(scheduler)
+    }
+
+    /// What it has done since the start.
+    pub fn metrics(&self) -> &Arc<DeliverMetrics> {
+        &self.metrics
+    }
+
+    /// Attempts under way, and deliveries that wait in memory.
+    pub fn load(&self) -> (usize, usize) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.in_flight(), state.in_memory())
+    }
+
+    /// Begins nothing new, lets what is under way end for at most `grace`, and writes the outcomes. What could not end is
+    /// taken up again at the next start.
+    pub async fn stop(&self, grace: Duration) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).stop();
+        let ended = async {
+            while self.load().0 > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let _ = tokio::time::timeout(grace, ended).await;
+        self.stop.cancel();
+        self.timer.notify_one();
+        self.tasks.close();
+        let _ = tokio::time::timeout(Duration::from_secs(5), self.tasks.wait()).await;
+    }
+
+    fn now(&self) -> Timestamp {
+        self.parts.directory.now()
+    }
+
+    fn settings(&self, endpoint: EndpointId) -> Option<LaneSettings> {
+        let entry = self.parts.directory.endpoint_by_id(endpoint)?;
+        let endpoint = &entry.endpoint;
+        endpoint.disabled.is_none().then(|| LaneSettings {
+            gauge: Arc::clone(&entry.lane),
+            in_flight: endpoint.max_in_flight.map(usize::from),
+            held: endpoint.paused,
+        })
+    }
+
+    /// Changes the state and does what follows.
+    fn with<T>(self: &Arc<Self>, change: impl FnOnce(&mut State, Timestamp, &mut Effects) -> T) -> T {
+        let mut effects = Effects::default();
+        let now = self.now();
+        let result = change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner), now, &mut effects);
+        self.carry_out(effects, now);
+        result
+    }
+
+    fn carry_out(self: &Arc<Self>, effects: Effects, now: Timestamp) {
+        let Effects { start, claim, park, cancel, wake_at } = effects;
+        for endpoint in start {
+            self.tasks.spawn(Arc::clone(self).work(endpoint));
+        }
+        for (endpoint, limit) in claim {
+            self.tasks.spawn(Arc::clone(self).claim(endpoint, limit));
+        }
+        if !park.is_empty() || !cancel.is_empty() {
+            let parked = park.iter().map(|work| run::without_attempt(work, Verdict::Park(work.due_at.max(now))));
+            let cancelled = cancel.iter().map(|work| run::without_attempt(work, Verdict::Cancelled));
+            self.settler.put(parked.chain(cancelled));
+        }
+        if wake_at.is_some() {
+            self.timer.notify_one();
+        }
+    }
+
+    fn stored(self: &Arc<Self>, heads: &[LaneHead]) {
+        for head in heads {
+            self.with(|state, now, effects| state.stored(*head, now, || self.settings(head.endpoint), effects));
+        }
+    }
+
+    /// A worker: takes deliveries of one lane until there are none, or it is another lane's turn.
+    async fn work(self: Arc<Self>, endpoint: EndpointId) {
+        let mut done = 0;
+        loop {
+            self.settler.brake().await;
+            match self.with(|state, now, effects| state.next(endpoint, done, now, effects)) {
+                Turn::Over => return,
+                Turn::Attempt(work) => {
+                    done += 1;
+                    self.attempt(work).await;
+                }
+            }
+        }
+    }
+
+    async fn attempt(self: &Arc<Self>, work: Work) {
+        let Ran { settlement, rest, disable } =
+            run::run(&work, &self.parts.directory, &*self.parts.action, &self.parts.config).await;
+        self.tell(&work, &settlement);
+        self.settler.put([settlement]);
+        if let Some(rest) = rest {
+            self.with(|state, now, effects| state.rest(work.endpoint, now.plus(rest), effects));
+        }
+        if let Some(disabled) = disable {
+            self.disable(work.endpoint, disabled).await;
+        }
+    }
+
+    fn tell(&self, work: &Work, settlement: &bellwire_store::Settlement) {
+        let metrics = &self.metrics;
+        let next_at = match settlement.verdict {
+            Verdict::Succeeded => {
+                DeliverMetrics::up(&metrics.delivered);
+                None
+            }
+            Verdict::RetryAt(at) => {
+                DeliverMetrics::up(&metrics.retried);
+                Some(at)
+            }
+            Verdict::Failed => {
+                DeliverMetrics::up(&metrics.exhausted);
+                None
+            }
+            Verdict::Cancelled => {
+                DeliverMetrics::up(&metrics.cancelled);
+                None
+            }
+            Verdict::Park(_) => None,
+        };
+        let Some(outcome) = &settlement.outcome else { return };
+        if let Some(failure) = &outcome.failure {
+            metrics.attempt_failed(failure.reason);
+        } else if work.progress.tries == 0 {
+            metrics.arrived(outcome.ended_at().since(work.message.created_at));
+        }
+        let Some(entry) = self.parts.directory.endpoint_by_id(work.endpoint) else { return };
+        self.parts.feed.tell(|| FeedEvent::Attempt {
+            environment: entry.environment,
+            app: work.message.app,
+            message: work.message.id,
+            event_type: work.message.event_type.clone(),
+            endpoint: work.endpoint,
+            number: work.progress.tries.saturating_add(1),
+            status_code: outcome.status_code,
+            failure: outcome.failure.as_ref().map(|failure| (failure.reason.to_owned(), failure.detail.clone())),
+            next_at,
+            duration_ms: u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
+            at: outcome.started_at,
+        });
+    }
+
+    /// Disables an endpoint, unless somebody did it already.
+    async fn disable(&self, id: EndpointId, disabled: Disabled) {
+        let directory = &self.parts.directory;
+        let build = || {
+            let Some(entry) = directory.endpoint_by_id(id) else { return Ok(Vec::new()) };
+            if entry.endpoint.disabled.is_some() {
+                return Ok(Vec::new());
+            }
+            let mut endpoint = entry.endpoint.clone();
+            endpoint.disabled = Some(disabled);
+            endpoint.updated_at = directory.now();
+            Ok::<_, StoreError>(vec![Change::PutEndpoint(Box::new(endpoint))])
+        };
+        match directory.commit_with(None, build).await {
+            Ok(()) => tracing::warn!(endpoint = %id, reason = ?disabled.reason, "endpoint disabled"),
+            // The next failure decides it again.
+            Err(error) => tracing::error!(endpoint = %id, %error, "endpoint could not be disabled"),
+        }
+    }
+
+    async fn claim(self: Arc<Self>, endpoint: EndpointId, limit: usize) {
+        let request = ClaimRequest { endpoint, now: self.now(), limit };
+        match self.parts.store.claim(request).await {
+            Ok(claimed) => self.with(|state, now, effects| state.claimed(endpoint, claimed, now, effects)),
+            Err(error) => {
+                tracing::error!(%endpoint, %error, "due deliveries could not be read; they are tried again");
+                self.with(|state, now, effects| state.claim_failed(endpoint, now.plus(CLAIM_AGAIN), effects));
+            }
+        }
+    }
+
+    fn cancel_stored(self: &Arc<Self>, endpoint: EndpointId) {
+        let scheduler = Arc::clone(self);
+        self.tasks.spawn(async move {
+            loop {
+                // Enabled again meanwhile: what is left goes on.
+                if scheduler.settings(endpoint).is_some() || scheduler.stop.is_cancelled() {
+                    return;
+                }
+                match scheduler.parts.store.cancel(endpoint, CANCEL_CHUNK).await {
+                    Ok(0) => return,
+                    Ok(n) => drop(scheduler.metrics.cancelled.fetch_add(n, std::sync::atomic::Ordering::Relaxed)),
+                    Err(error) => {
+                        tracing::error!(%endpoint, %error, "waiting deliveries could not be cancelled; they are tried again");
+                        tokio::time::sleep(CLAIM_AGAIN).await;
+                    }
+                }
+            }
+        });
+    }
+
+    /// Follows changes of endpoints.
+    async fn follow(self: Arc<Self>, mut changes: tokio::sync::broadcast::Receiver<EndpointId>) {
+        loop {
+            let changed = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                changed = changes.recv() => changed,
+            };
+            match changed {
+                Ok(endpoint) => self.endpoint_changed(endpoint),
+                Err(RecvError::Lagged(_)) => {
+                    let known = self.state.lock().unwrap_or_else(PoisonError::into_inner).endpoints();
+                    for endpoint in known {
+                        self.endpoint_changed(endpoint);
+                    }
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn endpoint_changed(self: &Arc<Self>, endpoint: EndpointId) {
+        self.parts.action.forget(endpoint);
+        let settings = self.settings(endpoint);
+        if settings.is_none() {
+            self.cancel_stored(endpoint);
+        }
+        self.with(|state, now, effects| state.changed(endpoint, settings, now, effects));
+    }
+
+    /// Looks at the state whenever something in it falls due, and sweeps it now and then.
+    async fn keep_time(self: Arc<Self>) {
+        let mut swept = self.now();
+        loop {
+            let wake_at = self.with(|state, now, effects| {
+                state.tick(now, effects);
+                state.next_timer()
+            });
+            let now = self.now();
+            if now.since(swept) >= LOOK || now < swept {
+                swept = now;
+                self.with(|state, now, effects| state.sweep(now, effects));
+            }
+            let sleep = wake_at.map_or(LOOK, |at| at.since(now)).min(LOOK);
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return,
+                () = self.timer.notified() => {}
+                () = tokio::time::sleep(sleep) => {}
+            }
+        }
+    }
+}
+
+/// The scheduler's door for the store.
+struct Entrance(Arc<Scheduler>);
+
+impl Handoff for Entrance {
+    fn fresh(&self, work: Vec<Work>) {
+        let scheduler = &self.0;
+        scheduler.with(|state, now, effects| state.fresh(work, now, |id| scheduler.settings(id), effects));
+    }
+
+    fn stored(&self, head: LaneHead) {
+        self.0.stored(&[head]);
+    }
+}

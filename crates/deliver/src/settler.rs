@@ -1,0 +1,124 @@
+//! Writes outcomes in batches.
+//!
+//! Workers leave their settlements here and go on; one task writes what has gathered. A batch that cannot be written is
+//! tried again until it can: an outcome is never dropped while the process lives.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bellwire_store::{LaneHead, Settlement, Store, Verdict};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// How long outcomes gather before they are written, so that they share a commit.
+const GATHER: Duration = Duration::from_millis(5);
+/// The wait after a batch could not be written.
+const AGAIN: Duration = Duration::from_millis(200);
+/// At most so many go in one call.
+const BATCH: usize = 4_096;
+/// While more than this is unwritten, nothing new is begun.
+const BRAKE: usize = 16_384;
+
+/// Where settlements gather.
+#[derive(Default)]
+pub(crate) struct Settler {
+    gathered: Mutex<Vec<Settlement>>,
+    /// Gathered or being written.
+    unwritten: AtomicUsize,
+    woken: Notify,
+    eased: Notify,
+}
+
+impl Settler {
+    /// Leaves settlements to be written.
+    pub fn put(&self, settlements: impl IntoIterator<Item = Settlement>) {
+        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = gathered.len();
+        gathered.extend(settlements);
+        let added = gathered.len() - before;
+        drop(gathered);
+        self.unwritten.fetch_add(added, Ordering::Relaxed);
+        if before == 0 && added > 0 {
+            self.woken.notify_one();
+        }
+    }
+
+    /// Settlements that are not durable yet.
+    pub fn unwritten(&self) -> usize {
+        self.unwritten.load(Ordering::Relaxed)
+    }
+
+    /// Waits while too much is unwritten: the store is slower than the receivers, or gone.
+    pub async fn brake(&self) {
+        while self.unwritten() > BRAKE {
+            let eased = self.eased.notified();
+            if self.unwritten() <= BRAKE {
+                break;
+            }
+            eased.await;
+        }
+    }
+
+    /// Writes until stopped, then until nothing is left or the store has failed once more. `stored` is told what waits in
+    /// the store because of a batch, once that batch is durable.
+    pub async fn write(self: Arc<Self>, store: Arc<dyn Store>, stop: CancellationToken, stored: impl Fn(Vec<LaneHead>)) {
+        loop {
+            let stopping = stop.is_cancelled();
+            let batch = {
+                let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+                let n = gathered.len().min(BATCH);
+                gathered.drain(..n).collect::<Vec<_>>()
+            };
+            if batch.is_empty() {
+                if stopping {
+                    return;
+                }
+                tokio::select! {
+                    biased;
+                    () = self.woken.notified() => {}
+                    () = stop.cancelled() => continue,
+                }
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(GATHER) => {}
+                }
+                continue;
+            }
+            let written = batch.len();
+            let heads = batch.iter().filter_map(head).collect::<Vec<_>>();
+            let mut attempt = batch;
+            loop {
+                let copy = attempt.clone();
+                match store.settle(std::mem::replace(&mut attempt, copy)).await {
+                    Ok(()) => break,
+                    Err(error) => {
+                        tracing::error!(%error, deliveries = written, "outcomes could not be written; they are kept and tried again");
+                        if stop.is_cancelled() {
+                            return;
+                        }
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                }
+            }
+            self.unwritten.fetch_sub(written, Ordering::Relaxed);
+            self.eased.notify_waiters();
+            if !heads.is_empty() {
+                stored(heads);
+            }
+        }
+    }
+}
+
+fn head(settlement: &Settlement) -> Option<LaneHead> {
+    let endpoint = settlement.key.endpoint;
+    match settlement.verdict {
+        Verdict::RetryAt(due_at) | Verdict::Park(due_at) => Some(LaneHead { endpoint, due_at }),
+        Verdict::Succeeded | Verdict::Failed | Verdict::Cancelled => None,
+    }
+}

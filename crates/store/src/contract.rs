@@ -1,0 +1,338 @@
+//! The seam: what every storage backend does.
+//!
+//! Three hot verbs carry the traffic: [`Store::append`], [`Store::claim`] and [`Store::settle`]. Everything else is a
+//! noun-first read or write beside them. What the verbs promise is pinned down by one conformance suite that every backend
+//! passes and that knows nothing of any of them.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bellwire_core::{
+    app::{App, Environment, Token},
+    attempt::Outcome,
+    decide::Health,
+    delivery::{DeliveryKey, DeliveryState, Progress, Work},
+    endpoint::Endpoint,
+    event_type::EventType,
+    id::{AppId, AttemptId, EndpointId, EnvironmentId, MessageId, TaskId, TokenId},
+    message::{Message, NewMessage},
+    task::{Task, TaskStatus},
+    time::Timestamp,
+};
+
+use crate::{
+    error::{AppendError, StoreError},
+    query::{
+        AttemptCounts, AttemptFilter, AttemptKey, AttemptRow, CheckReport, Configuration, Cutoffs, DeliveryCounts,
+        DeliveryRow, EndpointMessage, MessageFilter, Page, ReplayCandidate, Requeue, Retained, Rows, StoreHealth,
+    },
+};
+
+/// Receives deliveries the moment they are durable, so that the hot path never waits for a look-up.
+///
+/// Called by the store between the commit and the acknowledgement. Must not block.
+pub trait Handoff: Send + Sync + 'static {
+    /// These deliveries were just made durable and are leased to the receiver of this call, who must settle them.
+    fn fresh(&self, work: Vec<Work>);
+    /// Something waits in the store for this endpoint and is due at this time.
+    fn stored(&self, head: LaneHead);
+}
+
+/// An endpoint for which something waits in the store, and since or until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneHead {
+    /// Where to.
+    pub endpoint: EndpointId,
+    /// When the earliest is due.
+    pub due_at: Timestamp,
+}
+
+/// What became of a publication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// The message's id; the id of the first publication when this one repeats it.
+    pub id: MessageId,
+    /// Whether an earlier publication with the same idempotency key is answered again, and nothing was written.
+    pub repeated: bool,
+}
+
+/// Asks for due deliveries of one endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimRequest {
+    /// Whose.
+    pub endpoint: EndpointId,
+    /// What is due at or before now.
+    pub now: Timestamp,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Deliveries that the caller may attempt and must settle.
+#[derive(Debug, Clone, Default)]
+pub struct Claimed {
+    /// The earliest due first.
+    pub work: Vec<Work>,
+    /// When the earliest delivery that remains for this endpoint is due; `None` when none remains.
+    pub next_due: Option<Timestamp>,
+}
+
+/// What becomes of a delivery that was handed over or claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Delivered.
+    Succeeded,
+    /// Tried again at this time.
+    RetryAt(Timestamp),
+    /// Given up.
+    Failed,
+    /// Not to be tried any more: its endpoint is gone or disabled.
+    Cancelled,
+    /// Given back to the store without an attempt; due at this time.
+    Park(Timestamp),
+}
+
+/// The end of one hold on a delivery: what happened and what follows.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// Which delivery.
+    pub key: DeliveryKey,
+    /// Whose.
+    pub app: AppId,
+    /// The lease and progress that came with the [`Work`].
+    pub lease: Lease,
+    /// As it came with the [`Work`].
+    pub progress: Progress,
+    /// The attempt's id, when somebody was told it already (in `notices`); otherwise the store gives it one.
+    pub attempt_id: Option<AttemptId>,
+    /// The attempt, if one was made.
+    pub outcome: Option<Outcome>,
+    /// What follows.
+    pub verdict: Verdict,
+    /// How the endpoint is doing, when that changed.
+    pub health: Option<Health>,
+    /// Operational events that follow, written in the same transaction.
+    pub notices: Vec<NewMessage>,
+}
+
+pub use bellwire_core::delivery::Lease;
+
+/// A change of the configuration.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Creates or replaces.
+    PutEnvironment(Environment),
+    /// Creates or replaces; the uid must be free.
+    PutApp(App),
+    /// Removes it with its endpoints and tokens; its messages are erased by a task.
+    DeleteApp(AppId),
+    /// Creates or replaces; the uid must be free.
+    PutEndpoint(Box<Endpoint>),
+    /// Removes it; its pending deliveries are cancelled.
+    DeleteEndpoint(EndpointId),
+    /// Creates or replaces.
+    PutEventType(Box<EventType>),
+    /// Removes it; messages of it stay.
+    DeleteEventType {
+        /// In which environment.
+        environment: EnvironmentId,
+        /// Its name.
+        name: String,
+    },
+    /// Creates or replaces.
+    PutToken(Box<Token>),
+    /// Removes it: refused from then on.
+    DeleteToken(TokenId),
+    /// Creates or replaces.
+    PutTask(Box<Task>),
+}
+
+/// The answer that a request with an idempotency key was given, kept to be given again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAnswer {
+    /// Hash over environment, path and the client's key.
+    pub key: [u8; 32],
+    /// Hash over the request's body.
+    pub body_hash: [u8; 32],
+    /// The status code.
+    pub status: u16,
+    /// The answer's body.
+    pub body: Vec<u8>,
+    /// Forgotten from then on.
+    pub expires_at: Timestamp,
+}
+
+/// A storage backend.
+///
+/// Durable means: survives `kill -9` and power loss from the moment the future resolves with `Ok`. When a call answers an
+/// error, nothing was changed. All calls may be made concurrently.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // -- the three hot verbs ---------------------------------------------------------------------------------------
+
+    /// Who is handed fresh deliveries. Until somebody is attached, all deliveries wait in the store.
+    fn attach(&self, handoff: Arc<dyn Handoff>);
+
+    /// Accepts a message: message, deliveries and idempotency key in one transaction, durable when it returns.
+    /// Concurrent callers share a commit. A delivery whose route is not `stored`, and that is due, is handed over.
+    async fn append(&self, message: NewMessage) -> Result<Appended, AppendError>;
+
+    /// Leases due deliveries of an endpoint to the caller: nobody else is given them until they are settled, or the
+    /// process ends. A delivery whose message is gone is removed silently.
+    async fn claim(&self, request: ClaimRequest) -> Result<Claimed, StoreError>;
+
+    /// Ends holds: attempts, next states, health and notices in one transaction. A settlement whose run is no longer the
+    /// delivery's current one is recorded as an attempt and changes nothing else. Repeating a batch after an error is safe.
+    async fn settle(&self, batch: Vec<Settlement>) -> Result<(), StoreError>;
+
+    /// All endpoints for which something waits, with the time of the earliest. What was handed over before a crash and
+    /// never settled waits again.
+    async fn lanes(&self) -> Result<Vec<LaneHead>, StoreError>;
+
+    // -- deliveries, by hand ---------------------------------------------------------------------------------------
+
+    /// Starts deliveries anew, due at their time, in a new run. Those whose message is gone are skipped. Returns how many
+    /// were started.
+    async fn requeue(&self, batch: Vec<Requeue>) -> Result<u64, StoreError>;
+
+    /// Cancels up to `limit` deliveries that wait for this endpoint and are not leased; returns how many.
+    async fn cancel(&self, endpoint: EndpointId, limit: usize) -> Result<u64, StoreError>;
+
+    // -- configuration ---------------------------------------------------------------------------------------------
+
+    /// All of it.
+    async fn configuration(&self) -> Result<Configuration, StoreError>;
+
+    /// Makes changes, all or none, and keeps the answer they are given, if any.
+    async fn apply(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), StoreError>;
+
+    /// The answer kept under an idempotency key, unless forgotten.
+    async fn answer(&self, key: [u8; 32], now: Timestamp) -> Result<Option<StoredAnswer>, StoreError>;
+
+    // -- messages --------------------------------------------------------------------------------------------------
+
+    /// One message of the application; without payload when that is not asked for.
+    async fn message(&self, app: AppId, id: MessageId, with_payload: bool) -> Result<Option<Message>, StoreError>;
+
+    /// The message with this event id.
+    async fn message_by_event_id(&self, app: AppId, event_id: &str) -> Result<Option<MessageId>, StoreError>;
+
+    /// Messages of the application.
+    async fn messages(
+        &self,
+        app: AppId,
+        filter: MessageFilter,
+        page: Page,
+        with_payload: bool,
+    ) -> Result<Rows<Message>, StoreError>;
+
+    /// Forgets a payload; false when there is no such message.
+    async fn expunge_payload(&self, app: AppId, id: MessageId) -> Result<bool, StoreError>;
+
+    // -- deliveries and attempts -----------------------------------------------------------------------------------
+
+    /// The deliveries of a message, one per endpoint, paged by endpoint number.
+    async fn deliveries(&self, app: AppId, message: MessageId, page: Page) -> Result<Rows<DeliveryRow>, StoreError>;
+
+    /// Messages that were sent or are to be sent to an endpoint, paged by message number.
+    async fn endpoint_messages(
+        &self,
+        app: AppId,
+        endpoint: EndpointId,
+        filter: MessageFilter,
+        state: Option<DeliveryState>,
+        page: Page,
+        with_payload: bool,
+    ) -> Result<Rows<EndpointMessage>, StoreError>;
+
+    /// Attempts of one message, paged by attempt number.
+    async fn attempts_of_message(
+        &self,
+        app: AppId,
+        message: MessageId,
+        filter: AttemptFilter,
+        page: Page,
+    ) -> Result<Rows<AttemptRow>, StoreError>;
+
+    /// Attempts at one endpoint, paged by attempt number.
+    async fn attempts_of_endpoint(
+        &self,
+        app: AppId,
+        endpoint: EndpointId,
+        filter: AttemptFilter,
+        page: Page,
+        with_payload: bool,
+    ) -> Result<Rows<AttemptRow>, StoreError>;
+
+    /// One attempt.
+    async fn attempt(&self, key: AttemptKey) -> Result<Option<AttemptRow>, StoreError>;
+
+    /// Forgets an attempt's answer; false when there is no such attempt.
+    async fn expunge_attempt(&self, key: AttemptKey) -> Result<bool, StoreError>;
+
+    /// How the deliveries of messages accepted in `[since, until)` stand at an endpoint.
+    async fn delivery_counts(
+        &self,
+        endpoint: EndpointId,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<DeliveryCounts, StoreError>;
+
+    /// Attempts at these endpoints, begun in `[since, since + n × bucket)`, counted per bucket. `event_types` empty is any.
+    async fn attempt_counts(
+        &self,
+        endpoints: Vec<EndpointId>,
+        event_types: Vec<String>,
+        since: Timestamp,
+        bucket: Duration,
+        n: usize,
+    ) -> Result<Vec<AttemptCounts>, StoreError>;
+
+    /// Messages of the application accepted in `[since, until)` behind `after`, oldest first, and how each stands at the
+    /// endpoint.
+    async fn replay_candidates(
+        &self,
+        app: AppId,
+        endpoint: EndpointId,
+        since: Timestamp,
+        until: Timestamp,
+        after: u64,
+        limit: usize,
+    ) -> Result<Rows<ReplayCandidate>, StoreError>;
+
+    // -- tasks -----------------------------------------------------------------------------------------------------
+
+    /// One task.
+    async fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError>;
+
+    /// Tasks of an environment (`None`: of all), paged by number; `status` and `kind` (the job's `kind`, or a replay's
+    /// `which`) narrow.
+    async fn tasks(
+        &self,
+        environment: Option<EnvironmentId>,
+        status: Option<TaskStatus>,
+        page: Page,
+    ) -> Result<Rows<Task>, StoreError>;
+
+    // -- upkeep ----------------------------------------------------------------------------------------------------
+
+    /// Forgets what is older than the cut-offs, a bounded piece at a time, without holding up publishers.
+    async fn retain(&self, cutoffs: Cutoffs) -> Result<Retained, StoreError>;
+
+    /// Removes up to `limit` messages of a deleted application, with all about them. Returns how many; zero when none is left.
+    async fn erase_app(&self, app: AppId, limit: usize) -> Result<u64, StoreError>;
+
+    /// Writes a consistent copy of the store to a path that does not exist yet, while it is in use.
+    async fn backup(&self, to: &Path) -> Result<(), StoreError>;
+
+    /// Proves that what is stored adds up: messages × endpoints = succeeded + failed + cancelled + pending.
+    async fn check(&self) -> Result<CheckReport, StoreError>;
+
+    /// Seals every secret anew with the current main secret. Returns how many were sealed.
+    async fn reseal(&self) -> Result<u64, StoreError>;
+
+    /// How it is doing. Cheap; called for every metrics scrape.
+    async fn health(&self) -> StoreHealth;
+
+    /// Writes out what is left and lets go of the files. Calls after it answer `Unavailable`.
+    async fn close(&self);
+}

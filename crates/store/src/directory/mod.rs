@@ -1,0 +1,320 @@
+//! The configuration in memory: who may do what, and what goes where.
+//!
+//! Authorisation and routing read it on every request, so it never waits for the store. Every change goes through
+//! [`Directory::commit`], which writes to the store first and then changes the view: what a reader sees is durable. Lists of
+//! applications, endpoints and event types are answered from here as well.
+//!
+//! It deliberately holds no messages and no deliveries.
+
+mod lane;
+mod view;
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use bellwire_core::{
+    app::{App, AppKind, Environment, Token},
+    event_type::EventType,
+    id::{AppId, EndpointId, EnvironmentId, Id, IdGenerator, TokenId},
+    message::Route,
+    route,
+    time::Timestamp,
+};
+use tokio::sync::broadcast;
+
+pub use self::lane::LaneGauge;
+pub use self::view::EndpointEntry;
+use self::view::View;
+use crate::{
+    clock::Clock,
+    contract::{Change, Store, StoredAnswer},
+    error::StoreError,
+    query::{Order, Page, Rows, Start},
+};
+
+/// How many changes a listener may lag behind before it must look at everything anew.
+const CHANGES_BUFFER: usize = 1_024;
+
+/// The in-memory view of the configuration, kept coherent with the store.
+pub struct Directory {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    view: RwLock<View>,
+    /// One writer at a time: uniqueness is judged on the view that the change is then made to.
+    writing: tokio::sync::Mutex<()>,
+    ids: Mutex<IdGenerator>,
+    changed: broadcast::Sender<EndpointId>,
+}
+
+impl std::fmt::Debug for Directory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Directory").finish_non_exhaustive()
+    }
+}
+
+impl Directory {
+    /// Reads the configuration from the store.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn open(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let configuration = store.configuration().await?;
+        let view = View::new(configuration);
+        let ids = Mutex::new(IdGenerator::new(0, view.largest_number()));
+        Ok(Self {
+            store,
+            clock,
+            view: RwLock::new(view),
+            writing: tokio::sync::Mutex::new(()),
+            ids,
+            changed: broadcast::Sender::new(CHANGES_BUFFER),
+        })
+    }
+
+    fn view(&self) -> RwLockReadGuard<'_, View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The clock that everything around this directory goes by.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A new id for an application, endpoint, token or task.
+    pub fn new_id<T: Id>(&self) -> T {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).next(self.clock.now())
+    }
+
+    /// Tells the endpoints whose settings changed, were added or removed. A listener that lagged must look at all of them.
+    pub fn changes(&self) -> broadcast::Receiver<EndpointId> {
+        self.changed.subscribe()
+    }
+
+    /// Makes changes, all or none: in the store first, then in the view. `answer` is kept with them (idempotency).
+    ///
+    /// # Errors
+    /// `Conflict` when a uid or name is taken, `NotFound` when what it belongs to is gone, `Unavailable` from the store.
+    /// Nothing is changed then.
+    pub async fn commit(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), StoreError> {
+        self.commit_with(answer, || Ok(changes)).await
+    }
+
+    /// Like [`Self::commit`], with changes that are made from what the view shows at that moment: nobody else changes
+    /// anything between reading and writing. `build` runs while the writers' lock is held.
+    ///
+    /// # Errors
+    /// Those of `build`, and those of [`Self::commit`].
+    pub async fn commit_with<E: From<StoreError>>(
+        &self,
+        answer: Option<StoredAnswer>,
+        build: impl FnOnce() -> Result<Vec<Change>, E>,
+    ) -> Result<(), E> {
+        let _writing = self.writing.lock().await;
+        let changes = build()?;
+        self.view().judge(&changes)?;
+        self.store.apply(changes.clone(), answer).await?;
+        let touched = {
+            let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+            changes.into_iter().flat_map(|change| view.make(change)).collect::<Vec<_>>()
+        };
+        for endpoint in touched {
+            let _ = self.changed.send(endpoint);
+        }
+        Ok(())
+    }
+
+    // -- environments and tokens -----------------------------------------------------------------------------------
+
+    /// An environment.
+    pub fn environment(&self, id: EnvironmentId) -> Option<Arc<Environment>> {
+        self.view().environments.get(&id).cloned()
+    }
+
+    /// All environments, oldest first.
+    pub fn environments(&self) -> Vec<Arc<Environment>> {
+        self.view().environments.values().cloned().collect()
+    }
+
+    /// A token, expired ones included.
+    pub fn token(&self, id: TokenId) -> Option<Arc<Token>> {
+        self.view().tokens.get(&id).cloned()
+    }
+
+    /// The tokens of an environment.
+    pub fn tokens(&self, environment: EnvironmentId, page: Page) -> Rows<Arc<Token>> {
+        let view = self.view();
+        let all = view.tokens.values().filter(|token| token.environment == environment);
+        page_of(all.cloned(), |token| token.id.number(), page)
+    }
+
+    // -- applications ----------------------------------------------------------------------------------------------
+
+    /// An application of the environment by its id or uid.
+    pub fn app(&self, environment: EnvironmentId, id_or_uid: &str) -> Option<Arc<App>> {
+        let view = self.view();
+        let id = match id_or_uid.parse::<AppId>() {
+            Ok(id) => id,
+            Err(_) => *view.app_uids.get(&(environment, id_or_uid.to_owned()))?,
+        };
+        view.apps.get(&id).filter(|app| app.environment == environment).cloned()
+    }
+
+    /// An application by its id, whatever its environment.
+    pub fn app_by_id(&self, id: AppId) -> Option<Arc<App>> {
+        self.view().apps.get(&id).cloned()
+    }
+
+    /// The tenants of an environment.
+    pub fn apps(&self, environment: EnvironmentId, page: Page) -> Rows<Arc<App>> {
+        let view = self.view();
+        let tenants = view.apps.values().filter(|app| app.environment == environment && app.kind == AppKind::Tenant);
+        page_of(tenants.cloned(), |app| app.id.number(), page)
+    }
+
+    /// The application that carries an environment's operational events, once it has one.
+    pub fn operational_app(&self, environment: EnvironmentId) -> Option<Arc<App>> {
+        let view = self.view();
+        view.operational.get(&environment).and_then(|id| view.apps.get(id)).cloned()
+    }
+
+    // -- endpoints -------------------------------------------------------------------------------------------------
+
+    /// An endpoint of the application by its id or uid.
+    pub fn endpoint(&self, app: AppId, id_or_uid: &str) -> Option<Arc<EndpointEntry>> {
+        let view = self.view();
+        let id = match id_or_uid.parse::<EndpointId>() {
+            Ok(id) => id,
+            Err(_) => *view.endpoint_uids.get(&(app, id_or_uid.to_owned()))?,
+        };
+        view.endpoints.get(&id).filter(|entry| entry.endpoint.app == app).cloned()
+    }
+
+    /// An endpoint by its id, whatever its application.
+    pub fn endpoint_by_id(&self, id: EndpointId) -> Option<Arc<EndpointEntry>> {
+        self.view().endpoints.get(&id).cloned()
+    }
+
+    /// The endpoints of an application.
+    pub fn endpoints(&self, app: AppId, page: Page) -> Rows<Arc<EndpointEntry>> {
+        let view = self.view();
+        let all = view.endpoints_of.get(&app).into_iter().flat_map(|endpoints| endpoints.values());
+        page_of(all.cloned(), |entry| entry.endpoint.id.number(), page)
+    }
+
+    /// How many endpoints there are.
+    pub fn endpoint_count(&self) -> usize {
+        self.view().endpoints.len()
+    }
+
+    /// Where a message of this type on these channels goes. The hot path's look-up: one lock, no allocation but the answer.
+    pub fn routes(&self, app: AppId, event_type: &str, channels: &[String]) -> Vec<Route> {
+        let view = self.view();
+        let Some(endpoints) = view.endpoints_of.get(&app) else { return Vec::new() };
+        endpoints
+            .values()
+            .filter(|entry| route::verdict(&entry.endpoint, event_type, channels) == route::Verdict::Matched)
+            .map(|entry| Route {
+                endpoint: entry.endpoint.id,
+                stored: entry.endpoint.paused || entry.lane.is_backlogged(),
+            })
+            .collect()
+    }
+
+    // -- event types -----------------------------------------------------------------------------------------------
+
+    /// An event type by its name.
+    pub fn event_type(&self, environment: EnvironmentId, name: &str) -> Option<Arc<EventType>> {
+        self.view().event_types.get(&(environment, name.to_owned())).cloned()
+    }
+
+    /// Event types by name; `start` names the one to begin behind (or, walking back, before).
+    pub fn event_types(
+        &self,
+        environment: EnvironmentId,
+        include_archived: bool,
+        start: NamedStart<'_>,
+        order: Order,
+        limit: usize,
+    ) -> Rows<Arc<EventType>> {
+        let view = self.view();
+        let all: Vec<_> = view
+            .event_types
+            .range((environment, String::new())..)
+            .take_while(|((owner, _), _)| *owner == environment)
+            .filter(|(_, event_type)| include_archived || !event_type.archived)
+            .map(|(_, event_type)| Arc::clone(event_type))
+            .collect();
+        let lies_behind = |name: &str, mark: &str| match order {
+            Order::Ascending => name > mark,
+            Order::Descending => name < mark,
+        };
+        let listed: Vec<_> = match order {
+            Order::Ascending => all,
+            Order::Descending => all.into_iter().rev().collect(),
+        };
+        match start {
+            NamedStart::First => take(listed.into_iter(), limit),
+            NamedStart::After(mark) => take(listed.into_iter().filter(|e| lies_behind(&e.name, mark)), limit),
+            NamedStart::Before(mark) => {
+                let before = listed.into_iter().rev().filter(|e| e.name != mark && !lies_behind(&e.name, mark));
+                let mut rows = take(before, limit);
+                rows.items.reverse();
+                rows
+            }
+        }
+    }
+}
+
+/// Where a page of named things begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamedStart<'a> {
+    /// At the list's beginning.
+    First,
+    /// Behind this name, in the list's order.
+    After(&'a str),
+    /// So that it ends just before this name.
+    Before(&'a str),
+}
+
+fn take<T>(mut rows: impl Iterator<Item = T>, limit: usize) -> Rows<T> {
+    let items: Vec<_> = rows.by_ref().take(limit).collect();
+    let more = rows.next().is_some();
+    Rows { items, more }
+}
+
+/// The page of rows that come in ascending order of their number.
+fn page_of<T>(rows: impl DoubleEndedIterator<Item = T>, number: impl Fn(&T) -> u64, page: Page) -> Rows<T> {
+    let ascending = page.order == Order::Ascending;
+    match (page.start, ascending) {
+        (Start::First, true) => take(rows, page.limit),
+        (Start::First, false) => take(rows.rev(), page.limit),
+        (Start::After(mark), true) => take(rows.filter(|row| number(row) > mark), page.limit),
+        (Start::After(mark), false) => take(rows.rev().filter(|row| number(row) < mark), page.limit),
+        (Start::Before(mark), ascending) => {
+            let mut found = if ascending {
+                take(rows.rev().filter(|row| number(row) < mark), page.limit)
+            } else {
+                take(rows.filter(|row| number(row) > mark), page.limit)
+            };
+            found.items.reverse();
+            found
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_walk_forth_and_back_in_both_orders() {
+        let rows = || (1..=5u64).map(|n| n * 10);
+        let page = |start, order| page_of(rows(), |n| *n, Page { limit: 2, start, order });
+        assert_eq!(page(Start::First, Order::Ascending), Rows { items: vec![10, 20], more: true });
+        assert_eq!(page(Start::After(40), Order::Ascending), Rows { items: vec![50], more: false });
+        assert_eq!(page(Start::Before(40), Order::Ascending), Rows { items: vec![20, 30], more: true });
+        assert_eq!(page(Start::First, Order::Descending), Rows { items: vec![50, 40], more: true });
+        assert_eq!(page(Start::After(40), Order::Descending), Rows { items: vec![30, 20], more: true });
+        assert_eq!(page(Start::Before(20), Order::Descending), Rows { items: vec![40, 30], more: true });
+        assert_eq!(page(Start::Before(40), Order::Descending), Rows { items: vec![50], more: false });
+    }
+}

@@ -1,0 +1,221 @@
+//! The view itself: maps, the rules that changes must keep, and how a change changes it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use bellwire_core::{
+    app::{App, AppKind, Environment, Token},
+    decide::Health,
+    endpoint::Endpoint,
+    event_type::EventType,
+    id::{AppId, EndpointId, EnvironmentId, Id, TokenId},
+};
+
+use super::lane::LaneGauge;
+use crate::{contract::Change, error::StoreError, query::Configuration};
+
+/// An endpoint and its lane's gauge. Replaced as a whole when the endpoint changes; the gauge stays.
+#[derive(Debug, Clone)]
+pub struct EndpointEntry {
+    /// Its settings.
+    pub endpoint: Endpoint,
+    /// The environment of its application.
+    pub environment: EnvironmentId,
+    /// What its lane is doing.
+    pub lane: Arc<LaneGauge>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct View {
+    pub environments: BTreeMap<EnvironmentId, Arc<Environment>>,
+    pub tokens: BTreeMap<TokenId, Arc<Token>>,
+    pub apps: BTreeMap<AppId, Arc<App>>,
+    pub app_uids: HashMap<(EnvironmentId, String), AppId>,
+    pub operational: HashMap<EnvironmentId, AppId>,
+    pub endpoints: HashMap<EndpointId, Arc<EndpointEntry>>,
+    pub endpoints_of: HashMap<AppId, BTreeMap<EndpointId, Arc<EndpointEntry>>>,
+    pub endpoint_uids: HashMap<(AppId, String), EndpointId>,
+    pub event_types: BTreeMap<(EnvironmentId, String), Arc<EventType>>,
+}
+
+impl View {
+    pub fn new(configuration: Configuration) -> Self {
+        let mut view = Self::default();
+        let Configuration { environments, apps, endpoints, event_types, tokens, health } = configuration;
+        let health: HashMap<EndpointId, Health> = health.into_iter().collect();
+        for environment in environments {
+            view.make(Change::PutEnvironment(environment));
+        }
+        for app in apps {
+            view.make(Change::PutApp(app));
+        }
+        for endpoint in endpoints {
+            let id = endpoint.id;
+            view.make(Change::PutEndpoint(Box::new(endpoint)));
+            if let (Some(entry), Some(health)) = (view.endpoints.get(&id), health.get(&id)) {
+                entry.lane.set_health(*health);
+            }
+        }
+        for event_type in event_types {
+            view.make(Change::PutEventType(Box::new(event_type)));
+        }
+        for token in tokens {
+            view.make(Change::PutToken(Box::new(token)));
+        }
+        view
+    }
+
+    /// The largest number of an id in it: new ids continue behind it, also when the clock went back.
+    pub fn largest_number(&self) -> u64 {
+        let ends = [
+            self.environments.keys().next_back().map(|id| id.number()),
+            self.tokens.keys().next_back().map(|id| id.number()),
+            self.apps.keys().next_back().map(|id| id.number()),
+            self.endpoints.keys().map(|id| id.number()).max(),
+        ];
+        ends.into_iter().flatten().max().unwrap_or(0)
+    }
+
+    /// Whether the changes may be made, one after the other.
+    pub fn judge(&self, changes: &[Change]) -> Result<(), StoreError> {
+        changes.iter().enumerate().try_for_each(|(at, change)| self.judge_one(change, &changes[..at]))
+    }
+
+    fn judge_one(&self, change: &Change, earlier: &[Change]) -> Result<(), StoreError> {
+        let made_earlier = |app: AppId| earlier.iter().any(|c| matches!(c, Change::PutApp(made) if made.id == app));
+        match change {
+            Change::PutEnvironment(new) => {
+                let clash = self.environments.values().any(|e| e.id != new.id && e.name == new.name);
+                conflict_if(clash, "environment name", &new.name)
+            }
+            Change::PutApp(new) => {
+                let Some(uid) = &new.uid else { return Ok(()) };
+                let owner = self.app_uids.get(&(new.environment, uid.clone()));
+                let clash_earlier = earlier.iter().any(|c| {
+                    matches!(c, Change::PutApp(made)
+                        if made.id != new.id && made.environment == new.environment && made.uid == new.uid)
+                });
+                conflict_if(clash_earlier || owner.is_some_and(|id| *id != new.id), "application uid", uid)
+            }
+            Change::PutEndpoint(new) => {
+                if !self.apps.contains_key(&new.app) && !made_earlier(new.app) {
+                    return Err(StoreError::NotFound("the application"));
+                }
+                let Some(uid) = &new.uid else { return Ok(()) };
+                let owner = self.endpoint_uids.get(&(new.app, uid.clone()));
+                let clash_earlier = earlier.iter().any(|c| {
+                    matches!(c, Change::PutEndpoint(made)
+                        if made.id != new.id && made.app == new.app && made.uid == new.uid)
+                });
+                conflict_if(clash_earlier || owner.is_some_and(|id| *id != new.id), "endpoint uid", uid)
+            }
+            Change::DeleteApp(id) => found_if(self.apps.contains_key(id), "the application"),
+            Change::DeleteEndpoint(id) => found_if(self.endpoints.contains_key(id), "the endpoint"),
+            Change::DeleteToken(id) => found_if(self.tokens.contains_key(id), "the token"),
+            Change::DeleteEventType { environment, name } => {
+                found_if(self.event_types.contains_key(&(*environment, name.clone())), "the event type")
+            }
+            Change::PutEventType(_) | Change::PutToken(_) | Change::PutTask(_) => Ok(()),
+        }
+    }
+
+    /// Makes a change; answers the endpoints it touched.
+    pub fn make(&mut self, change: Change) -> Vec<EndpointId> {
+        match change {
+            Change::PutEnvironment(new) => {
+                self.environments.insert(new.id, Arc::new(new));
+            }
+            Change::PutApp(new) => {
+                let old_uid = self.apps.get(&new.id).and_then(|old| old.uid.clone());
+                if let Some(uid) = old_uid {
+                    self.app_uids.remove(&(new.environment, uid));
+                }
+                if let Some(uid) = &new.uid {
+                    self.app_uids.insert((new.environment, uid.clone()), new.id);
+                }
+                if new.kind == AppKind::Operational {
+                    self.operational.insert(new.environment, new.id);
+                }
+                self.apps.insert(new.id, Arc::new(new));
+            }
+            Change::DeleteApp(id) => return self.remove_app(id),
+            Change::PutEndpoint(new) => {
+                let id = new.id;
+                self.put_endpoint(*new);
+                return vec![id];
+            }
+            Change::DeleteEndpoint(id) => {
+                self.remove_endpoint(id);
+                return vec![id];
+            }
+            Change::PutEventType(new) => {
+                self.event_types.insert((new.environment, new.name.clone()), Arc::new(*new));
+            }
+            Change::DeleteEventType { environment, name } => {
+                self.event_types.remove(&(environment, name));
+            }
+            Change::PutToken(new) => {
+                self.tokens.insert(new.id, Arc::new(*new));
+            }
+            Change::DeleteToken(id) => {
+                self.tokens.remove(&id);
+            }
+            Change::PutTask(_) => {}
+        }
+        Vec::new()
+    }
+
+    fn put_endpoint(&mut self, new: Endpoint) {
+        let Some(environment) = self.apps.get(&new.app).map(|app| app.environment) else { return };
+        let old = self.endpoints.get(&new.id).cloned();
+        if let Some(uid) = old.as_ref().and_then(|old| old.endpoint.uid.clone()) {
+            self.endpoint_uids.remove(&(new.app, uid));
+        }
+        if let Some(uid) = &new.uid {
+            self.endpoint_uids.insert((new.app, uid.clone()), new.id);
+        }
+        let lane = old.map_or_else(|| Arc::new(LaneGauge::new(Health::default())), |old| Arc::clone(&old.lane));
+        let (id, app) = (new.id, new.app);
+        let entry = Arc::new(EndpointEntry { endpoint: new, environment, lane });
+        self.endpoints.insert(id, Arc::clone(&entry));
+        self.endpoints_of.entry(app).or_default().insert(id, entry);
+    }
+
+    fn remove_endpoint(&mut self, id: EndpointId) {
+        let Some(old) = self.endpoints.remove(&id) else { return };
+        if let Some(siblings) = self.endpoints_of.get_mut(&old.endpoint.app) {
+            siblings.remove(&id);
+        }
+        if let Some(uid) = &old.endpoint.uid {
+            self.endpoint_uids.remove(&(old.endpoint.app, uid.clone()));
+        }
+    }
+
+    fn remove_app(&mut self, id: AppId) -> Vec<EndpointId> {
+        let endpoints: Vec<_> = self.endpoints_of.get(&id).into_iter().flat_map(|all| all.keys().copied()).collect();
+        for endpoint in &endpoints {
+            self.remove_endpoint(*endpoint);
+        }
+        self.endpoints_of.remove(&id);
+        self.tokens.retain(|_, token| token.app != Some(id));
+        if let Some(old) = self.apps.remove(&id) {
+            if let Some(uid) = &old.uid {
+                self.app_uids.remove(&(old.environment, uid.clone()));
+            }
+            if old.kind == AppKind::Operational {
+                self.operational.remove(&old.environment);
+            }
+        }
+        endpoints
+    }
+}
+
+fn conflict_if(clash: bool, what: &'static str, value: &str) -> Result<(), StoreError> {
+    if clash { Err(StoreError::Conflict { what, value: value.to_owned() }) } else { Ok(()) }
+}
+
+fn found_if(found: bool, what: &'static str) -> Result<(), StoreError> {
+    if found { Ok(()) } else { Err(StoreError::NotFound(what)) }
+}

@@ -1,0 +1,76 @@
+//! What can go wrong at the seam, named by what the caller can do about it.
+
+use bellwire_core::id::MessageId;
+
+/// Why the store did not do what it was asked to. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Try again later: the disk is full, the database is away… Nothing was acknowledged.
+    #[error("the store cannot be used right now: {0}")]
+    Unavailable(String),
+    /// The thing is not there (any more).
+    #[error("{0} was not found")]
+    NotFound(&'static str),
+    /// A name that must be unique is taken.
+    #[error("{what} `{value}` is taken")]
+    Conflict {
+        /// What kind of name.
+        what: &'static str,
+        /// The name.
+        value: String,
+    },
+    /// Something is there that must not be: a defect, in the store's file or in the program. Somebody should look.
+    #[error("the store is inconsistent: {0}")]
+    Corrupt(String),
+}
+
+/// Why a message was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The application already has a message with this event id.
+    #[error("the event id `{event_id}` was used before, by message {existing}")]
+    EventIdTaken {
+        /// The event id.
+        event_id: String,
+        /// The message that has it.
+        existing: MessageId,
+    },
+    /// The idempotency key was used before with another body.
+    #[error("this idempotency key was used before with another request body")]
+    IdempotencyMismatch,
+    /// The store itself.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No backend answers to the URL's scheme.
+    #[error("no store for `{0}`; known are {1}")]
+    UnknownScheme(String, String),
+    /// It was made by a newer version of the program.
+    #[error("the store at {location} has schema version {found}, made by a newer bellwire; this one knows up to {known}: upgrade bellwire, or restore a backup")]
+    TooNew {
+        /// Where it is.
+        location: String,
+        /// Its schema version.
+        found: i64,
+        /// The newest version this program knows.
+        known: i64,
+    },
+    /// Another process has it open.
+    #[error("the store at {0} is in use by another process; stop that one first")]
+    InUse(String),
+    /// The secrets in it were sealed with a main secret that is not the configured one.
+    #[error("the secrets in the store cannot be opened: {0}")]
+    Sealed(String),
+    /// Anything else, with what failed and where.
+    #[error("cannot open the store at {location}: {detail}")]
+    Failed {
+        /// Where it is.
+        location: String,
+        /// What failed.
+        detail: String,
+    },
+}

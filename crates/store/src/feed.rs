@@ -1,0 +1,84 @@
+//! The live feed: what happens, as it happens, for people who watch.
+//!
+//! A copy on the side: nothing waits for a watcher, and a watcher who is too slow is told how much was missed. Costs one
+//! atomic read per event while nobody watches.
+
+use bellwire_core::{
+    id::{AppId, EndpointId, EnvironmentId, MessageId},
+    time::Timestamp,
+};
+use tokio::sync::broadcast;
+
+/// How many events a slow watcher may lag behind before it misses some.
+const BUFFER: usize = 4_096;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum FeedEvent {
+    /// A message was accepted.
+    Message {
+        /// In which environment.
+        environment: EnvironmentId,
+        /// Whose.
+        app: AppId,
+        /// Which.
+        id: MessageId,
+        /// Of which type.
+        event_type: String,
+        /// How many endpoints it goes to.
+        endpoints: usize,
+        /// When.
+        at: Timestamp,
+    },
+    /// An attempt ended.
+    Attempt {
+        /// In which environment.
+        environment: EnvironmentId,
+        /// Whose.
+        app: AppId,
+        /// Of which message.
+        message: MessageId,
+        /// Of which type.
+        event_type: String,
+        /// At which endpoint.
+        endpoint: EndpointId,
+        /// Which try it was.
+        number: u16,
+        /// The receiver's status code; 0 without an answer.
+        status_code: u16,
+        /// Why it failed, if it did: the stable name and the words.
+        failure: Option<(String, String)>,
+        /// When it is tried again, if it is.
+        next_at: Option<Timestamp>,
+        /// How long it took, in milliseconds.
+        duration_ms: u64,
+        /// When it was begun.
+        at: Timestamp,
+    },
+}
+
+/// Where events are told and watched.
+#[derive(Debug)]
+pub struct Feed {
+    sender: broadcast::Sender<FeedEvent>,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self { sender: broadcast::Sender::new(BUFFER) }
+    }
+}
+
+impl Feed {
+    /// Tells an event, made only if somebody watches.
+    pub fn tell(&self, event: impl FnOnce() -> FeedEvent) {
+        if self.sender.receiver_count() > 0 {
+            let _ = self.sender.send(event());
+        }
+    }
+
+    /// Watches from now on.
+    pub fn watch(&self) -> broadcast::Receiver<FeedEvent> {
+        self.sender.subscribe()
+    }
+}

@@ -1,0 +1,160 @@
+//! What the owner of an environment is told: operational events as messages of the environment's operational application.
+//!
+//! `api` calls [`event`] when an endpoint is created, changed or deleted; the scheduler when a delivery keeps failing, is
+//! given up or recovers, and when an endpoint is disabled. The result is appended like any message, so it is signed, retried
+//! and shown like any message. Pure: it reads the directory and writes nothing.
+//!
+//! Deliberately silent about the operational application's own endpoints: an event about a failing delivery of an event would
+//! feed itself.
+
+use std::time::Duration;
+
+use bellwire_core::{
+    app::AppKind,
+    endpoint::Endpoint,
+    id::{AttemptId, EnvironmentId, MessageId},
+    message::NewMessage,
+    time::Timestamp,
+};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::directory::Directory;
+
+/// How long the payload of an operational event is kept.
+const KEPT: Duration = Duration::from_secs(90 * 86_400);
+
+/// Something that an environment's owner wants to know.
+#[derive(Debug, Clone, Copy)]
+pub enum OperationalEvent<'a> {
+    /// An endpoint was made.
+    EndpointCreated(&'a Endpoint),
+    /// An endpoint's settings changed.
+    EndpointUpdated(&'a Endpoint),
+    /// An endpoint was deleted.
+    EndpointDeleted(&'a Endpoint),
+    /// An endpoint was disabled because it only failed.
+    EndpointDisabled {
+        /// Which.
+        endpoint: &'a Endpoint,
+        /// When its unbroken row of failures began.
+        fail_since: Timestamp,
+    },
+    /// A delivery keeps failing; it is still tried.
+    AttemptFailing(LastAttempt<'a>),
+    /// A delivery was given up.
+    AttemptExhausted(LastAttempt<'a>),
+    /// A delivery succeeded after its owner was told that it was failing.
+    AttemptRecovered(LastAttempt<'a>),
+}
+
+/// The attempt that made a delivery worth telling about.
+#[derive(Debug, Clone, Copy)]
+pub struct LastAttempt<'a> {
+    /// At which endpoint.
+    pub endpoint: &'a Endpoint,
+    /// Of which message.
+    pub message: MessageId,
+    /// The publisher's own id of the event.
+    pub event_id: Option<&'a str>,
+    /// Its id, when it is known already: the store gives it when it settles. Told as an empty text otherwise.
+    pub id: Option<AttemptId>,
+    /// The receiver's status code; 0 without an answer.
+    pub status_code: u16,
+    /// When it was begun.
+    pub at: Timestamp,
+}
+
+impl<'a> OperationalEvent<'a> {
+    /// Every name there is, for documentation and filters.
+    pub const NAMES: &'static [&'static str] = &[
+        "endpoint.created",
+        "endpoint.deleted",
+        "endpoint.disabled",
+        "endpoint.updated",
+        "message.attempt.exhausted",
+        "message.attempt.failing",
+        "message.attempt.recovered",
+    ];
+
+    /// The event type its message has.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::EndpointCreated(_) => "endpoint.created",
+            Self::EndpointUpdated(_) => "endpoint.updated",
+            Self::EndpointDeleted(_) => "endpoint.deleted",
+            Self::EndpointDisabled { .. } => "endpoint.disabled",
+            Self::AttemptFailing(_) => "message.attempt.failing",
+            Self::AttemptExhausted(_) => "message.attempt.exhausted",
+            Self::AttemptRecovered(_) => "message.attempt.recovered",
+        }
+    }
+
+    fn endpoint(&self) -> &'a Endpoint {
+        match self {
+            Self::EndpointCreated(endpoint)
+            | Self::EndpointUpdated(endpoint)
+            | Self::EndpointDeleted(endpoint)
+            | Self::EndpointDisabled { endpoint, .. } => endpoint,
+            Self::AttemptFailing(last) | Self::AttemptExhausted(last) | Self::AttemptRecovered(last) => last.endpoint,
+        }
+    }
+
+    /// The member `data` of its payload.
+    fn data(&self, app_uid: Option<&str>) -> Value {
+        let endpoint = self.endpoint();
+        let mut data = json!({ "appId": endpoint.app, "endpointId": endpoint.id });
+        let mut put = |name: &str, value: Value| data[name] = value;
+        if let Some(uid) = app_uid {
+            put("appUid", uid.into());
+        }
+        if let Some(uid) = &endpoint.uid {
+            put("endpointUid", uid.as_str().into());
+        }
+        match self {
+            Self::EndpointCreated(_) | Self::EndpointUpdated(_) | Self::EndpointDeleted(_) => {}
+            Self::EndpointDisabled { fail_since, .. } => put("failSince", fail_since.to_string().into()),
+            Self::AttemptFailing(last) | Self::AttemptExhausted(last) | Self::AttemptRecovered(last) => {
+                put("msgId", last.message.to_string().into());
+                if let Some(event_id) = last.event_id {
+                    put("msgEventId", event_id.into());
+                }
+                let id = last.id.map(|id| id.to_string()).unwrap_or_default();
+                put("lastAttempt", json!({ "id": id, "responseStatusCode": last.status_code, "timestamp": last.at }));
+            }
+        }
+        data
+    }
+}
+
+/// The message that tells the environment's owner, ready to be appended; `None` when nobody listens, or when the event is
+/// about the operational application itself.
+pub fn event(
+    directory: &Directory,
+    environment: EnvironmentId,
+    event: OperationalEvent<'_>,
+) -> Option<NewMessage> {
+    let teller = directory.operational_app(environment)?;
+    let about = directory.app_by_id(event.endpoint().app)?;
+    if about.kind == AppKind::Operational {
+        return None;
+    }
+    let routes = directory.routes(teller.id, event.name(), &[]);
+    if routes.is_empty() {
+        return None;
+    }
+    let payload = json!({ "type": event.name(), "data": event.data(about.uid.as_deref()) });
+    Some(NewMessage {
+        app: teller.id,
+        event_type: event.name().to_owned(),
+        event_id: None,
+        channels: Vec::new(),
+        tags: Vec::new(),
+        payload: Bytes::from(payload.to_string()),
+        payload_expires_at: directory.now().plus(KEPT),
+        deliver_at: None,
+        traceparent: None,
+        routes,
+        idempotency: None,
+    })
+}

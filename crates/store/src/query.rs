@@ -1,0 +1,248 @@
+//! What can be asked of a store: pages of messages, attempts and deliveries.
+//!
+//! A page starts at one end or beside a known row, and is answered in the order it was asked in. Rows are named by the number
+//! of their id, which is also their order in time.
+
+use std::time::Duration;
+
+use bellwire_core::{
+    app::App,
+    attempt::Attempt,
+    delivery::{DeliveryState, Progress, Trigger},
+    endpoint::Endpoint,
+    id::{AppId, AttemptId, EndpointId, MessageId},
+    message::Message,
+    time::Timestamp,
+};
+
+/// Which way a list runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// Oldest first.
+    Ascending,
+    /// Newest first.
+    #[default]
+    Descending,
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// At the list's beginning.
+    #[default]
+    First,
+    /// With the row behind this one (this one not included), in the list's order.
+    After(u64),
+    /// So that it ends just before this one: walking back.
+    Before(u64),
+}
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// At most so many rows, at least 1.
+    pub limit: usize,
+    /// Where it begins.
+    pub start: Start,
+    /// The list's order; rows always come in it, also when walking back.
+    pub order: Order,
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rows<T> {
+    /// The rows, in the order that was asked for.
+    pub items: Vec<T>,
+    /// Whether more lie beyond, in the direction of the walk (behind the last row, or before the first when walking back).
+    pub more: bool,
+}
+
+impl<T> Rows<T> {
+    /// No rows at all.
+    pub const EMPTY: Self = Self { items: Vec::new(), more: false };
+}
+
+/// Conditions on messages. `None` and empty mean: any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MessageFilter {
+    /// On this channel.
+    pub channel: Option<String>,
+    /// With this tag.
+    pub tag: Option<String>,
+    /// Of one of these event types (exact names).
+    pub event_types: Vec<String>,
+    /// Accepted (or, for attempts, begun) before this time.
+    pub before: Option<Timestamp>,
+    /// Accepted (or begun) at or after this time.
+    pub after: Option<Timestamp>,
+}
+
+/// Conditions on attempts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AttemptFilter {
+    /// Conditions on their message; the times are the attempts' own.
+    pub message: MessageFilter,
+    /// Only attempts that succeeded (`Succeeded`) or failed (`Failed`); other states match no attempt.
+    pub state: Option<DeliveryState>,
+    /// 0: no answer; 100…500: an answer of that class.
+    pub status_class: Option<u16>,
+    /// At this endpoint.
+    pub endpoint: Option<EndpointId>,
+}
+
+/// An attempt with the message it was made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptRow {
+    /// The attempt.
+    pub attempt: Attempt,
+    /// Its message, without payload unless asked for; `None` when it has expired.
+    pub message: Option<Message>,
+}
+
+/// A delivery as people see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// Of which message.
+    pub message: MessageId,
+    /// To which endpoint.
+    pub endpoint: EndpointId,
+    /// Where it stands. Never `Sending`: the store does not know what is on the wire.
+    pub state: DeliveryState,
+    /// How far its run has come.
+    pub progress: Progress,
+    /// When it is tried next, if it is.
+    pub next_at: Option<Timestamp>,
+}
+
+/// A message and how its delivery to one endpoint stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointMessage {
+    /// The message, without payload unless asked for.
+    pub message: Message,
+    /// The delivery.
+    pub delivery: DeliveryRow,
+}
+
+/// How many deliveries of an endpoint stand how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeliveryCounts {
+    /// Delivered.
+    pub succeeded: u64,
+    /// Waiting for their first or next attempt.
+    pub pending: u64,
+    /// Given up.
+    pub failed: u64,
+    /// Cancelled.
+    pub cancelled: u64,
+}
+
+/// Attempts of one span of time, for charts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AttemptCounts {
+    /// Attempts that succeeded.
+    pub succeeded: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+}
+
+/// A delivery to be started anew by hand: resend, recover, replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Requeue {
+    /// Of which message.
+    pub message: MessageId,
+    /// To which endpoint; it need not have been among the message's endpoints before.
+    pub endpoint: EndpointId,
+    /// When it is due.
+    pub due_at: Timestamp,
+    /// What asks for it.
+    pub trigger: Trigger,
+}
+
+/// What a replay looks at: one message of an application, and how its delivery to the endpoint stands, if there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayCandidate {
+    /// The message, without payload.
+    pub message: Message,
+    /// Its delivery to the endpoint; `None` when it has none.
+    pub delivery: Option<DeliveryRow>,
+    /// The status code of the last attempt there; `None` when there was none.
+    pub last_status_code: Option<u16>,
+}
+
+/// Everything about who may do what and what goes where: read once at the start, then kept in memory by the directory.
+#[derive(Debug, Clone, Default)]
+pub struct Configuration {
+    /// All environments.
+    pub environments: Vec<bellwire_core::app::Environment>,
+    /// All applications that are not deleted.
+    pub apps: Vec<App>,
+    /// Their endpoints.
+    pub endpoints: Vec<Endpoint>,
+    /// All event types.
+    pub event_types: Vec<bellwire_core::event_type::EventType>,
+    /// All tokens.
+    pub tokens: Vec<bellwire_core::app::Token>,
+    /// How endpoints are doing, where they are not simply fine.
+    pub health: Vec<(EndpointId, bellwire_core::decide::Health)>,
+}
+
+/// Times before which things are forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cutoffs {
+    /// Messages (with all about them) accepted before then.
+    pub messages: Timestamp,
+    /// Attempts begun before then.
+    pub attempts: Timestamp,
+    /// Payloads that expired before then.
+    pub payloads: Timestamp,
+}
+
+/// What a clean-up removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retained {
+    /// Time partitions dropped.
+    pub partitions: u64,
+    /// Whether there is more to do.
+    pub more: bool,
+}
+
+/// What [`crate::Store::check`] found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Messages looked at.
+    pub messages: u64,
+    /// Deliveries looked at: messages times their endpoints, and what was added by hand.
+    pub deliveries: u64,
+    /// How they stand; the sum is `deliveries`.
+    pub counts: DeliveryCounts,
+    /// What contradicts itself, in words; empty when all is well.
+    pub problems: Vec<String>,
+}
+
+/// How a store is doing, for metrics and readiness.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// `None` when it can write; otherwise why it cannot.
+    pub unwritable: Option<String>,
+    /// Deliveries that wait in the store.
+    pub waiting: u64,
+    /// The earliest time at which one of them is (or was) due.
+    pub oldest_due: Option<Timestamp>,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// How long the last commits took: count and sum since the start.
+    pub commits: u64,
+    /// Total time spent committing since the start.
+    pub commit_time: Duration,
+}
+
+/// Names an attempt's own row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptKey {
+    /// Whose.
+    pub app: AppId,
+    /// Of which message.
+    pub message: MessageId,
+    /// Which.
+    pub attempt: AttemptId,
+}
