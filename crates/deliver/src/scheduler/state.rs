@@ -423,3 +423,6 @@ impl State {
 fn payload_bytes(work: &Work) -> usize {
     work.message.payload.as_ref().map_or(0, |payload| payload.len())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! How one received request reads, for people and for programs.
+
+use base64::Engine as _;
+use bellwire_core::{
+    sign::{Mismatch, Verified},
+    time::Timestamp,
+};
+use serde_json::{Value, json};
+
+use super::{plan::Answer, seen::Tries};
+use crate::cli::{
+    out::{Out, Tone},
+    pretty, verify, when,
+};
+
+/// A request as it came, and what was made of it.
+pub struct Received {
+    /// When its body was complete.
+    pub at: Timestamp,
+    /// How many requests came, this one included.
+    pub number: u64,
+    /// The method.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// The headers, in order.
+    pub headers: Vec<(String, String)>,
+    /// The message's id, when a header has one.
+    pub id: Option<String>,
+    /// How often it came.
+    pub tries: Tries,
+    /// Whether its signature matches; none when there is no secret to check with.
+    pub verdict: Option<Result<Verified, Mismatch>>,
+    /// What it will be answered.
+    pub answer: Answer,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Received {
+    /// The event type, as far as the request says it: in a header, or as the body's `type`.
+    fn event_type(&self) -> Option<String> {
+        let named = ["webhook-event-type", "bellwire-event-type", "ce-type"];
+        let header = self.headers.iter().find(|(name, _)| named.contains(&name.as_str()));
+        if let Some((_, value)) = header {
+            return Some(value.clone());
+        }
+        let body: Value = serde_json::from_slice(&self.body).ok()?;
+        let found = body.get("type").or_else(|| body.get("eventType"))?;
+        found.as_str().map(str::to_owned)
+    }
+
+    /// The lines for people.
+    pub fn text(&self, out: &Out) -> String {
+        let title = format!(
+            "{}  {} {}",
+            when::clock(self.at),
+            pretty::line(&self.method, 20),
+            pretty::line(&self.target, 200)
+        );
+        let mut lines = vec![out.tint(Tone::Bold, &title)];
+        let mut field =
+            |name: &str, value: String| lines.push(format!("  {}{value}", out.tint(Tone::Dim, &format!("{name:<11}"))));
+        if let Some(event_type) = self.event_type() {
+            field("type", pretty::line(&event_type, 200));
+        }
+        field(
+            "id",
+            self.id
+                .as_deref()
+                .map_or_else(|| "none".to_owned(), |id| pretty::line(id, 200)),
+        );
+        let duplicate = out.tint(Tone::Warn, "duplicate: it was already answered 2xx");
+        let number = self.tries.number;
+        field(
+            "try",
+            if self.tries.duplicate {
+                format!("{number}, {duplicate}")
+            } else {
+                number.to_string()
+            },
+        );
+        field(
+            "signature",
+            match &self.verdict {
+                None => out.tint(Tone::Dim, "not checked: no --secret was given"),
+                Some(Ok(verified)) => out.tint(Tone::Good, &verify::matched(verified)),
+                Some(Err(mismatch)) => out.tint(Tone::Bad, &format!("INVALID: {mismatch}")),
+            },
+        );
+        field(
+            "answer",
+            match self.answer {
+                Answer::Status(status) if self.answer.is_success() => status.to_string(),
+                Answer::Status(status) => out.tint(Tone::Warn, &format!("{status}, as told")),
+                Answer::Refuse => out.tint(Tone::Bad, "401"),
+                Answer::Hang(span) => out.tint(
+                    Tone::Warn,
+                    &format!("none, as told; closing after {}", when::human(span)),
+                ),
+            },
+        );
+        let body = match std::str::from_utf8(&self.body) {
+            Ok("") => "(no body)".to_owned(),
+            Ok(text) => pretty::json(text),
+            Err(_) => format!("({} bytes that are not text)", self.body.len()),
+        };
+        lines.extend(body.lines().map(|line| format!("  {line}")));
+        lines.push(String::new());
+        lines.join("\n")
+    }
+
+    /// One line for programs. A body that is not UTF-8 is `bodyBase64`; headers that repeat are joined by a comma.
+    pub fn json(&self) -> String {
+        let mut headers = serde_json::Map::new();
+        for (name, value) in &self.headers {
+            let joined = match headers.get(name).and_then(Value::as_str) {
+                Some(before) => format!("{before}, {value}"),
+                None => value.clone(),
+            };
+            headers.insert(name.clone(), Value::String(joined));
+        }
+        let (status, hang_ms) = match self.answer {
+            Answer::Status(status) => (Some(status), None),
+            Answer::Refuse => (Some(401), None),
+            Answer::Hang(span) => (None, Some(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))),
+        };
+        let mut line = json!({
+            "event": "request",
+            "time": self.at,
+            "number": self.number,
+            "method": self.method,
+            "target": self.target,
+            "headers": headers,
+            "id": self.id,
+            "type": self.event_type(),
+            "try": self.tries.number,
+            "duplicate": self.tries.duplicate,
+            "signature": self.verdict.as_ref().map_or_else(|| json!({ "verdict": "unchecked" }), verify::verdict_json),
+            "status": status,
+            "hangMs": hang_ms,
+        });
+        match std::str::from_utf8(&self.body) {
+            Ok(text) => line["body"] = json!(text),
+            Err(_) => line["bodyBase64"] = json!(base64::engine::general_purpose::STANDARD.encode(&self.body)),
+        }
+        line.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cli::testing::Captured;
+
+    fn received() -> Received {
+        Received {
+            at: Timestamp::from_millis(1_700_000_000_123),
+            number: 1,
+            method: "POST".into(),
+            target: "/hook".into(),
+            headers: vec![("a".into(), "1".into()), ("a".into(), "2".into())],
+            id: Some("msg_1".into()),
+            tries: Tries {
+                number: 2,
+                duplicate: true,
+            },
+            verdict: Some(Err(Mismatch::NoKey)),
+            answer: Answer::Status(500),
+            body: br#"{"type":"a.b","n":1.10}"#.to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_request_reads_from_top_to_bottom() {
+        let text = received().text(&Captured::default().out(false));
+        let expected = format!(
+            "22:13:20.123  POST /hook\n  type       a.b\n  id         msg_1\n  try        2, duplicate: it was already \
+             answered 2xx\n  signature  INVALID: {}\n  answer     500, as told\n  {{\n    \"type\": \"a.b\",\n    \
+             \"n\": 1.10\n  }}\n",
+            Mismatch::NoKey
+        );
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_hostile_body_cannot_steer_the_terminal() {
+        let hostile = Received {
+            body: b"\x1b[2J{".to_vec(),
+            target: "/\u{1b}x".into(),
+            ..received()
+        };
+        assert!(!hostile.text(&Captured::default().out(false)).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn the_line_for_programs_has_everything() {
+        let line: Value = serde_json::from_str(&received().json()).unwrap();
+        assert_eq!(
+            (&line["headers"]["a"], &line["try"], &line["status"]),
+            (&json!("1, 2"), &json!(2), &json!(500))
+        );
+        assert_eq!(line["body"], r#"{"type":"a.b","n":1.10}"#);
+        let binary = Received {
+            body: vec![0xff],
+            answer: Answer::Hang(Duration::from_secs(1)),
+            ..received()
+        };
+        let line: Value = serde_json::from_str(&binary.json()).unwrap();
+        assert_eq!(
+            (&line["bodyBase64"], &line["status"], &line["hangMs"]),
+            (&json!("/w=="), &Value::Null, &json!(1000))
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! `bellwire sign`: the headers that a sender would add to a body, offline.
+
+use bellwire_core::{
+    id::{IdGenerator, MessageId},
+    secret::SigningKey,
+    sign::signature_header,
+    time::Timestamp,
+};
+use clap::Args;
+
+use super::{exit::Failure, input, out::Out, when};
+
+/// `sign`.
+#[derive(Args)]
+pub struct SignArgs {
+    /// The signing secret (whsec_… or whsk_…) or @file; repeat to sign with several
+    #[arg(long, required = true, env = "BELLWIRE_SECRET", hide_env_values = true)]
+    secret: Vec<String>,
+    /// The message's id; made when not given
+    #[arg(long)]
+    id: Option<String>,
+    /// When it is signed: seconds since 1970 or RFC 3339; now when not given
+    #[arg(long, value_parser = timestamp)]
+    timestamp: Option<i64>,
+    /// The body: the text, @file, or - for standard input; signed byte for byte
+    #[arg(long)]
+    data: String,
+}
+
+/// For clap: seconds since 1970, or RFC 3339.
+///
+/// # Errors
+/// Says how it is written.
+pub fn timestamp(text: &str) -> Result<i64, String> {
+    let seconds = text
+        .parse::<i64>()
+        .ok()
+        .or_else(|| text.parse::<Timestamp>().ok().map(Timestamp::secs));
+    seconds.ok_or_else(|| format!("`{text}` is neither seconds since 1970 nor RFC 3339 (2026-01-31T09:30:00Z)"))
+}
+
+impl SignArgs {
+    /// Prints the headers, as `name: value` lines or one JSON object.
+    ///
+    /// # Errors
+    /// A usage failure when a secret or the body cannot be read.
+    pub fn run(self, out: &mut Out) -> Result<(), Failure> {
+        let keys = self
+            .secret
+            .iter()
+            .map(|secret| SigningKey::parse(input::text(secret)?.trim()).map_err(Failure::usage))
+            .collect::<Result<Vec<_>, Failure>>()?;
+        let body = input::bytes(&self.data)?;
+        let id = self
+            .id
+            .unwrap_or_else(|| IdGenerator::new(0, 0).next::<MessageId>(when::now()).to_string());
+        let timestamp = self.timestamp.unwrap_or_else(|| when::now().secs());
+        let signature = signature_header(&keys.iter().collect::<Vec<_>>(), &id, timestamp, &body);
+        let headers = [
+            ("webhook-id", id),
+            ("webhook-timestamp", timestamp.to_string()),
+            ("webhook-signature", signature),
+        ];
+        if out.is_json() {
+            let object: serde_json::Map<_, _> = headers
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.into()))
+                .collect();
+            return out.line(&serde_json::Value::Object(object).to_string());
+        }
+        headers
+            .iter()
+            .try_for_each(|(name, value)| out.line(&format!("{name}: {value}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::testing::Captured;
+
+    fn args(secrets: &[&str]) -> SignArgs {
+        SignArgs {
+            secret: secrets.iter().map(|secret| (*secret).to_owned()).collect(),
+            id: Some("msg_p5jXN8AQM9LWM0D4loKWxJek".into()),
+            timestamp: Some(1_614_265_330),
+            data: r#"{"test": 2432232314}"#.into(),
+        }
+    }
+
+    #[test]
+    fn the_headers_are_those_of_the_reference_libraries() {
+        let captured = Captured::default();
+        args(&["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+            .run(&mut captured.out(false))
+            .unwrap();
+        let expected = "webhook-id: msg_p5jXN8AQM9LWM0D4loKWxJek\nwebhook-timestamp: 1614265330\n\
+                        webhook-signature: v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=\n";
+        assert_eq!(captured.text(), expected);
+    }
+
+    #[test]
+    fn a_bad_secret_is_usage_and_is_not_repeated() {
+        let failure = args(&["whsec_short-hunter2"])
+            .run(&mut Captured::default().out(false))
+            .unwrap_err();
+        assert_eq!(failure.exit_code(), 2);
+        assert!(!failure.to_string().contains("hunter2"), "{failure}");
+    }
+
+    #[test]
+    fn timestamps_are_seconds_or_rfc_3339() {
+        assert_eq!(timestamp("1614265330"), Ok(1_614_265_330));
+        assert_eq!(timestamp("2021-02-25T15:02:10Z"), Ok(1_614_265_330));
+        assert!(timestamp("today").is_err());
+    }
+}

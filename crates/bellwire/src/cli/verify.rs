@@ -1,0 +1,201 @@
+//! `bellwire verify`: whether a signature matches, offline, and why when it does not.
+
+use std::time::Duration;
+
+use bellwire_core::{
+    secret::VerifyingKey,
+    sign::{Mismatch, Received, SignedHeaders, TOLERANCE, Verified, explain},
+};
+use clap::Args;
+use serde_json::json;
+
+use super::{exit::Failure, input, out::Out, sign, when};
+
+/// `verify`.
+#[derive(Args)]
+pub struct VerifyArgs {
+    /// A secret the signature may be of (whsec_…, whsk_…, or the public key whpk_…) or @file; repeat for more
+    #[arg(long, required = true, env = "BELLWIRE_SECRET", hide_env_values = true)]
+    secret: Vec<String>,
+    /// A secret that is not valid but worth naming when it matches, such as one rotated away
+    #[arg(long, value_name = "SECRET")]
+    other_secret: Vec<String>,
+    /// A header of the request; repeat for each
+    #[arg(long, value_name = "NAME: VALUE", value_parser = input::header)]
+    header: Vec<(String, String)>,
+    /// A file with the headers, one `name: value` a line
+    #[arg(long, value_name = "FILE")]
+    headers_file: Option<String>,
+    /// The raw body: the text, @file, or - for standard input
+    #[arg(long)]
+    data: String,
+    /// How old or new the signature may be
+    #[arg(long, value_name = "SPAN", value_parser = when::span, conflicts_with = "any_age")]
+    tolerance: Option<Duration>,
+    /// Do not judge its age: for a request kept on file
+    #[arg(long)]
+    any_age: bool,
+    /// Judge as if it were this time: seconds since 1970 or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = sign::timestamp)]
+    now: Option<i64>,
+}
+
+impl VerifyArgs {
+    /// Prints the verdict.
+    ///
+    /// # Errors
+    /// [`Failure::Unverified`] with the reason; a usage failure when an input cannot be read.
+    pub fn run(self, out: &mut Out) -> Result<(), Failure> {
+        let (valid, others) = (keys(&self.secret)?, keys(&self.other_secret)?);
+        let mut headers = self.header;
+        if let Some(path) = &self.headers_file {
+            headers.extend(input::headers(&input::text(&format!("@{path}"))?)?);
+        }
+        let body = input::bytes(&self.data)?;
+        let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let received = Received {
+            headers: SignedHeaders::from_pairs(pairs),
+            body: &body,
+        };
+        let now = self.now.unwrap_or_else(|| when::now().secs());
+        let tolerance = if self.any_age {
+            None
+        } else {
+            Some(self.tolerance.unwrap_or(TOLERANCE))
+        };
+        let verdict = explain(&received, &valid, &others, now, tolerance);
+        if out.is_json() {
+            out.line(&verdict_json(&verdict).to_string())?;
+        }
+        match verdict {
+            Ok(verified) if !out.is_json() => out.line(&matched(&verified)),
+            Ok(_) => Ok(()),
+            Err(mismatch) => Err(Failure::Unverified(mismatch.to_string())),
+        }
+    }
+}
+
+/// The keys of `--secret`: each the text or `@file`.
+///
+/// # Errors
+/// A usage failure that does not repeat the secret.
+pub fn keys(secrets: &[String]) -> Result<Vec<VerifyingKey>, Failure> {
+    secrets
+        .iter()
+        .map(|secret| VerifyingKey::parse(input::text(secret)?.trim()).map_err(Failure::usage))
+        .collect()
+}
+
+/// A match for people: `valid (v1, webhook-* headers, signed 2026-…)`.
+pub fn matched(verified: &Verified) -> String {
+    let signed = bellwire_core::time::Timestamp::from_secs(verified.timestamp_secs).to_string();
+    let [id, ..] = verified.family.names();
+    let family = id.trim_end_matches("id");
+    format!(
+        "valid ({}, {family}* headers, signed {})",
+        verified.version,
+        when::short(&signed)
+    )
+}
+
+/// A verdict for programs.
+pub fn verdict_json(verdict: &Result<Verified, Mismatch>) -> serde_json::Value {
+    match verdict {
+        Ok(verified) => {
+            json!({ "verdict": "valid", "version": verified.version, "timestamp": verified.timestamp_secs })
+        }
+        Err(mismatch) => json!({ "verdict": "invalid", "reason": mismatch.to_string() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::testing::Captured;
+
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    fn args(data: &str) -> VerifyArgs {
+        let headers = [
+            "webhook-id: msg_p5jXN8AQM9LWM0D4loKWxJek",
+            "webhook-timestamp: 1614265330",
+            "webhook-signature: v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        ];
+        VerifyArgs {
+            secret: vec![SECRET.into()],
+            other_secret: Vec::new(),
+            header: headers.iter().map(|header| input::header(header).unwrap()).collect(),
+            headers_file: None,
+            data: data.into(),
+            tolerance: None,
+            any_age: false,
+            now: Some(1_614_265_400),
+        }
+    }
+
+    #[test]
+    fn a_signature_of_the_reference_library_is_valid() {
+        let captured = Captured::default();
+        args(r#"{"test": 2432232314}"#).run(&mut captured.out(false)).unwrap();
+        assert_eq!(
+            captured.text(),
+            "valid (v1, webhook-* headers, signed 2021-02-25T15:02:10Z)\n"
+        );
+    }
+
+    #[test]
+    fn a_body_that_was_re_serialised_is_named_as_such() {
+        let captured = Captured::default();
+        let failure = args(r#"{"test":2432232314}"#).run(&mut captured.out(true)).unwrap_err();
+        assert_eq!(failure.exit_code(), 4);
+        assert!(
+            failure.to_string().contains("same JSON written differently"),
+            "{failure}"
+        );
+        let shown: serde_json::Value = serde_json::from_str(&captured.text()).unwrap();
+        assert_eq!(shown["verdict"], "invalid");
+    }
+
+    #[test]
+    fn age_is_judged_unless_told_not_to() {
+        let body = r#"{"test": 2432232314}"#;
+        let old = VerifyArgs {
+            now: Some(1_614_275_330),
+            ..args(body)
+        };
+        let failure = old.run(&mut Captured::default().out(false)).unwrap_err();
+        assert!(failure.to_string().contains("old"), "{failure}");
+        let kept = VerifyArgs {
+            now: Some(1_614_275_330),
+            any_age: true,
+            ..args(body)
+        };
+        kept.run(&mut Captured::default().out(false)).unwrap();
+    }
+
+    #[test]
+    fn headers_may_come_from_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("headers");
+        let head = "POST /hook HTTP/1.1\r\nWebhook-Id: msg_p5jXN8AQM9LWM0D4loKWxJek\r\nWebhook-Timestamp: 1614265330\r\n\
+                    Webhook-Signature: v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=\r\n";
+        std::fs::write(&file, head).unwrap();
+        let args = VerifyArgs {
+            header: Vec::new(),
+            headers_file: Some(file.display().to_string()),
+            ..args(r#"{"test": 2432232314}"#)
+        };
+        args.run(&mut Captured::default().out(false)).unwrap();
+    }
+
+    #[test]
+    fn a_secret_rotated_away_is_recognised() {
+        let args = VerifyArgs {
+            secret: vec!["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD".into()],
+            other_secret: vec![SECRET.into()],
+            ..args(r#"{"test": 2432232314}"#)
+        };
+        let failure = args.run(&mut Captured::default().out(false)).unwrap_err();
+        assert!(failure.to_string().contains("another key"), "{failure}");
+    }
+}
