@@ -101,6 +101,9 @@ pub(super) fn build(
         }
         headers.insert(WEBHOOK[at].clone(), value);
     }
+    if let Some(value) = order.work.message.content_type.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
+        headers.insert(CONTENT_TYPE, value);
+    }
     if let Some(parent) = order.work.message.traceparent.as_deref().and_then(|parent| continue_trace(parent, fastrand::u64(1..))) {
         headers.insert(TRACEPARENT, parent);
     }

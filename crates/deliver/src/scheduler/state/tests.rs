@@ -40,6 +40,7 @@ fn work(message: u64, endpoint: u64, due_at: Timestamp) -> Work {
         payload_expires_at: Timestamp::MAX,
         deliver_at: None,
         traceparent: None,
+        content_type: None,
         created_at: due_at,
     };
     Work {

@@ -1,5 +1,7 @@
 //! The action `http` against receivers that answer, misbehave, hang and flood, over real sockets.
 
+mod secure;
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -81,6 +83,7 @@ fn work(number: u64) -> Work {
         payload_expires_at: Timestamp::MAX,
         deliver_at: None,
         traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
+        content_type: None,
         created_at: NOW,
     };
     Work {
