@@ -32,6 +32,8 @@ pub struct Message {
     pub deliver_at: Option<Timestamp>,
     /// The publisher's W3C `traceparent`, continued on each attempt.
     pub traceparent: Option<String>,
+    /// What the payload is sent as; `None` is `application/json`.
+    pub content_type: Option<String>,
     /// When it was accepted.
     pub created_at: Timestamp,
 }
@@ -57,6 +59,8 @@ pub struct NewMessage {
     pub deliver_at: Option<Timestamp>,
     /// W3C trace context.
     pub traceparent: Option<String>,
+    /// What the payload is sent as; `None` is `application/json`.
+    pub content_type: Option<String>,
     /// The matching endpoints, found by [`crate::route`].
     pub routes: Vec<Route>,
     /// Makes the publication happen once, however often it is asked for.

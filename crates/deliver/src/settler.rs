@@ -1,6 +1,7 @@
 //! Writes outcomes in batches.
 //!
-//! Workers leave their settlements here and go on; one task writes what has gathered. A batch that cannot be written is
+//! Workers leave their settlements here and go on; one task writes what has gathered while the batch before it was being
+//! written (the store lets small batches ride on its next commit). A batch that cannot be written is
 //! tried again until it can: an outcome is never dropped while the process lives.
 
 use std::{
@@ -15,8 +16,6 @@ use bellwire_store::{LaneHead, Settlement, Store, Verdict};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// How long outcomes gather before they are written, so that they share a commit.
-const GATHER: Duration = Duration::from_millis(5);
 /// The wait after a batch could not be written.
 const AGAIN: Duration = Duration::from_millis(200);
 /// At most so many go in one call.
@@ -82,11 +81,6 @@ impl Settler {
                     biased;
                     () = self.woken.notified() => {}
                     () = stop.cancelled() => continue,
-                }
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(GATHER) => {}
                 }
                 continue;
             }

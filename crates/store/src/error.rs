@@ -50,7 +50,9 @@ pub enum OpenError {
     #[error("no store for `{0}`; known are {1}")]
     UnknownScheme(String, String),
     /// It was made by a newer version of the program.
-    #[error("the store at {location} has schema version {found}, made by a newer bellwire; this one knows up to {known}: upgrade bellwire, or restore a backup")]
+    #[error(
+        "the store at {location} has schema version {found}, made by a newer bellwire; this one knows up to {known}: upgrade bellwire, or restore a backup"
+    )]
     TooNew {
         /// Where it is.
         location: String,

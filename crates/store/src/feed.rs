@@ -65,7 +65,9 @@ pub struct Feed {
 
 impl Default for Feed {
     fn default() -> Self {
-        Self { sender: broadcast::Sender::new(BUFFER) }
+        Self {
+            sender: broadcast::Sender::new(BUFFER),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`Store`] is the contract, `backends` the table of what implements it (by URL scheme), [`Directory`] the in-memory view of
 //! the configuration that routing and authorisation read. SQL lives below this crate's backends and nowhere else.
 
+pub mod backends;
 mod clock;
 mod contract;
 pub mod directory;

@@ -120,7 +120,10 @@ impl<'a> OperationalEvent<'a> {
                     put("msgEventId", event_id.into());
                 }
                 let id = last.id.map(|id| id.to_string()).unwrap_or_default();
-                put("lastAttempt", json!({ "id": id, "responseStatusCode": last.status_code, "timestamp": last.at }));
+                put(
+                    "lastAttempt",
+                    json!({ "id": id, "responseStatusCode": last.status_code, "timestamp": last.at }),
+                );
             }
         }
         data
@@ -129,11 +132,7 @@ impl<'a> OperationalEvent<'a> {
 
 /// The message that tells the environment's owner, ready to be appended; `None` when nobody listens, or when the event is
 /// about the operational application itself.
-pub fn event(
-    directory: &Directory,
-    environment: EnvironmentId,
-    event: OperationalEvent<'_>,
-) -> Option<NewMessage> {
+pub fn event(directory: &Directory, environment: EnvironmentId, event: OperationalEvent<'_>) -> Option<NewMessage> {
     let teller = directory.operational_app(environment)?;
     let about = directory.app_by_id(event.endpoint().app)?;
     if about.kind == AppKind::Operational {
@@ -154,6 +153,7 @@ pub fn event(
         payload_expires_at: directory.now().plus(KEPT),
         deliver_at: None,
         traceparent: None,
+        content_type: None,
         routes,
         idempotency: None,
     })

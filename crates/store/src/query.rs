@@ -59,7 +59,10 @@ pub struct Rows<T> {
 
 impl<T> Rows<T> {
     /// No rows at all.
-    pub const EMPTY: Self = Self { items: Vec::new(), more: false };
+    pub const EMPTY: Self = Self {
+        items: Vec::new(),
+        more: false,
+    };
 }
 
 /// Conditions on messages. `None` and empty mean: any.

@@ -98,8 +98,18 @@ pub fn endpoint_to_record(
         created_at: endpoint.created_at,
         updated_at: endpoint.updated_at,
     };
-    let keys = endpoint.keys.iter().map(|live| KeyText { key: live.key.expose(), expires_at: live.expires_at }).collect();
-    let secrets = Secrets { keys, headers: endpoint.headers.clone() };
+    let keys = endpoint
+        .keys
+        .iter()
+        .map(|live| KeyText {
+            key: live.key.expose(),
+            expires_at: live.expires_at,
+        })
+        .collect();
+    let secrets = Secrets {
+        keys,
+        headers: endpoint.headers.clone(),
+    };
     let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("endpoint {}: {error}", endpoint.id));
     let plain = serde_json::to_vec(&secrets).map_err(|error| corrupt(&error))?;
     let place = context(environment, endpoint.id, endpoint.updated_at);
@@ -127,7 +137,10 @@ pub fn endpoint_from_record(
     let mut keys = Vec::with_capacity(secrets.keys.len());
     for text in secrets.keys {
         let key = SigningKey::parse(&text.key).map_err(|error| corrupt(&error))?;
-        keys.push(LiveKey { key, expires_at: text.expires_at });
+        keys.push(LiveKey {
+            key,
+            expires_at: text.expires_at,
+        });
     }
     let spans = |spans: Vec<Span>| spans.into_iter().map(|span| span.0).collect();
     Ok(Endpoint {

@@ -16,7 +16,10 @@ pub struct Vault {
 impl Vault {
     /// A vault that seals with the keyring's current secret and opens with any of its secrets.
     pub fn new(keyring: Keyring) -> Self {
-        Self { keyring, random: SystemRandom::new() }
+        Self {
+            keyring,
+            random: SystemRandom::new(),
+        }
     }
 
     /// Seals bytes for one place (`context` names it: environment, row, version); they open only there.

@@ -38,7 +38,9 @@ impl LaneGauge {
     /// How the endpoint is doing.
     pub fn health(&self) -> Health {
         let micros = self.failing_since.load(Ordering::Relaxed);
-        Health { failing_since: (micros >= 0).then(|| Timestamp::from_micros(micros)) }
+        Health {
+            failing_since: (micros >= 0).then(|| Timestamp::from_micros(micros)),
+        }
     }
 
     /// Set by the lane's owner after each attempt that changed it.

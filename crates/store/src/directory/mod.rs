@@ -81,7 +81,10 @@ impl Directory {
 
     /// A new id for an application, endpoint, token or task.
     pub fn new_id<T: Id>(&self) -> T {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).next(self.clock.now())
+        self.ids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next(self.clock.now())
     }
 
     /// Tells the endpoints whose settings changed, were added or removed. A listener that lagged must look at all of them.
@@ -114,7 +117,10 @@ impl Directory {
         self.store.apply(changes.clone(), answer).await?;
         let touched = {
             let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-            changes.into_iter().flat_map(|change| view.make(change)).collect::<Vec<_>>()
+            changes
+                .into_iter()
+                .flat_map(|change| view.make(change))
+                .collect::<Vec<_>>()
         };
         for endpoint in touched {
             let _ = self.changed.send(endpoint);
@@ -166,14 +172,20 @@ impl Directory {
     /// The tenants of an environment.
     pub fn apps(&self, environment: EnvironmentId, page: Page) -> Rows<Arc<App>> {
         let view = self.view();
-        let tenants = view.apps.values().filter(|app| app.environment == environment && app.kind == AppKind::Tenant);
+        let tenants = view
+            .apps
+            .values()
+            .filter(|app| app.environment == environment && app.kind == AppKind::Tenant);
         page_of(tenants.cloned(), |app| app.id.number(), page)
     }
 
     /// The application that carries an environment's operational events, once it has one.
     pub fn operational_app(&self, environment: EnvironmentId) -> Option<Arc<App>> {
         let view = self.view();
-        view.operational.get(&environment).and_then(|id| view.apps.get(id)).cloned()
+        view.operational
+            .get(&environment)
+            .and_then(|id| view.apps.get(id))
+            .cloned()
     }
 
     // -- endpoints -------------------------------------------------------------------------------------------------
@@ -185,7 +197,10 @@ impl Directory {
             Ok(id) => id,
             Err(_) => *view.endpoint_uids.get(&(app, id_or_uid.to_owned()))?,
         };
-        view.endpoints.get(&id).filter(|entry| entry.endpoint.app == app).cloned()
+        view.endpoints
+            .get(&id)
+            .filter(|entry| entry.endpoint.app == app)
+            .cloned()
     }
 
     /// An endpoint by its id, whatever its application.
@@ -196,7 +211,11 @@ impl Directory {
     /// The endpoints of an application.
     pub fn endpoints(&self, app: AppId, page: Page) -> Rows<Arc<EndpointEntry>> {
         let view = self.view();
-        let all = view.endpoints_of.get(&app).into_iter().flat_map(|endpoints| endpoints.values());
+        let all = view
+            .endpoints_of
+            .get(&app)
+            .into_iter()
+            .flat_map(|endpoints| endpoints.values());
         page_of(all.cloned(), |entry| entry.endpoint.id.number(), page)
     }
 
@@ -208,7 +227,9 @@ impl Directory {
     /// Where a message of this type on these channels goes. The hot path's look-up: one lock, no allocation but the answer.
     pub fn routes(&self, app: AppId, event_type: &str, channels: &[String]) -> Vec<Route> {
         let view = self.view();
-        let Some(endpoints) = view.endpoints_of.get(&app) else { return Vec::new() };
+        let Some(endpoints) = view.endpoints_of.get(&app) else {
+            return Vec::new();
+        };
         endpoints
             .values()
             .filter(|entry| route::verdict(&entry.endpoint, event_type, channels) == route::Verdict::Matched)
@@ -255,7 +276,10 @@ impl Directory {
             NamedStart::First => take(listed.into_iter(), limit),
             NamedStart::After(mark) => take(listed.into_iter().filter(|e| lies_behind(&e.name, mark)), limit),
             NamedStart::Before(mark) => {
-                let before = listed.into_iter().rev().filter(|e| e.name != mark && !lies_behind(&e.name, mark));
+                let before = listed
+                    .into_iter()
+                    .rev()
+                    .filter(|e| e.name != mark && !lies_behind(&e.name, mark));
                 let mut rows = take(before, limit);
                 rows.items.reverse();
                 rows
@@ -309,12 +333,54 @@ mod tests {
     fn pages_walk_forth_and_back_in_both_orders() {
         let rows = || (1..=5u64).map(|n| n * 10);
         let page = |start, order| page_of(rows(), |n| *n, Page { limit: 2, start, order });
-        assert_eq!(page(Start::First, Order::Ascending), Rows { items: vec![10, 20], more: true });
-        assert_eq!(page(Start::After(40), Order::Ascending), Rows { items: vec![50], more: false });
-        assert_eq!(page(Start::Before(40), Order::Ascending), Rows { items: vec![20, 30], more: true });
-        assert_eq!(page(Start::First, Order::Descending), Rows { items: vec![50, 40], more: true });
-        assert_eq!(page(Start::After(40), Order::Descending), Rows { items: vec![30, 20], more: true });
-        assert_eq!(page(Start::Before(20), Order::Descending), Rows { items: vec![40, 30], more: true });
-        assert_eq!(page(Start::Before(40), Order::Descending), Rows { items: vec![50], more: false });
+        assert_eq!(
+            page(Start::First, Order::Ascending),
+            Rows {
+                items: vec![10, 20],
+                more: true
+            }
+        );
+        assert_eq!(
+            page(Start::After(40), Order::Ascending),
+            Rows {
+                items: vec![50],
+                more: false
+            }
+        );
+        assert_eq!(
+            page(Start::Before(40), Order::Ascending),
+            Rows {
+                items: vec![20, 30],
+                more: true
+            }
+        );
+        assert_eq!(
+            page(Start::First, Order::Descending),
+            Rows {
+                items: vec![50, 40],
+                more: true
+            }
+        );
+        assert_eq!(
+            page(Start::After(40), Order::Descending),
+            Rows {
+                items: vec![30, 20],
+                more: true
+            }
+        );
+        assert_eq!(
+            page(Start::Before(20), Order::Descending),
+            Rows {
+                items: vec![40, 30],
+                more: true
+            }
+        );
+        assert_eq!(
+            page(Start::Before(40), Order::Descending),
+            Rows {
+                items: vec![50],
+                more: false
+            }
+        );
     }
 }

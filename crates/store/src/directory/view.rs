@@ -43,7 +43,14 @@ pub(super) struct View {
 impl View {
     pub fn new(configuration: Configuration) -> Self {
         let mut view = Self::default();
-        let Configuration { environments, apps, endpoints, event_types, tokens, health } = configuration;
+        let Configuration {
+            environments,
+            apps,
+            endpoints,
+            event_types,
+            tokens,
+            health,
+        } = configuration;
         let health: HashMap<EndpointId, Health> = health.into_iter().collect();
         for environment in environments {
             view.make(Change::PutEnvironment(environment));
@@ -80,11 +87,18 @@ impl View {
 
     /// Whether the changes may be made, one after the other.
     pub fn judge(&self, changes: &[Change]) -> Result<(), StoreError> {
-        changes.iter().enumerate().try_for_each(|(at, change)| self.judge_one(change, &changes[..at]))
+        changes
+            .iter()
+            .enumerate()
+            .try_for_each(|(at, change)| self.judge_one(change, &changes[..at]))
     }
 
     fn judge_one(&self, change: &Change, earlier: &[Change]) -> Result<(), StoreError> {
-        let made_earlier = |app: AppId| earlier.iter().any(|c| matches!(c, Change::PutApp(made) if made.id == app));
+        let made_earlier = |app: AppId| {
+            earlier
+                .iter()
+                .any(|c| matches!(c, Change::PutApp(made) if made.id == app))
+        };
         match change {
             Change::PutEnvironment(new) => {
                 let clash = self.environments.values().any(|e| e.id != new.id && e.name == new.name);
@@ -97,7 +111,11 @@ impl View {
                     matches!(c, Change::PutApp(made)
                         if made.id != new.id && made.environment == new.environment && made.uid == new.uid)
                 });
-                conflict_if(clash_earlier || owner.is_some_and(|id| *id != new.id), "application uid", uid)
+                conflict_if(
+                    clash_earlier || owner.is_some_and(|id| *id != new.id),
+                    "application uid",
+                    uid,
+                )
             }
             Change::PutEndpoint(new) => {
                 if !self.apps.contains_key(&new.app) && !made_earlier(new.app) {
@@ -109,14 +127,19 @@ impl View {
                     matches!(c, Change::PutEndpoint(made)
                         if made.id != new.id && made.app == new.app && made.uid == new.uid)
                 });
-                conflict_if(clash_earlier || owner.is_some_and(|id| *id != new.id), "endpoint uid", uid)
+                conflict_if(
+                    clash_earlier || owner.is_some_and(|id| *id != new.id),
+                    "endpoint uid",
+                    uid,
+                )
             }
             Change::DeleteApp(id) => found_if(self.apps.contains_key(id), "the application"),
             Change::DeleteEndpoint(id) => found_if(self.endpoints.contains_key(id), "the endpoint"),
             Change::DeleteToken(id) => found_if(self.tokens.contains_key(id), "the token"),
-            Change::DeleteEventType { environment, name } => {
-                found_if(self.event_types.contains_key(&(*environment, name.clone())), "the event type")
-            }
+            Change::DeleteEventType { environment, name } => found_if(
+                self.event_types.contains_key(&(*environment, name.clone())),
+                "the event type",
+            ),
             Change::PutEventType(_) | Change::PutToken(_) | Change::PutTask(_) => Ok(()),
         }
     }
@@ -151,7 +174,8 @@ impl View {
                 return vec![id];
             }
             Change::PutEventType(new) => {
-                self.event_types.insert((new.environment, new.name.clone()), Arc::new(*new));
+                self.event_types
+                    .insert((new.environment, new.name.clone()), Arc::new(*new));
             }
             Change::DeleteEventType { environment, name } => {
                 self.event_types.remove(&(environment, name));
@@ -168,7 +192,9 @@ impl View {
     }
 
     fn put_endpoint(&mut self, new: Endpoint) {
-        let Some(environment) = self.apps.get(&new.app).map(|app| app.environment) else { return };
+        let Some(environment) = self.apps.get(&new.app).map(|app| app.environment) else {
+            return;
+        };
         let old = self.endpoints.get(&new.id).cloned();
         if let Some(uid) = old.as_ref().and_then(|old| old.endpoint.uid.clone()) {
             self.endpoint_uids.remove(&(new.app, uid));
@@ -176,9 +202,16 @@ impl View {
         if let Some(uid) = &new.uid {
             self.endpoint_uids.insert((new.app, uid.clone()), new.id);
         }
-        let lane = old.map_or_else(|| Arc::new(LaneGauge::new(Health::default())), |old| Arc::clone(&old.lane));
+        let lane = old.map_or_else(
+            || Arc::new(LaneGauge::new(Health::default())),
+            |old| Arc::clone(&old.lane),
+        );
         let (id, app) = (new.id, new.app);
-        let entry = Arc::new(EndpointEntry { endpoint: new, environment, lane });
+        let entry = Arc::new(EndpointEntry {
+            endpoint: new,
+            environment,
+            lane,
+        });
         self.endpoints.insert(id, Arc::clone(&entry));
         self.endpoints_of.entry(app).or_default().insert(id, entry);
     }
@@ -194,7 +227,12 @@ impl View {
     }
 
     fn remove_app(&mut self, id: AppId) -> Vec<EndpointId> {
-        let endpoints: Vec<_> = self.endpoints_of.get(&id).into_iter().flat_map(|all| all.keys().copied()).collect();
+        let endpoints: Vec<_> = self
+            .endpoints_of
+            .get(&id)
+            .into_iter()
+            .flat_map(|all| all.keys().copied())
+            .collect();
         for endpoint in &endpoints {
             self.remove_endpoint(*endpoint);
         }
@@ -213,7 +251,14 @@ impl View {
 }
 
 fn conflict_if(clash: bool, what: &'static str, value: &str) -> Result<(), StoreError> {
-    if clash { Err(StoreError::Conflict { what, value: value.to_owned() }) } else { Ok(()) }
+    if clash {
+        Err(StoreError::Conflict {
+            what,
+            value: value.to_owned(),
+        })
+    } else {
+        Ok(())
+    }
 }
 
 fn found_if(found: bool, what: &'static str) -> Result<(), StoreError> {

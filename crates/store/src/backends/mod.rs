@@ -1,0 +1,114 @@
+//! The table of storage backends, by URL scheme.
+//!
+//! A new backend is one new folder and one row in [`BACKENDS`]. Only this module knows which backends there are; everybody
+//! else holds an `Arc<dyn Store>`.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+
+use crate::{clock::Clock, contract::Store, error::OpenError, vault::Vault};
+
+pub mod sqlite;
+
+/// What every backend is given when it is opened.
+#[derive(Clone)]
+pub struct OpenOptions {
+    /// Where "now" comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Seals what is secret.
+    pub vault: Arc<Vault>,
+    /// How long settlements may wait for a publication whose commit they share. Longer saves commits, shorter shows
+    /// outcomes earlier; a publication never waits.
+    pub settle_linger: Duration,
+    /// How long the answer to an idempotency key is kept for publications.
+    pub idempotency_ttl: Duration,
+}
+
+impl OpenOptions {
+    /// With the defaults: settlements linger 5 ms, idempotency keys are kept for 12 hours.
+    pub fn new(clock: Arc<dyn Clock>, vault: Vault) -> Self {
+        Self {
+            clock,
+            vault: Arc::new(vault),
+            settle_linger: Duration::from_millis(5),
+            idempotency_ttl: Duration::from_secs(12 * 3_600),
+        }
+    }
+}
+
+impl std::fmt::Debug for OpenOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenOptions")
+            .field("settle_linger", &self.settle_linger)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One kind of store.
+pub struct Backend {
+    /// What its URLs start with, without the colon.
+    pub scheme: &'static str,
+    /// An example of a URL, for help and errors.
+    pub example: &'static str,
+    open: fn(String, OpenOptions) -> BoxFuture<'static, Result<Arc<dyn Store>, OpenError>>,
+}
+
+impl std::fmt::Debug for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Backend")
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All of them.
+pub const BACKENDS: &[Backend] = &[Backend {
+    scheme: "sqlite",
+    example: "sqlite:./bellwire-data",
+    open: |url, options| Box::pin(open_sqlite(url, options)),
+}];
+
+async fn open_sqlite(rest: String, options: OpenOptions) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(sqlite::Sqlite::open(&rest, options).await?)
+}
+
+/// Opens the store at a URL, making it if it is not there. Must be called within a tokio runtime.
+///
+/// # Errors
+/// [`OpenError`], in words for the operator.
+pub async fn open(url: &str, options: OpenOptions) -> Result<Arc<dyn Store>, OpenError> {
+    let known = || {
+        BACKENDS
+            .iter()
+            .map(|backend| backend.example)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let unknown = || OpenError::UnknownScheme(without_password(url), known());
+    let (scheme, rest) = url.split_once(':').ok_or_else(unknown)?;
+    let backend = BACKENDS
+        .iter()
+        .find(|backend| backend.scheme == scheme)
+        .ok_or_else(unknown)?;
+    (backend.open)(rest.to_owned(), options).await
+}
+
+/// A store's URL as it may be shown: what stands before an `@` may be a password.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown() {
+        assert_eq!(without_password("mysql://me:secret@db/x"), "mysql://…@db/x");
+        assert_eq!(without_password("mysql:thing"), "mysql:thing");
+    }
+}

@@ -1,0 +1,53 @@
+//! What follows a commit: handing over what was made durable, then telling everybody who waits.
+//!
+//! A task of its own on the runtime, fed once per commit: completing thousands of waiting calls from the writer's thread
+//! would cost it more than the commit.
+
+use std::sync::Arc;
+
+use bellwire_core::delivery::Work;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{queue::Reply, shared::Shared};
+use crate::{
+    contract::{Appended, LaneHead},
+    error::{AppendError, StoreError},
+};
+
+/// One commit, or one failure of it.
+#[derive(Default)]
+pub(super) struct Committed {
+    pub work: Vec<Work>,
+    pub heads: Vec<LaneHead>,
+    pub appends: Vec<(
+        oneshot::Sender<Result<Appended, AppendError>>,
+        Result<Appended, AppendError>,
+    )>,
+    pub settles: Vec<(oneshot::Sender<Result<(), StoreError>>, Result<(), StoreError>)>,
+    pub admins: Vec<(Reply, Result<(), StoreError>)>,
+}
+
+/// Serves until the writer has ended and everything was told.
+pub(super) async fn acknowledge(mut commits: mpsc::UnboundedReceiver<Committed>, shared: Arc<Shared>) {
+    while let Some(commit) = commits.recv().await {
+        if !(commit.work.is_empty() && commit.heads.is_empty())
+            && let Some(handoff) = shared.handoff()
+        {
+            if !commit.work.is_empty() {
+                handoff.fresh(commit.work);
+            }
+            for head in commit.heads {
+                handoff.stored(head);
+            }
+        }
+        for (reply, result) in commit.appends {
+            let _ = reply.send(result);
+        }
+        for (reply, result) in commit.settles {
+            let _ = reply.send(result);
+        }
+        for (reply, result) in commit.admins {
+            reply(result);
+        }
+    }
+}

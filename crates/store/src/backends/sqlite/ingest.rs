@@ -1,0 +1,262 @@
+//! Accepting messages: part of a commit that serves many publishers.
+//!
+//! Lean on purpose: a message costs one row, its payload another, and nothing per endpoint unless a delivery has to wait.
+
+use std::sync::Arc;
+
+use bellwire_core::{
+    delivery::{Lease, Progress, Work},
+    id::{Id, MessageId},
+    message::{IdempotencyKey, Message, NewMessage, Route},
+    time::Timestamp,
+};
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{
+    partition::{Kind, day_of},
+    row::{PENDING, key, list, number, pack_endpoints, trigger_code},
+    tx::Tx,
+};
+use crate::{contract::Appended, error::AppendError};
+
+const INSERT_MESSAGE: &str = "INSERT INTO message_{d} (id, app, event_type, event_id, channels, tags, payload_expires_at, \
+     deliver_at, traceparent, content_type, created_at, endpoints) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+const INSERT_PAYLOAD: &str = "INSERT INTO payload_{d} (id, body) VALUES (?1, ?2)";
+const FIND_KEY: &str = "SELECT body_hash, msg, expires_at FROM idempotent_{d} WHERE key = ?1";
+const INSERT_KEY: &str =
+    "INSERT OR REPLACE INTO idempotent_{d} (key, body_hash, msg, expires_at) VALUES (?1, ?2, ?3, ?4)";
+const INSERT_DELIVERY: &str = "INSERT INTO delivery_{d} (msg, endpoint, state, run, tries, trigger, next_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const INSERT_DUE: &str =
+    "INSERT INTO due (endpoint, next_at, msg, run, tries, trigger) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+/// Accepts one message, or says why not.
+///
+/// # Errors
+/// Those of SQLite: the whole transaction fails then.
+pub(super) fn append(tx: &mut Tx<'_>, message: NewMessage) -> rusqlite::Result<Result<Appended, AppendError>> {
+    if let Some(idempotency) = &message.idempotency
+        && let Some(answer) = repetition(tx, idempotency)?
+    {
+        return Ok(answer);
+    }
+    if let Some(event_id) = &message.event_id
+        && let Some(existing) = by_event_id(tx.connection, key(message.app.number()), event_id)?
+    {
+        let event_id = event_id.clone();
+        return Ok(Err(AppendError::EventIdTaken {
+            event_id,
+            existing: MessageId::from_number(number(existing)),
+        }));
+    }
+    let id = tx.ids.next_number(tx.now);
+    let (message, routes) = insert(tx, id, message)?;
+    deliver(tx, Arc::new(message), &routes)?;
+    Ok(Ok(Appended {
+        id: MessageId::from_number(id),
+        repeated: false,
+    }))
+}
+
+/// The message of an application with this event id.
+pub(super) fn by_event_id(
+    connection: &rusqlite::Connection,
+    app: i64,
+    event_id: &str,
+) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached("SELECT msg FROM event_id WHERE app = ?1 AND event_id = ?2")?
+        .query_row((app, event_id), |row| row.get(0))
+        .optional()
+}
+
+/// What an idempotency key that was used before is answered.
+fn repetition(
+    tx: &mut Tx<'_>,
+    idempotency: &IdempotencyKey,
+) -> rusqlite::Result<Option<Result<Appended, AppendError>>> {
+    let days: Vec<i64> = tx.tables.days().from(Kind::Idempotent, tx.now.day()).collect();
+    for day in days {
+        let sql = tx.tables.sql(FIND_KEY, day);
+        let found = tx
+            .connection
+            .prepare_cached(sql)?
+            .query_row([&idempotency.key[..]], |row| {
+                let same_body = row.get_ref(0)?.as_blob().is_ok_and(|body| body == idempotency.body);
+                Ok((same_body, row.get::<_, Option<i64>>(1)?, row.get::<_, i64>(2)?))
+            });
+        match found.optional()? {
+            Some((same_body, id, expires_at)) if expires_at > tx.now.micros() => {
+                return Ok(Some(match id {
+                    Some(id) if same_body => Ok(Appended {
+                        id: MessageId::from_number(number(id)),
+                        repeated: true,
+                    }),
+                    _ => Err(AppendError::IdempotencyMismatch),
+                }));
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+fn insert(tx: &mut Tx<'_>, id: u64, new: NewMessage) -> rusqlite::Result<(Message, Vec<Route>)> {
+    let message_id = MessageId::from_number(id);
+    // The id's millisecond counts: ranges of time are answered as ranges of ids.
+    let created_at = if tx.now.millis() == message_id.created_at().millis() {
+        tx.now
+    } else {
+        message_id.created_at()
+    };
+    let mut routes = new.routes;
+    routes.sort_unstable_by_key(|route| route.endpoint);
+    routes.dedup_by_key(|route| route.endpoint);
+    let endpoints = pack_endpoints(routes.iter().map(|route| route.endpoint.number()));
+
+    let day = day_of(id);
+    tx.ensure(Kind::Message, day)?;
+    let sql = tx.tables.sql(INSERT_MESSAGE, day);
+    tx.connection.prepare_cached(sql)?.execute(params![
+        key(id),
+        key(new.app.number()),
+        new.event_type,
+        new.event_id,
+        list(&new.channels),
+        list(&new.tags),
+        new.payload_expires_at.micros(),
+        new.deliver_at.map(Timestamp::micros),
+        new.traceparent,
+        new.content_type,
+        created_at.micros(),
+        endpoints,
+    ])?;
+    tx.tables.count(Kind::Message, day, 1);
+
+    let expiry_day = new.payload_expires_at.day();
+    tx.ensure(Kind::Payload, expiry_day)?;
+    let sql = tx.tables.sql(INSERT_PAYLOAD, expiry_day);
+    tx.connection
+        .prepare_cached(sql)?
+        .execute((key(id), &new.payload[..]))?;
+    tx.tables.count(Kind::Payload, expiry_day, 1);
+
+    if let Some(event_id) = &new.event_id {
+        tx.connection
+            .prepare_cached("INSERT INTO event_id (app, event_id, msg) VALUES (?1, ?2, ?3)")?
+            .execute((key(new.app.number()), event_id, key(id)))?;
+    }
+    if let Some(idempotency) = &new.idempotency {
+        let expires_at = tx.now.plus(tx.idempotency_ttl);
+        let day = expires_at.day();
+        tx.ensure(Kind::Idempotent, day)?;
+        let sql = tx.tables.sql(INSERT_KEY, day);
+        tx.connection.prepare_cached(sql)?.execute((
+            &idempotency.key[..],
+            &idempotency.body[..],
+            key(id),
+            expires_at.micros(),
+        ))?;
+    }
+    let message = Message {
+        id: message_id,
+        app: new.app,
+        event_type: new.event_type,
+        event_id: new.event_id,
+        channels: new.channels,
+        tags: new.tags,
+        payload: Some(new.payload),
+        payload_expires_at: new.payload_expires_at,
+        deliver_at: new.deliver_at,
+        traceparent: new.traceparent,
+        content_type: new.content_type,
+        created_at,
+    };
+    Ok((message, routes))
+}
+
+/// Hands the message's deliveries over, or lets them wait in the store.
+fn deliver(tx: &mut Tx<'_>, message: Arc<Message>, routes: &[Route]) -> rusqlite::Result<()> {
+    let delayed = message.deliver_at.filter(|at| *at > tx.now);
+    let due_at = delayed.unwrap_or(tx.now);
+    let must_wait = !tx.attached || delayed.is_some();
+    for route in routes {
+        if must_wait || route.stored {
+            let (id, endpoint) = (message.id.number(), route.endpoint.number());
+            put_pending(tx, id, endpoint, Progress::default(), due_at)?;
+        } else {
+            tx.effects.work.push(Work {
+                message: Arc::clone(&message),
+                endpoint: route.endpoint,
+                lease: Lease(0),
+                progress: Progress::default(),
+                due_at,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// A delivery that waits: its row, and its place in the queue.
+pub(super) fn put_pending(
+    tx: &mut Tx<'_>,
+    message: u64,
+    endpoint: u64,
+    progress: Progress,
+    due_at: Timestamp,
+) -> rusqlite::Result<()> {
+    let sql = tx.tables.sql(INSERT_DELIVERY, day_of(message));
+    tx.connection.prepare_cached(sql)?.execute((
+        key(message),
+        key(endpoint),
+        PENDING,
+        progress.run,
+        progress.tries,
+        trigger_code(progress.trigger),
+        due_at.micros(),
+    ))?;
+    put_due(tx, message, endpoint, progress, due_at)
+}
+
+/// A place in the queue.
+pub(super) fn put_due(
+    tx: &mut Tx<'_>,
+    message: u64,
+    endpoint: u64,
+    progress: Progress,
+    due_at: Timestamp,
+) -> rusqlite::Result<()> {
+    tx.connection.prepare_cached(INSERT_DUE)?.execute((
+        key(endpoint),
+        due_at.micros(),
+        key(message),
+        progress.run,
+        progress.tries,
+        trigger_code(progress.trigger),
+    ))?;
+    tx.effects.waiting += 1;
+    tx.effects.head(endpoint, due_at);
+    Ok(())
+}
+
+/// Accepts operational events along with what they tell about. One that cannot be accepted is left out: it must not hold up
+/// the outcome it tells about.
+pub(super) fn append_notices(tx: &mut Tx<'_>, notices: Vec<NewMessage>) -> rusqlite::Result<()> {
+    for notice in notices {
+        if let Err(error) = append(tx, notice)? {
+            tracing::warn!(%error, "an operational event was left out");
+        }
+    }
+    Ok(())
+}
+
+/// Whether the message is there.
+pub(super) fn exists(tx: &mut Tx<'_>, message: u64) -> rusqlite::Result<bool> {
+    let day = day_of(message);
+    if !tx.tables.days().has(Kind::Message, day) {
+        return Ok(false);
+    }
+    let sql = tx.tables.sql("SELECT 1 FROM message_{d} WHERE id = ?1", day);
+    tx.connection.prepare_cached(sql)?.exists([key(message)])
+}

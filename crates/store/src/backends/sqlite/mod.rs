@@ -1,0 +1,288 @@
+//! The embedded store: one SQLite file.
+//!
+//! One thread writes ([`writer`]) and commits for everybody at once; a few connections read beside it. Durable is what
+//! SQLite calls durable: write-ahead log, `synchronous=FULL`.
+//!
+//! What is where:
+//! * [`queue`] → [`writer`] → [`acknowledge`]: the way of a write; [`tx`] is one transaction.
+//! * [`ingest`], [`settle`], [`claim`], [`hand`]: the hot verbs and what is done to deliveries by hand.
+//! * [`fresh`], [`lease`], [`books`], [`recover`]: what is out in memory, and how a crash does not lose it.
+//! * [`schema`], [`partition`]: tables, most of them per day; [`retain`] drops them.
+//! * [`message`], [`delivery`], [`attempt`], [`configuration`]: reading, and the configuration's writes.
+//! * [`check`], [`upkeep`], [`location`], [`connection`], [`checkpointer`]: the rest of the house-keeping.
+
+mod acknowledge;
+mod attempt;
+mod books;
+mod check;
+mod checkpointer;
+mod claim;
+mod configuration;
+mod connection;
+mod delivery;
+mod fault;
+mod fresh;
+mod hand;
+mod ingest;
+mod lease;
+mod location;
+mod message;
+mod paging;
+mod partition;
+mod queue;
+mod recover;
+mod retain;
+mod row;
+mod scan;
+mod schema;
+mod settle;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod tx;
+mod upkeep;
+mod verbs;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    thread::{self, JoinHandle},
+};
+
+use rusqlite::Connection;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
+
+use self::{
+    books::Books,
+    checkpointer::Checkpointer,
+    connection::Readers,
+    fault::Fault,
+    location::Lock,
+    queue::{AdminJob, Queue, Stop},
+    shared::Shared,
+    tx::Tx,
+    writer::{Parts, Writer},
+};
+use super::OpenOptions;
+use crate::error::{OpenError, StoreError};
+
+/// Connections that answer people's questions.
+const READERS: u32 = 3;
+/// Connections that claim deliveries.
+const CLAIMERS: u32 = 2;
+
+/// The embedded store.
+pub struct Sqlite {
+    path: PathBuf,
+    options: OpenOptions,
+    queue: Arc<Queue>,
+    shared: Arc<Shared>,
+    readers: Arc<Readers>,
+    claimers: Arc<Readers>,
+    running: Mutex<Option<Running>>,
+}
+
+impl std::fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sqlite")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What runs while the store is open; the lock is let go last.
+struct Running {
+    writer: JoinHandle<()>,
+    checkpointer: Checkpointer,
+    acknowledger: JoinSet<()>,
+    _lock: Lock,
+}
+
+impl Running {
+    fn join_threads(writer: JoinHandle<()>, checkpointer: Checkpointer) {
+        let _ = writer.join();
+        checkpointer.stop();
+    }
+}
+
+/// A file that is ready to be written to.
+struct Opened {
+    path: PathBuf,
+    connection: Connection,
+    books: Books,
+    waiting: i64,
+    lock: Lock,
+}
+
+impl Sqlite {
+    /// Opens the store in a directory or file, making it if it is not there, and brings back what was under way when the
+    /// process ended. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`OpenError`]: in use, too new, sealed with another main secret, or not to be read or written.
+    pub async fn open(location: &str, options: OpenOptions) -> Result<Arc<Self>, OpenError> {
+        let path = location::database_path(location);
+        let shown = path.display().to_string();
+        let failed = |detail: String| OpenError::Failed {
+            location: shown.clone(),
+            detail,
+        };
+        let given = options.clone();
+        let opened = tokio::task::spawn_blocking(move || open_file(path, &given))
+            .await
+            .map_err(|error| failed(format!("opening ended unexpectedly: {error}")))??;
+        let Opened {
+            path,
+            connection,
+            books,
+            waiting,
+            lock,
+        } = opened;
+        let queue = Arc::new(Queue::new(options.settle_linger));
+        let shared = Arc::new(Shared::default());
+        shared.waiting.store(waiting, Ordering::Relaxed);
+        let (committed, commits) = mpsc::unbounded_channel();
+        let writer = Writer::new(Parts {
+            connection,
+            queue: Arc::clone(&queue),
+            shared: Arc::clone(&shared),
+            clock: Arc::clone(&options.clock),
+            idempotency_ttl: options.idempotency_ttl,
+            committed,
+            books,
+        })
+        .map_err(|error| failed(error.to_string()))?;
+        let checkpointer =
+            Checkpointer::start(&path, Arc::clone(&shared)).map_err(|error| failed(error.to_string()))?;
+        let writer = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| failed(error.to_string()))?;
+        let mut acknowledger = JoinSet::new();
+        acknowledger.spawn(acknowledge::acknowledge(commits, Arc::clone(&shared)));
+        Ok(Arc::new(Self {
+            readers: Readers::new(&path, READERS),
+            claimers: Readers::new(&path, CLAIMERS),
+            path,
+            options,
+            queue,
+            shared,
+            running: Mutex::new(Some(Running {
+                writer,
+                checkpointer,
+                acknowledger,
+                _lock: lock,
+            })),
+        }))
+    }
+
+    /// Runs a read in a snapshot of its own.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.readers
+            .read(|connection| {
+                let snapshot = connection.unchecked_transaction()?;
+                read(&snapshot)
+            })
+            .await
+    }
+
+    /// Runs a write among the writer's next commit, all of it or nothing.
+    async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let result = Arc::new(Mutex::new(None));
+        let place = Arc::clone(&result);
+        let job = AdminJob {
+            run: Box::new(move |tx| {
+                let outcome = tx.below_savepoint(write)?;
+                *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+                Ok(())
+            }),
+            reply: Box::new(move |committed| {
+                let outcome = result.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let _ = reply.send(committed.and_then(|()| outcome.unwrap_or_else(|| Err(closed()))));
+            }),
+        };
+        self.queue.admin(job).map_err(|_| closed())?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    async fn close_orderly(&self) {
+        self.queue.stop(Stop::Orderly);
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running {
+            writer,
+            checkpointer,
+            mut acknowledger,
+            _lock: lock,
+        }) = running
+        else {
+            return;
+        };
+        let joined = tokio::task::spawn_blocking(move || Running::join_threads(writer, checkpointer)).await;
+        if let Err(error) = joined {
+            tracing::error!(%error, "the store's threads did not end as they should");
+        }
+        while acknowledger.join_next().await.is_some() {}
+        self.claimers.close().await;
+        self.readers.close().await;
+        drop(lock);
+    }
+}
+
+impl Drop for Sqlite {
+    /// Without [`crate::Store::close`]: like a crash, but for the threads, which end.
+    fn drop(&mut self) {
+        self.queue.stop(Stop::AtOnce);
+        if let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Running::join_threads(running.writer, running.checkpointer);
+        }
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".to_owned())
+}
+
+fn open_file(path: PathBuf, options: &OpenOptions) -> Result<Opened, OpenError> {
+    let shown = path.display().to_string();
+    let failed = |detail: String| OpenError::Failed {
+        location: shown.clone(),
+        detail,
+    };
+    let lock = location::prepare(&path)?;
+    let connection = connection::open_writer(&path).map_err(|error| failed(error.to_string()))?;
+    schema::migrate(&connection, &shown)?;
+    let prepared = (|| {
+        upkeep::prove_vault(&connection, &options.vault)?.map_err(|reason| Fault::Judged(StoreError::Corrupt(reason)))
+    })();
+    match prepared {
+        Ok(()) => {}
+        Err(Fault::Judged(StoreError::Corrupt(reason))) => return Err(OpenError::Sealed(reason)),
+        Err(fault) => return Err(failed(StoreError::from(fault).to_string())),
+    }
+    let recovered =
+        recover::recover(&connection, options.clock.now()).and_then(|books| Ok((books, books::waiting(&connection)?)));
+    let (books, waiting) = recovered.map_err(|fault| failed(StoreError::from(fault).to_string()))?;
+    Ok(Opened {
+        path,
+        connection,
+        books,
+        waiting,
+        lock,
+    })
+}

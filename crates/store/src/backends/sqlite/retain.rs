@@ -1,0 +1,196 @@
+//! Forgetting: days that are over, and applications that are gone.
+//!
+//! A day's tables are dropped as a whole. Where that would take long, rows are deleted first, a few at a time, so that
+//! publishers never wait for it.
+
+use bellwire_core::{
+    id::{AppId, Id},
+    time::Timestamp,
+};
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::{
+    books,
+    fault::Fault,
+    partition::{Days, Kind, day_of, render},
+    row::{PENDING, key, number},
+    settle::delete_due,
+    tx::Tx,
+};
+use crate::query::Cutoffs;
+
+/// Dropping so many rows at once takes some tens of milliseconds.
+const ROWS_DROPPED_AT_ONCE: i64 = 500_000;
+/// Rows deleted in one transaction.
+const ROWS_PER_STEP: i64 = 4_000;
+
+/// A day that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Victim {
+    pub kind: Kind,
+    pub day: i64,
+    /// About how many rows it has.
+    pub rows: i64,
+}
+
+/// The days that are over, those first that may go first.
+pub(super) fn victims(connection: &Connection, cutoffs: Cutoffs, now: Timestamp) -> Result<Vec<Victim>, Fault> {
+    let days = Days::read(connection)?;
+    let mut victims = Vec::new();
+    for (kind, cutoff) in [
+        (Kind::Idempotent, now),
+        (Kind::Payload, cutoffs.payloads),
+        (Kind::Attempt, cutoffs.attempts),
+        (Kind::Message, cutoffs.messages),
+    ] {
+        for day in days.of(kind).take_while(|day| *day < cutoff.day()) {
+            let rows: Option<i64> = connection
+                .prepare_cached("SELECT rows FROM partition WHERE kind = ?1 AND day = ?2")?
+                .query_row((kind.name(), day), |row| row.get(0))
+                .optional()?;
+            victims.push(Victim {
+                kind,
+                day,
+                rows: rows.unwrap_or(0),
+            });
+        }
+    }
+    Ok(victims)
+}
+
+/// Takes one step towards forgetting a day. Answers whether it is gone.
+pub(super) fn step(tx: &mut Tx<'_>, victim: Victim, after: u64) -> Result<Step, Fault> {
+    let Victim { kind, day, rows } = victim;
+    if !tx.tables.days().has(kind, day) {
+        return Ok(Step::Gone);
+    }
+    match kind {
+        Kind::Attempt => books::set_attempts_kept_from(tx.connection, day + 1)?,
+        Kind::Message => {
+            let next = forget_event_ids(tx, day, after)?;
+            if let Some(next) = next {
+                return Ok(Step::GoOn(next));
+            }
+        }
+        Kind::Payload | Kind::Idempotent => {}
+    }
+    let key_column = match kind {
+        Kind::Message | Kind::Payload => Some("id"),
+        Kind::Attempt => Some("msg"),
+        Kind::Idempotent => None,
+    };
+    if let Some(column) = key_column.filter(|_| rows > ROWS_DROPPED_AT_ONCE) {
+        let mut deleted = 0;
+        for table in kind.tables() {
+            let column = if table.starts_with("delivery") { "msg" } else { column };
+            let sql = format!(
+                "DELETE FROM {table} WHERE {column} <= (SELECT max({column}) FROM (SELECT {column} FROM {table} ORDER BY {column} LIMIT ?1))"
+            );
+            deleted += tx
+                .connection
+                .prepare_cached(&render(&sql, day))?
+                .execute([ROWS_PER_STEP])?;
+        }
+        tx.tables.count(kind, day, -i64::try_from(deleted).unwrap_or(0));
+        if i64::try_from(deleted).unwrap_or(i64::MAX) >= ROWS_PER_STEP {
+            return Ok(Step::GoOn(after));
+        }
+    }
+    tx.tables.drop(tx.connection, kind, day)?;
+    Ok(Step::Gone)
+}
+
+/// How far forgetting a day has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It is gone.
+    Gone,
+    /// Once more, with this.
+    GoOn(u64),
+}
+
+/// Forgets the event ids of some messages of a day; answers from where to go on, if there are more.
+fn forget_event_ids(tx: &mut Tx<'_>, day: i64, after: u64) -> Result<Option<u64>, Fault> {
+    let sql = format!("SELECT id, app, event_id FROM message_{day} WHERE id > ?1 ORDER BY id LIMIT ?2");
+    let mut statement = tx.connection.prepare_cached(&sql)?;
+    let mut rows = statement.query((key(after), ROWS_PER_STEP))?;
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        last = Some(number(row.get(0)?));
+        if let Some(event_id) = row.get::<_, Option<String>>(2)? {
+            tx.connection
+                .prepare_cached("DELETE FROM event_id WHERE app = ?1 AND event_id = ?2 AND msg = ?3")?
+                .execute((row.get::<_, i64>(1)?, event_id, row.get::<_, i64>(0)?))?;
+        }
+    }
+    Ok(last)
+}
+
+/// Removes some messages of an application, with all about them. Answers how many.
+pub(super) fn erase_app(tx: &mut Tx<'_>, app: AppId, limit: usize) -> Result<u64, Fault> {
+    let days: Vec<i64> = tx.tables.days().of(Kind::Message).collect();
+    let mut erased = 0;
+    for day in days {
+        let left = limit.saturating_sub(erased);
+        if left == 0 {
+            break;
+        }
+        let sql = render(
+            "SELECT id, event_id, payload_expires_at FROM message_{d} WHERE app = ?1 LIMIT ?2",
+            day,
+        );
+        let found: Vec<(i64, Option<String>, i64)> = tx
+            .connection
+            .prepare_cached(&sql)?
+            .query_map((key(app.number()), i64::try_from(left).unwrap_or(i64::MAX)), |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        erased += found.len();
+        for (id, event_id, payload_expires_at) in found {
+            erase_message(tx, number(id), Timestamp::from_micros(payload_expires_at))?;
+            if let Some(event_id) = event_id {
+                tx.connection
+                    .prepare_cached("DELETE FROM event_id WHERE app = ?1 AND event_id = ?2")?
+                    .execute((key(app.number()), event_id))?;
+            }
+        }
+    }
+    Ok(erased as u64)
+}
+
+fn erase_message(tx: &mut Tx<'_>, message: u64, payload_expires_at: Timestamp) -> Result<(), Fault> {
+    let (id, day) = (key(message), day_of(message));
+    let sql = render(
+        "SELECT endpoint, next_at FROM delivery_{d} WHERE msg = ?1 AND state = ?2",
+        day,
+    );
+    let waiting: Vec<(i64, i64)> = tx
+        .connection
+        .prepare_cached(&sql)?
+        .query_map((id, PENDING), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (endpoint, due_at) in waiting {
+        delete_due(tx, message, number(endpoint), due_at)?;
+    }
+    delete(tx, "DELETE FROM delivery_{d} WHERE msg = ?1", day, id)?;
+    let attempt_days: Vec<i64> = tx.tables.days().from(Kind::Attempt, day).collect();
+    for attempt_day in attempt_days {
+        delete(tx, "DELETE FROM attempt_{d} WHERE msg = ?1", attempt_day, id)?;
+    }
+    if tx.tables.days().has(Kind::Payload, payload_expires_at.day()) {
+        delete(
+            tx,
+            "DELETE FROM payload_{d} WHERE id = ?1",
+            payload_expires_at.day(),
+            id,
+        )?;
+    }
+    delete(tx, "DELETE FROM message_{d} WHERE id = ?1", day, id)
+}
+
+fn delete(tx: &mut Tx<'_>, template: &'static str, day: i64, id: i64) -> Result<(), Fault> {
+    let sql = tx.tables.sql(template, day);
+    tx.connection.prepare_cached(sql)?.execute([id])?;
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! The end of holds: attempts, next states, health and notices.
+//!
+//! A fresh delivery that succeeds costs its attempt's row and nothing else. One that does not gets a row of its own, unless
+//! somebody started it anew meanwhile: then that newer run counts.
+
+use std::collections::HashMap;
+
+use bellwire_core::{
+    attempt::Outcome,
+    decide::Health,
+    delivery::Progress,
+    id::{EndpointId, Id},
+    time::Timestamp,
+};
+use rusqlite::{OptionalExtension as _, params};
+
+use super::{
+    ingest::{append_notices, put_due},
+    partition::{Kind, day_of},
+    row::{CANCELLED, FAILED, PENDING, SUCCEEDED, key, trigger_code},
+    tx::Tx,
+};
+use crate::contract::{Lease, Settlement, Verdict};
+
+/// What a [`super::row`]-less delivery's lease says.
+pub(super) const FRESH: Lease = Lease(0);
+/// The delivery has a row, and a place in the leases.
+pub(super) const ROWED: Lease = Lease(1);
+
+const INSERT_ATTEMPT: &str = "INSERT INTO attempt_{d} (msg, id, endpoint, app, started_at, duration_us, status, ok, failure, \
+     trigger, number, last, url, signature, response, response_headers) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+const INSERT_DELIVERY: &str = "INSERT OR IGNORE INTO delivery_{d} (msg, endpoint, state, run, tries, trigger, next_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const FIND_DELIVERY: &str = "SELECT state, run, next_at FROM delivery_{d} WHERE msg = ?1 AND endpoint = ?2";
+const UPDATE_DELIVERY: &str =
+    "UPDATE delivery_{d} SET state = ?3, tries = ?4, next_at = ?5 WHERE msg = ?1 AND endpoint = ?2";
+const DELETE_DUE: &str = "DELETE FROM due WHERE endpoint = ?1 AND next_at = ?2 AND msg = ?3";
+
+/// Settles what has gathered, in the order of the messages, so that rows are written side by side.
+///
+/// # Errors
+/// Those of SQLite: the whole transaction fails then.
+pub(super) fn settle(tx: &mut Tx<'_>, mut settlements: Vec<Settlement>) -> rusqlite::Result<()> {
+    let mut health: HashMap<EndpointId, Health> = HashMap::new();
+    for settlement in &settlements {
+        if let Some(changed) = settlement.health {
+            health.insert(settlement.key.endpoint, changed);
+        }
+    }
+    settlements.sort_by_key(|settlement| settlement.key);
+    for settlement in settlements {
+        settle_one(tx, settlement)?;
+    }
+    for (endpoint, health) in health {
+        put_health(tx, endpoint, health)?;
+    }
+    Ok(())
+}
+
+fn settle_one(tx: &mut Tx<'_>, settlement: Settlement) -> rusqlite::Result<()> {
+    if let Some(outcome) = &settlement.outcome {
+        put_attempt(tx, &settlement, outcome)?;
+    }
+    let (message, endpoint) = (settlement.key.message.number(), settlement.key.endpoint.number());
+    if settlement.lease == FRESH {
+        tx.effects.settled.push((message, endpoint));
+        if settlement.verdict != Verdict::Succeeded {
+            make_row(tx, &settlement)?;
+        }
+    } else {
+        tx.effects.returned.push((endpoint, message));
+        change_row(tx, &settlement)?;
+    }
+    append_notices(tx, settlement.notices)
+}
+
+fn put_attempt(tx: &mut Tx<'_>, settlement: &Settlement, outcome: &Outcome) -> rusqlite::Result<()> {
+    let id = tx.ids.next_number(tx.now);
+    let day = day_of(id);
+    tx.ensure(Kind::Attempt, day)?;
+    let headers = match &outcome.response_headers[..] {
+        [] => None,
+        headers => serde_json::to_string(headers).ok(),
+    };
+    let last = matches!(
+        settlement.verdict,
+        Verdict::Succeeded | Verdict::Failed | Verdict::Cancelled
+    );
+    let sql = tx.tables.sql(INSERT_ATTEMPT, day);
+    tx.connection.prepare_cached(sql)?.execute(params![
+        key(settlement.key.message.number()),
+        key(id),
+        key(settlement.key.endpoint.number()),
+        key(settlement.app.number()),
+        outcome.started_at.micros(),
+        i64::try_from(outcome.duration.as_micros()).unwrap_or(i64::MAX),
+        outcome.status_code,
+        outcome.failure.is_none(),
+        outcome.failure.as_ref().map(|failure| failure.reason),
+        trigger_code(settlement.progress.trigger),
+        settlement.progress.tries.saturating_add(1),
+        last,
+        outcome.url,
+        outcome.signature,
+        shown_response(outcome),
+        headers,
+    ])?;
+    tx.tables.count(Kind::Attempt, day, 1);
+    Ok(())
+}
+
+/// The beginning of the answer; what went wrong in words when there is no answer to show.
+fn shown_response(outcome: &Outcome) -> Option<&[u8]> {
+    let failed_without_saying = outcome.status_code == 0 || (200..300).contains(&outcome.status_code);
+    match &outcome.failure {
+        _ if !outcome.response.is_empty() => Some(&outcome.response),
+        Some(failure) if failed_without_saying => Some(failure.detail.as_bytes()),
+        _ => None,
+    }
+}
+
+/// State and next time after a verdict.
+fn standing(verdict: Verdict) -> (i64, Option<Timestamp>) {
+    match verdict {
+        Verdict::Succeeded => (SUCCEEDED, None),
+        Verdict::RetryAt(at) | Verdict::Park(at) => (PENDING, Some(at)),
+        Verdict::Failed => (FAILED, None),
+        Verdict::Cancelled => (CANCELLED, None),
+    }
+}
+
+fn progress_after(settlement: &Settlement) -> Progress {
+    let tried = u16::from(settlement.outcome.is_some());
+    Progress {
+        tries: settlement.progress.tries.saturating_add(tried),
+        ..settlement.progress
+    }
+}
+
+/// A fresh delivery that is not over after its first try.
+fn make_row(tx: &mut Tx<'_>, settlement: &Settlement) -> rusqlite::Result<()> {
+    let (message, endpoint) = (settlement.key.message.number(), settlement.key.endpoint.number());
+    let day = day_of(message);
+    if !tx.tables.days().has(Kind::Message, day) {
+        return Ok(());
+    }
+    let progress = progress_after(settlement);
+    let (state, next_at) = standing(settlement.verdict);
+    let sql = tx.tables.sql(INSERT_DELIVERY, day);
+    let made = tx.connection.prepare_cached(sql)?.execute((
+        key(message),
+        key(endpoint),
+        state,
+        progress.run,
+        progress.tries,
+        trigger_code(progress.trigger),
+        next_at.map(Timestamp::micros),
+    ))?;
+    match next_at {
+        Some(next_at) if made == 1 => put_due(tx, message, endpoint, progress, next_at),
+        _ => Ok(()),
+    }
+}
+
+/// A delivery that had a row when it was claimed. When its run is another by now, only the lease ends.
+fn change_row(tx: &mut Tx<'_>, settlement: &Settlement) -> rusqlite::Result<()> {
+    let (message, endpoint) = (settlement.key.message.number(), settlement.key.endpoint.number());
+    let day = day_of(message);
+    if !tx.tables.days().has(Kind::Message, day) {
+        return Ok(());
+    }
+    let sql = tx.tables.sql(FIND_DELIVERY, day);
+    let found: Option<(i64, u32, Option<i64>)> = tx
+        .connection
+        .prepare_cached(sql)?
+        .query_row((key(message), key(endpoint)), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let Some((state, run, due_at)) = found else {
+        return Ok(());
+    };
+    if run != settlement.progress.run || state != PENDING {
+        // While the old run was out, the new one was passed over: tell that it waits.
+        if let (PENDING, Some(due_at)) = (state, due_at) {
+            tx.effects.head(endpoint, Timestamp::from_micros(due_at));
+        }
+        return Ok(());
+    }
+    let progress = progress_after(settlement);
+    let (state, next_at) = standing(settlement.verdict);
+    let sql = tx.tables.sql(UPDATE_DELIVERY, day);
+    tx.connection.prepare_cached(sql)?.execute((
+        key(message),
+        key(endpoint),
+        state,
+        progress.tries,
+        next_at.map(Timestamp::micros),
+    ))?;
+    if let Some(due_at) = due_at {
+        delete_due(tx, message, endpoint, due_at)?;
+    }
+    match next_at {
+        Some(next_at) => put_due(tx, message, endpoint, progress, next_at),
+        None => Ok(()),
+    }
+}
+
+/// Takes a place out of the queue.
+pub(super) fn delete_due(tx: &mut Tx<'_>, message: u64, endpoint: u64, due_at: i64) -> rusqlite::Result<()> {
+    let removed = tx
+        .connection
+        .prepare_cached(DELETE_DUE)?
+        .execute((key(endpoint), due_at, key(message)))?;
+    tx.effects.waiting -= removed as i64;
+    Ok(())
+}
+
+fn put_health(tx: &mut Tx<'_>, endpoint: EndpointId, health: Health) -> rusqlite::Result<()> {
+    match health.failing_since {
+        Some(since) => tx
+            .connection
+            .prepare_cached("INSERT OR REPLACE INTO endpoint_health (endpoint, failing_since) VALUES (?1, ?2)")?
+            .execute((key(endpoint.number()), since.micros())),
+        None => tx
+            .connection
+            .prepare_cached("DELETE FROM endpoint_health WHERE endpoint = ?1")?
+            .execute([key(endpoint.number())]),
+    }?;
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! How SQLite goes about the statements that run on large tables: by a key or an index, never by reading all.
+
+use super::*;
+use crate::backends::sqlite::{attempt, claim, configuration, delivery, message};
+
+const DAY_NUMBER: i64 = 20_458;
+
+async fn plan(store: &Sqlite, sql: String) -> String {
+    let explained = store.read(move |connection| {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+        let lines = statement
+            .raw_query()
+            .mapped(|row| row.get::<_, String>(3))
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        Ok(lines.join("; "))
+    });
+    explained.await.unwrap()
+}
+
+#[tokio::test]
+async fn every_list_is_walked_by_a_key_in_its_order() {
+    let f = Fixture::new().await;
+    let (_, work) = f.publish(&[(10, true), (11, false)]).await;
+    f.settle(&work[0], Verdict::Succeeded).await;
+    for (sql, by) in [
+        (
+            message::of_app_sql(DAY_NUMBER, true),
+            "SEARCH message_20458 USING INDEX message_app_20458 (app=? AND rowid>? AND rowid<?)",
+        ),
+        (
+            message::of_app_sql(DAY_NUMBER, false),
+            "SEARCH message_20458 USING INDEX message_app_20458 (app=? AND rowid>? AND rowid<?)",
+        ),
+        (
+            attempt::of_message_sql(DAY_NUMBER, false),
+            "SEARCH attempt_20458 USING PRIMARY KEY (msg=? AND id>? AND id<?)",
+        ),
+        (
+            attempt::of_endpoint_sql(DAY_NUMBER, false),
+            "SEARCH attempt_20458 USING INDEX attempt_endpoint_20458 (endpoint=? AND id>? AND id<?)",
+        ),
+        (
+            attempt::counting_sql(DAY_NUMBER),
+            "SEARCH attempt_20458 USING COVERING INDEX attempt_endpoint_20458 (endpoint=? AND id>? AND id<?)",
+        ),
+        (
+            delivery::successes_sql(DAY_NUMBER),
+            "SEARCH attempt_20458 USING COVERING INDEX attempt_endpoint_20458 (endpoint=?)",
+        ),
+        (
+            delivery::rows_of_endpoint_sql(DAY_NUMBER, false),
+            "SEARCH delivery_20458 USING PRIMARY KEY (msg>? AND msg<?)",
+        ),
+        (claim::WAITING.to_owned(), "SEARCH due USING PRIMARY KEY (endpoint=?)"),
+        (
+            configuration::tasks_sql(true, false, false),
+            "SEARCH task USING INDEX task_environment (environment=? AND rowid>? AND rowid<?)",
+        ),
+        (
+            configuration::tasks_sql(false, true, true),
+            "SEARCH task USING INDEX task_status (status=? AND rowid>? AND rowid<?)",
+        ),
+    ] {
+        assert_eq!(plan(&f.store, sql.clone()).await, by, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn finding_out_for_whom_something_waits_does_not_read_the_queue() {
+    let f = Fixture::new().await;
+    let plan = plan(&f.store, claim::LANES.to_owned()).await;
+    assert!(!plan.contains("SCAN due;") && !plan.ends_with("SCAN due"), "{plan}");
+    assert_eq!(plan.matches("SEARCH due").count(), 3, "{plan}");
+}

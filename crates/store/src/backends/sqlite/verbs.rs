@@ -1,0 +1,351 @@
+//! The contract, verb by verb: each says only whether it is read or written, and where.
+
+use std::{path::Path, sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use async_trait::async_trait;
+use bellwire_core::{
+    delivery::DeliveryState,
+    id::{AppId, EndpointId, EnvironmentId, MessageId, TaskId},
+    message::{Message, NewMessage},
+    task::{Task, TaskStatus},
+    time::Timestamp,
+};
+use tokio::sync::oneshot;
+
+use super::{
+    Sqlite, attempt, check, claim, closed, configuration, delivery, hand, ingest, message,
+    partition::Days,
+    queue::{AppendJob, SettleJob},
+    retain::{self, Step},
+    upkeep,
+};
+use crate::{
+    contract::{Appended, Change, ClaimRequest, Claimed, Handoff, LaneHead, Settlement, Store, StoredAnswer},
+    error::{AppendError, StoreError},
+    query::{
+        AttemptCounts, AttemptFilter, AttemptKey, AttemptRow, CheckReport, Configuration, Cutoffs, DeliveryCounts,
+        DeliveryRow, EndpointMessage, MessageFilter, Page, ReplayCandidate, Requeue, Retained, Rows, StoreHealth,
+    },
+};
+
+use bellwire_core::id::Id as _;
+
+/// Messages erased in one transaction.
+const ERASED_PER_COMMIT: usize = 200;
+/// Endpoints sealed anew in one transaction.
+const SEALED_PER_COMMIT: usize = 500;
+/// Steps of forgetting that one call takes.
+const STEPS_PER_CALL: usize = 250;
+
+#[async_trait]
+impl Store for Sqlite {
+    fn attach(&self, handoff: Arc<dyn Handoff>) {
+        self.shared.attach(handoff);
+    }
+
+    async fn append(&self, message: NewMessage) -> Result<Appended, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.append(AppendJob { message, reply }).map_err(|_| closed())?;
+        answer.await.unwrap_or_else(|_| Err(closed().into()))
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<Claimed, StoreError> {
+        let leases = Arc::clone(&self.shared.leases);
+        let wall = self.options.clock.now();
+        let mut granted = self
+            .claimers
+            .read(move |connection| claim::claim(connection, &leases, request, wall))
+            .await?;
+        let gone = std::mem::take(&mut granted.gone);
+        if !gone.is_empty() {
+            let endpoint = request.endpoint.number();
+            self.write(move |tx| hand::forget_gone(tx, endpoint, &gone)).await?;
+        }
+        Ok(granted.accept())
+    }
+
+    async fn settle(&self, batch: Vec<Settlement>) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (reply, answer) = oneshot::channel();
+        self.queue.settle(SettleJob { batch, reply }).map_err(|_| closed())?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    async fn lanes(&self) -> Result<Vec<LaneHead>, StoreError> {
+        self.claimers.read(claim::lanes).await
+    }
+
+    async fn requeue(&self, batch: Vec<Requeue>) -> Result<u64, StoreError> {
+        self.write(move |tx| hand::requeue(tx, &batch)).await
+    }
+
+    async fn cancel(&self, endpoint: EndpointId, limit: usize) -> Result<u64, StoreError> {
+        self.write(move |tx| hand::cancel(tx, endpoint, limit)).await
+    }
+
+    async fn configuration(&self) -> Result<Configuration, StoreError> {
+        let vault = Arc::clone(&self.options.vault);
+        self.read(move |connection| configuration::configuration(connection, &vault))
+            .await
+    }
+
+    async fn apply(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), StoreError> {
+        let vault = Arc::clone(&self.options.vault);
+        self.write(move |tx| configuration::apply(tx, &vault, changes, answer))
+            .await
+    }
+
+    async fn answer(&self, key: [u8; 32], now: Timestamp) -> Result<Option<StoredAnswer>, StoreError> {
+        self.read(move |connection| configuration::answer(connection, key, now))
+            .await
+    }
+
+    async fn message(&self, app: AppId, id: MessageId, with_payload: bool) -> Result<Option<Message>, StoreError> {
+        let now = self.options.clock.now();
+        self.read(move |connection| message::message(connection, app, id, with_payload, now))
+            .await
+    }
+
+    async fn message_by_event_id(&self, app: AppId, event_id: &str) -> Result<Option<MessageId>, StoreError> {
+        let event_id = event_id.to_owned();
+        self.read(move |connection| {
+            let days = Days::read(connection)?;
+            let Some(id) = ingest::by_event_id(connection, super::row::key(app.number()), &event_id)? else {
+                return Ok(None);
+            };
+            let found = message::stored(connection, &days, super::row::number(id))?;
+            Ok(found.map(|found| found.message.id))
+        })
+        .await
+    }
+
+    async fn messages(
+        &self,
+        app: AppId,
+        filter: MessageFilter,
+        page: Page,
+        with_payload: bool,
+    ) -> Result<Rows<Message>, StoreError> {
+        let now = self.options.clock.now();
+        self.read(move |connection| message::messages(connection, app, &filter, page, with_payload, now))
+            .await
+    }
+
+    async fn expunge_payload(&self, app: AppId, id: MessageId) -> Result<bool, StoreError> {
+        self.write(move |tx| upkeep::expunge_payload(tx, app, id)).await
+    }
+
+    async fn deliveries(&self, app: AppId, message: MessageId, page: Page) -> Result<Rows<DeliveryRow>, StoreError> {
+        self.read(move |connection| delivery::deliveries(connection, app, message, page))
+            .await
+    }
+
+    async fn endpoint_messages(
+        &self,
+        app: AppId,
+        endpoint: EndpointId,
+        filter: MessageFilter,
+        state: Option<DeliveryState>,
+        page: Page,
+        with_payload: bool,
+    ) -> Result<Rows<EndpointMessage>, StoreError> {
+        let now = self.options.clock.now();
+        let query = delivery::EndpointQuery {
+            app,
+            endpoint,
+            filter,
+            state,
+            page,
+            with_payload,
+        };
+        self.read(move |connection| delivery::endpoint_messages(connection, &query, now))
+            .await
+    }
+
+    async fn attempts_of_message(
+        &self,
+        app: AppId,
+        message: MessageId,
+        filter: AttemptFilter,
+        page: Page,
+    ) -> Result<Rows<AttemptRow>, StoreError> {
+        self.read(move |connection| attempt::of_message(connection, app, message, &filter, page))
+            .await
+    }
+
+    async fn attempts_of_endpoint(
+        &self,
+        app: AppId,
+        endpoint: EndpointId,
+        filter: AttemptFilter,
+        page: Page,
+        with_payload: bool,
+    ) -> Result<Rows<AttemptRow>, StoreError> {
+        let now = self.options.clock.now();
+        let query = attempt::EndpointQuery {
+            app,
+            endpoint,
+            filter,
+            page,
+            with_payload,
+        };
+        self.read(move |connection| attempt::of_endpoint(connection, &query, now))
+            .await
+    }
+
+    async fn attempt(&self, key: AttemptKey) -> Result<Option<AttemptRow>, StoreError> {
+        self.read(move |connection| attempt::one(connection, key)).await
+    }
+
+    async fn expunge_attempt(&self, key: AttemptKey) -> Result<bool, StoreError> {
+        self.write(move |tx| upkeep::expunge_attempt(tx, key)).await
+    }
+
+    async fn delivery_counts(
+        &self,
+        endpoint: EndpointId,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<DeliveryCounts, StoreError> {
+        self.read(move |connection| delivery::counts(connection, endpoint, since, until))
+            .await
+    }
+
+    async fn attempt_counts(
+        &self,
+        endpoints: Vec<EndpointId>,
+        event_types: Vec<String>,
+        since: Timestamp,
+        bucket: Duration,
+        n: usize,
+    ) -> Result<Vec<AttemptCounts>, StoreError> {
+        let query = attempt::CountQuery {
+            endpoints,
+            event_types,
+            since,
+            bucket,
+            n,
+        };
+        self.read(move |connection| attempt::counts(connection, &query)).await
+    }
+
+    async fn replay_candidates(
+        &self,
+        app: AppId,
+        endpoint: EndpointId,
+        since: Timestamp,
+        until: Timestamp,
+        after: u64,
+        limit: usize,
+    ) -> Result<Rows<ReplayCandidate>, StoreError> {
+        let filter = MessageFilter {
+            after: Some(since),
+            before: Some(until),
+            ..MessageFilter::default()
+        };
+        self.read(move |connection| delivery::replay_candidates(connection, app, endpoint, &filter, after, limit))
+            .await
+    }
+
+    async fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
+        self.read(move |connection| configuration::task(connection, id)).await
+    }
+
+    async fn tasks(
+        &self,
+        environment: Option<EnvironmentId>,
+        status: Option<TaskStatus>,
+        page: Page,
+    ) -> Result<Rows<Task>, StoreError> {
+        self.read(move |connection| configuration::tasks(connection, environment, status, page))
+            .await
+    }
+
+    async fn retain(&self, cutoffs: Cutoffs) -> Result<Retained, StoreError> {
+        let now = self.options.clock.now();
+        let victims = self
+            .read(move |connection| retain::victims(connection, cutoffs, now))
+            .await?;
+        let mut retained = Retained::default();
+        let mut steps = 0;
+        for victim in victims {
+            let mut after = 0;
+            loop {
+                if steps == STEPS_PER_CALL {
+                    return Ok(Retained { more: true, ..retained });
+                }
+                steps += 1;
+                match self.write(move |tx| retain::step(tx, victim, after)).await? {
+                    Step::Gone => break,
+                    Step::GoOn(next) => after = next,
+                }
+            }
+            retained.partitions += 1;
+        }
+        Ok(retained)
+    }
+
+    async fn erase_app(&self, app: AppId, limit: usize) -> Result<u64, StoreError> {
+        let mut erased = 0;
+        while erased < limit as u64 {
+            let wanted = ERASED_PER_COMMIT.min(limit - erased as usize);
+            let now_erased = self.write(move |tx| retain::erase_app(tx, app, wanted)).await?;
+            erased += now_erased;
+            if now_erased < wanted as u64 {
+                break;
+            }
+        }
+        Ok(erased)
+    }
+
+    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let to = to.to_owned();
+        self.readers
+            .read(move |connection| upkeep::backup(connection, &to))
+            .await
+    }
+
+    async fn check(&self) -> Result<CheckReport, StoreError> {
+        self.read(check::check).await
+    }
+
+    async fn reseal(&self) -> Result<u64, StoreError> {
+        let mut sealed = 0;
+        loop {
+            let vault = Arc::clone(&self.options.vault);
+            match self
+                .write(move |tx| upkeep::reseal(tx, &vault, SEALED_PER_COMMIT))
+                .await?
+            {
+                0 => return Ok(sealed),
+                more => sealed += more,
+            }
+        }
+    }
+
+    async fn health(&self) -> StoreHealth {
+        let path = self.path.clone();
+        let seen = self
+            .claimers
+            .read(move |connection| {
+                let oldest = claim::lanes(connection)?.into_iter().map(|head| head.due_at).min();
+                Ok((oldest, upkeep::bytes_on_disk(&path)))
+            })
+            .await;
+        let (oldest_due, bytes) = seen.unwrap_or_default();
+        StoreHealth {
+            unwritable: self.shared.unwritable(),
+            waiting: u64::try_from(self.shared.waiting.load(Ordering::Relaxed)).unwrap_or(0),
+            oldest_due,
+            bytes,
+            commits: self.shared.commits.load(Ordering::Relaxed),
+            commit_time: Duration::from_micros(self.shared.commit_micros.load(Ordering::Relaxed)),
+        }
+    }
+
+    async fn close(&self) {
+        self.close_orderly().await;
+    }
+}

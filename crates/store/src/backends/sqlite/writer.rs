@@ -1,0 +1,369 @@
+//! The one thread that writes: commits what has gathered, one transaction after the other.
+//!
+//! No time is spent waiting for company: while one commit is on its way to the disk, the next one gathers. Publications go
+//! first; a bounded number of settlements rides along with them.
+//!
+//! When SQLite cannot write, everything in the transaction is answered `Unavailable` and nothing of it is there. Later writes
+//! are tried all the same, and a small write of the writer's own finds out when it works again.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bellwire_core::id::Id as _;
+use rusqlite::{Connection, ErrorCode, hooks::Wal, wal::CheckpointMode};
+use tokio::sync::mpsc;
+
+use super::{
+    acknowledge::Committed,
+    books::{self, Books},
+    fault::describe,
+    fresh::Fresh,
+    ingest,
+    partition::Tables,
+    queue::{AdminJob, AppendJob, Gathered, Queue, SettleJob, Stop},
+    settle,
+    shared::Shared,
+    tx::{Effects, Ids, Tx},
+};
+use crate::{clock::Clock, error::StoreError};
+
+/// So many settlements ride on a commit that publishers wait for.
+const SETTLEMENTS_PER_PUBLISH_COMMIT: usize = 2_048;
+/// So many settlements share a commit that no publisher waits for.
+const SETTLEMENTS_PER_COMMIT: usize = 4_096;
+/// Pages in the WAL from which on the writer itself copies them into the file between two commits.
+const WAL_PAGES_MAX: u32 = 8_192;
+/// How often at most the bookkeeping is written along with a commit, and how soon after the last one.
+const BOOKKEEPING_EVERY: Duration = Duration::from_millis(500);
+/// How often it is tried whether writing works again.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// The writer's state.
+pub(super) struct Writer {
+    connection: Connection,
+    queue: Arc<Queue>,
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    idempotency_ttl: Duration,
+    committed: mpsc::UnboundedSender<Committed>,
+    ids: Ids,
+    tables: Tables,
+    fresh: Fresh,
+    /// The bookkeeping in the file, and when it was written; `None` when that is not known.
+    books: Option<Books>,
+    books_at: Instant,
+    wal_pages: Arc<AtomicU32>,
+    checkpoint_at: u32,
+}
+
+/// What the writer is made from.
+pub(super) struct Parts {
+    pub connection: Connection,
+    pub queue: Arc<Queue>,
+    pub shared: Arc<Shared>,
+    pub clock: Arc<dyn Clock>,
+    pub idempotency_ttl: Duration,
+    pub committed: mpsc::UnboundedSender<Committed>,
+    /// The bookkeeping after recovery.
+    pub books: Books,
+}
+
+impl Writer {
+    /// A writer for a recovered file.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn new(parts: Parts) -> rusqlite::Result<Self> {
+        let Parts {
+            mut connection,
+            queue,
+            shared,
+            clock,
+            idempotency_ttl,
+            committed,
+            books,
+        } = parts;
+        let tables = Tables::load(&connection)?;
+        let wal_pages = Arc::new(AtomicU32::new(0));
+        let seen = Arc::clone(&wal_pages);
+        connection.wal_hook(Some(move |_: &mut Wal, pages: i32| {
+            seen.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(Self {
+            connection,
+            queue,
+            shared,
+            clock,
+            idempotency_ttl,
+            committed,
+            ids: Ids::after(books.last_id),
+            tables,
+            fresh: Fresh::default(),
+            books: Some(books),
+            books_at: Instant::now(),
+            wal_pages,
+            checkpoint_at: WAL_PAGES_MAX,
+        })
+    }
+
+    /// Writes until it is stopped.
+    pub fn run(mut self) {
+        let mut gathered = Gathered::default();
+        loop {
+            self.queue.gather(&mut gathered, self.idle_max());
+            if gathered.stop == Some(Stop::AtOnce) {
+                return;
+            }
+            let appends = std::mem::take(&mut gathered.appends);
+            let admins = std::mem::take(&mut gathered.admins);
+            let most = if appends.is_empty() {
+                SETTLEMENTS_PER_COMMIT
+            } else {
+                SETTLEMENTS_PER_PUBLISH_COMMIT
+            };
+            let settles = some_of(&mut gathered.settles, most);
+            if !(appends.is_empty() && admins.is_empty() && settles.is_empty()) {
+                self.write(appends, settles, admins);
+            } else if gathered.stop.is_some() {
+                break;
+            } else {
+                self.write_books_alone();
+            }
+            self.checkpoint_if_long();
+        }
+        self.write_books_alone();
+        if let Err(error) = self
+            .connection
+            .wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE)
+        {
+            tracing::info!(%error, "the write-ahead log stays beside the file; the next start reads it");
+        }
+    }
+
+    fn idle_max(&self) -> Option<Duration> {
+        if self.shared.unwritable().is_some() {
+            Some(PROBE_EVERY)
+        } else if self.books.as_ref() != Some(&self.present_books()) {
+            Some(BOOKKEEPING_EVERY)
+        } else {
+            None
+        }
+    }
+
+    /// One transaction, whatever becomes of it.
+    fn write(&mut self, appends: Vec<AppendJob>, settles: Vec<SettleJob>, admins: Vec<AdminJob>) {
+        let (messages, append_replies): (Vec<_>, Vec<_>) =
+            appends.into_iter().map(|job| (job.message, job.reply)).unzip();
+        let (operations, admin_replies): (Vec<_>, Vec<_>) = admins.into_iter().map(|job| (job.run, job.reply)).unzip();
+        let mut settlements = Vec::with_capacity(settles.iter().map(|job| job.batch.len()).sum());
+        let mut settle_replies = Vec::with_capacity(settles.len());
+        for mut job in settles {
+            settlements.append(&mut job.batch);
+            settle_replies.push(job.reply);
+        }
+        let mut effects = Effects::default();
+        let begun = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let books = self.present_books();
+            let mut tx = self.begin()?;
+            let result = (|| -> rusqlite::Result<_> {
+                let answers = messages
+                    .into_iter()
+                    .map(|message| ingest::append(&mut tx, message))
+                    .collect::<rusqlite::Result<Vec<_>>>()?;
+                settle::settle(&mut tx, settlements)?;
+                operations.into_iter().try_for_each(|operation| operation(&mut tx))?;
+                Ok(answers)
+            })();
+            effects = tx.effects;
+            let answers = result?;
+            self.commit(&effects, books)?;
+            Ok(answers)
+        }));
+        let mut told = Committed::default();
+        let result = match outcome.unwrap_or_else(|_| Err(panicked())) {
+            Ok(answers) => {
+                self.shared.committed(begun.elapsed());
+                self.note_writable();
+                self.follow(&mut effects);
+                told.heads = effects.lane_heads();
+                told.work = std::mem::take(&mut effects.work);
+                told.appends = append_replies.into_iter().zip(answers).collect();
+                Ok(())
+            }
+            Err(error) => {
+                self.roll_back();
+                let answer = self.note_unwritable(&error);
+                told.appends = append_replies
+                    .into_iter()
+                    .map(|reply| (reply, Err(answer.clone().into())))
+                    .collect();
+                Err(answer)
+            }
+        };
+        told.settles = settle_replies
+            .into_iter()
+            .map(|reply| (reply, result.clone()))
+            .collect();
+        told.admins = admin_replies.into_iter().map(|reply| (reply, result.clone())).collect();
+        self.shared.leases.give_back(effects.held);
+        let _ = self.committed.send(told);
+    }
+
+    fn begin(&mut self) -> rusqlite::Result<Tx<'_>> {
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(Tx {
+            connection: &self.connection,
+            now: self.clock.now(),
+            ids: &mut self.ids,
+            tables: &mut self.tables,
+            leases: &self.shared.leases,
+            attached: self.shared.is_attached(),
+            idempotency_ttl: self.idempotency_ttl,
+            effects: Effects::default(),
+        })
+    }
+
+    /// `books` is how they stood before the transaction: what it hands over is not settled.
+    fn commit(&mut self, effects: &Effects, mut books: Books) -> rusqlite::Result<()> {
+        books.last_id = self.ids.last();
+        let bookkeeping = self.books_at.elapsed() >= BOOKKEEPING_EVERY && self.books.as_ref() != Some(&books);
+        if effects.waiting != 0 {
+            books::add_waiting(&self.connection, effects.waiting)?;
+        }
+        if bookkeeping {
+            self.books = None;
+            books.write(&self.connection)?;
+            self.tables.tell_counts(&self.connection)?;
+        }
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        if bookkeeping {
+            self.books = Some(books);
+            self.books_at = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// What a commit entails in memory.
+    fn follow(&mut self, effects: &mut Effects) {
+        for (message, endpoint) in &effects.settled {
+            self.fresh.settle(*message, *endpoint);
+        }
+        for work in &effects.work {
+            self.fresh.push(work.message.id.number(), work.endpoint.number());
+        }
+        self.shared.waiting.fetch_add(effects.waiting, Ordering::Relaxed);
+        if !effects.returned.is_empty() {
+            self.shared.leases.give_back(effects.returned.drain(..));
+        }
+    }
+
+    /// How the books stand between two transactions.
+    fn present_books(&self) -> Books {
+        let last_id = self.ids.last();
+        Books {
+            mark: self.fresh.oldest().unwrap_or(last_id + 1),
+            last_id,
+        }
+    }
+
+    /// Also finds out whether writing works.
+    fn write_books_alone(&mut self) {
+        let books = self.present_books();
+        let written = (|| {
+            self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            books.write(&self.connection)?;
+            self.tables.tell_counts(&self.connection)?;
+            self.connection.prepare_cached("COMMIT")?.execute([])
+        })();
+        self.books_at = Instant::now();
+        match written {
+            Ok(_) => {
+                self.books = Some(books);
+                self.note_writable();
+            }
+            Err(error) => {
+                self.roll_back();
+                self.note_unwritable(&error);
+            }
+        }
+    }
+
+    fn roll_back(&mut self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "the store cannot roll back");
+        }
+        if let Err(error) = self.tables.reload(&self.connection) {
+            tracing::error!(%error, "the store cannot be read");
+        }
+    }
+
+    fn note_writable(&self) {
+        if self.shared.unwritable().is_some() {
+            self.shared.set_unwritable(None);
+            tracing::info!("the store can be written again");
+        }
+    }
+
+    fn note_unwritable(&self, error: &rusqlite::Error) -> StoreError {
+        let answer = match describe(error) {
+            StoreError::Corrupt(reason) => StoreError::Unavailable(reason),
+            other => other,
+        };
+        let reason = if let StoreError::Unavailable(reason) = &answer {
+            reason.clone()
+        } else {
+            answer.to_string()
+        };
+        if self.shared.set_unwritable(Some(reason)).is_none() {
+            tracing::error!(%error, "the store cannot be written; nothing is acknowledged until it can");
+        }
+        answer
+    }
+
+    /// Copies the WAL into the file when it has become long, so that the next commit starts it anew. The checkpointer's own
+    /// work in the background has done most of it; it alone never catches up while commits go on.
+    fn checkpoint_if_long(&mut self) {
+        let pages = self.wal_pages.load(Ordering::Relaxed);
+        if pages < WAL_PAGES_MAX {
+            self.checkpoint_at = WAL_PAGES_MAX;
+        } else if pages >= self.checkpoint_at {
+            match self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE) {
+                // A reader may keep the WAL from starting anew: then not at each commit again.
+                Ok(_) => self.checkpoint_at = pages + WAL_PAGES_MAX / 4,
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {}
+                Err(error) => {
+                    self.checkpoint_at = pages + WAL_PAGES_MAX / 4;
+                    tracing::warn!(%error, "the write-ahead log could not be copied into the file");
+                }
+            }
+        }
+    }
+}
+
+fn panicked() -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERNAL);
+    rusqlite::Error::SqliteFailure(code, Some("a write ended unexpectedly; this is a defect".to_owned()))
+}
+
+fn some_of(waiting: &mut VecDeque<SettleJob>, most: usize) -> Vec<SettleJob> {
+    let mut taken = Vec::new();
+    let mut count = 0;
+    while let Some(job) = waiting.front()
+        && (taken.is_empty() || count + job.batch.len() <= most)
+    {
+        count += job.batch.len();
+        taken.extend(waiting.pop_front());
+    }
+    taken
+}
