@@ -1,1 +1,49 @@
-//! Under construction.
+//! The HTTP API of Bellwire: what the published SDKs speak, and what we add to it.
+//!
+//! The binary calls [`router`]; everything a request needs is in [`ApiState`]. The table of operations (`routes`) makes both the
+//! router and the document of [`openapi`]. API, scheduler and background tasks never call each other: they meet in the store.
+//!
+//! Deliberately not here: listening and TLS, `/metrics`, the dashboard, and any SQL.
+
+pub mod auth;
+mod call;
+mod docs;
+pub mod error;
+mod extract;
+mod fallback;
+mod field;
+mod idempotency;
+mod metrics;
+mod openapi;
+mod operation;
+mod pagination;
+mod payload_schema;
+mod problem;
+mod query;
+mod routes;
+mod state;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+pub use metrics::ApiMetrics;
+pub use state::{ApiLimits, ApiState, SentHeaders};
+
+/// Where the pages of error codes are served.
+pub const DOCS_PATH: &str = "/docs/errors";
+
+/// The routes of the API, its documentation included. Everything else under `/api` is answered with a JSON 404; other paths are
+/// left to the caller.
+pub fn router(state: ApiState) -> Router {
+    let operations = routes::all();
+    let docs = docs::router(&openapi::document(&operations), &state.docs_url);
+    let fallback = fallback::router(&state.docs_url);
+    let server = Arc::new(state::Server::new(state));
+    operation::router(&server, operations).merge(docs).merge(fallback)
+}
+
+/// The OpenAPI 3.1 document of exactly the operations that [`router`] serves. Keys are in a stable order.
+pub fn openapi() -> serde_json::Value {
+    openapi::document(&routes::all())
+}

@@ -34,9 +34,11 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use client::Client;
+pub use client::Client;
 pub use exit::{EXIT_CODES, Failure};
 pub use out::Out;
+
+use crate::{config::ConfigArgs, operate, serve};
 
 /// Bellwire sends webhooks: an event in, a durable, signed HTTP POST out, nothing lost.
 #[derive(Parser)]
@@ -121,6 +123,25 @@ pub enum Command {
     Sign(sign::SignArgs),
     /// Verify a signature, offline, and say why when it does not match
     Verify(verify::VerifyArgs),
+    /// Run the server
+    Serve(Box<ConfigArgs>),
+    /// Show the settings in force and where each comes from
+    Config(Box<operate::ConfigCommand>),
+    /// Prove that what the store holds adds up
+    Check(Box<operate::CheckArgs>),
+    /// Copy the store, from a running server as well
+    Backup(Box<operate::BackupArgs>),
+    /// Put a backup in the store's place
+    Restore(Box<operate::RestoreArgs>),
+    /// Bring the store to this version's schema; a server does it by itself
+    Migrate(Box<operate::MigrateArgs>),
+    /// The main secret that secrets at rest are sealed with
+    #[command(subcommand)]
+    Secrets(Box<operate::SecretsCommand>),
+    /// Measure deliveries per second, latency, CPU and memory
+    Bench(operate::bench::BenchCommand),
+    /// Print the OpenAPI document
+    Openapi,
     /// Print shell completions
     Completions(generate::CompletionsArgs),
     /// Print the man page
@@ -185,6 +206,15 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Receive(args) => args.run(out),
         Command::Sign(args) => args.run(&mut out),
         Command::Verify(args) => args.run(&mut out),
+        Command::Serve(args) => serve::command::run(&args),
+        Command::Config(args) => args.run(&mut out),
+        Command::Check(args) => args.run(&mut out),
+        Command::Backup(args) => args.run(&globals, &mut out),
+        Command::Restore(args) => args.run(&mut out),
+        Command::Migrate(args) => args.run(&mut out),
+        Command::Secrets(command) => command.run(&mut out),
+        Command::Bench(command) => command.run(),
+        Command::Openapi => operate::openapi(&mut out),
         Command::Completions(args) => args.run(Cli::command(), &mut out),
         Command::Man(args) => args.run(Cli::command(), &mut out),
     }

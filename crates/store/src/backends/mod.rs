@@ -45,13 +45,15 @@ impl std::fmt::Debug for OpenOptions {
     }
 }
 
+type Opening = BoxFuture<'static, Result<Arc<dyn Store>, OpenError>>;
+
 /// One kind of store.
 pub struct Backend {
     /// What its URLs start with, without the colon.
     pub scheme: &'static str,
     /// An example of a URL, for help and errors.
     pub example: &'static str,
-    open: fn(String, OpenOptions) -> BoxFuture<'static, Result<Arc<dyn Store>, OpenError>>,
+    open: fn(String, OpenOptions) -> Opening,
 }
 
 impl std::fmt::Debug for Backend {

@@ -7,7 +7,7 @@ mod error;
 mod page;
 mod path;
 
-use std::{fs, io, sync::Arc, time::Duration};
+use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
 use http::{Method, Request, header};
 use serde::{Serialize, de::DeserializeOwned};
@@ -21,6 +21,7 @@ pub use page::{Page, PageArgs, Query};
 pub use path::path;
 
 use super::{Globals, exit::Failure};
+use crate::serve::private;
 
 /// How long a server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -28,6 +29,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const WHOLE: Duration = Duration::from_secs(60);
 /// How long a stream may be silent; servers send a comment more often than this.
 const SILENCE: Duration = Duration::from_secs(90);
+/// How long a server may take to prepare what is downloaded.
+const PREPARATION: Duration = Duration::from_secs(3_600);
 /// No answer of the API is larger: 250 messages of a mebibyte each.
 const ANSWER_BYTES_MAX: u64 = 300 * 1024 * 1024;
 
@@ -212,6 +215,31 @@ impl Client {
         let status = response.status().as_u16();
         let text = response.body_mut().read_to_string().unwrap_or_default();
         Err(self.refused(status, &text).into())
+    }
+
+    /// Downloads a large answer into a file that is not there yet, for its owner only. What is left of a download that broke
+    /// off is removed.
+    ///
+    /// # Errors
+    /// As for other requests, and those of the file.
+    pub fn download(&self, path: &str, to: &Path) -> Result<(), Failure> {
+        let request = self.request(Method::GET, path).body(());
+        let request = request.map_err(|error| Failure::usage(format!("bad request: {error}")))?;
+        let request = self.agent.configure_request(request).timeout_per_read(Some(PREPARATION)).build();
+        let mut response = self.agent.run(request).map_err(|error| self.unreachable(&error))?;
+        if !response.status().is_success() {
+            let status = response.status().as_u16();
+            let text = response.body_mut().read_to_string().unwrap_or_default();
+            return Err(self.refused(status, &text).into());
+        }
+        let cannot = |error: io::Error| Failure::Failed(format!("cannot write {}: {error}", to.display()));
+        let mut file = private::create(to).map_err(cannot)?;
+        let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
+        io::copy(&mut body, &mut file).and_then(|_| file.sync_all()).map_err(|error| {
+            // Half a file is worse than none.
+            let _ = fs::remove_file(to);
+            Failure::Failed(format!("the download broke off: {error}; the server's log says more"))
+        })
     }
 
     fn request(&self, method: Method, path: &str) -> http::request::Builder {

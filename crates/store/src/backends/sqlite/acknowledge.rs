@@ -14,16 +14,16 @@ use crate::{
     error::{AppendError, StoreError},
 };
 
+/// Who waits, and for what.
+pub(super) type Answer<T> = (oneshot::Sender<T>, T);
+
 /// One commit, or one failure of it.
 #[derive(Default)]
 pub(super) struct Committed {
     pub work: Vec<Work>,
     pub heads: Vec<LaneHead>,
-    pub appends: Vec<(
-        oneshot::Sender<Result<Appended, AppendError>>,
-        Result<Appended, AppendError>,
-    )>,
-    pub settles: Vec<(oneshot::Sender<Result<(), StoreError>>, Result<(), StoreError>)>,
+    pub appends: Vec<Answer<Result<Appended, AppendError>>>,
+    pub settles: Vec<Answer<Result<(), StoreError>>>,
     pub admins: Vec<(Reply, Result<(), StoreError>)>,
 }
 

@@ -37,10 +37,12 @@ pub(super) struct SettleJob {
 /// Tells whoever waits what became of it, once the commit is known to have succeeded or failed.
 pub(super) type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
+/// Runs in the writer's transaction, below a savepoint of its own.
+pub(super) type Operation = Box<dyn FnOnce(&mut Tx<'_>) -> rusqlite::Result<()> + Send>;
+
 /// Any other write.
 pub(super) struct AdminJob {
-    /// Runs in the writer's transaction, below a savepoint of its own.
-    pub run: Box<dyn FnOnce(&mut Tx<'_>) -> rusqlite::Result<()> + Send>,
+    pub run: Operation,
     pub reply: Reply,
 }
 

@@ -27,7 +27,7 @@ pub(super) const FRESH: Lease = Lease(0);
 /// The delivery has a row, and a place in the leases.
 pub(super) const ROWED: Lease = Lease(1);
 
-const INSERT_ATTEMPT: &str = "INSERT INTO attempt_{d} (msg, id, endpoint, app, started_at, duration_us, status, ok, failure, \
+const INSERT_ATTEMPT: &str = "INSERT OR IGNORE INTO attempt_{d} (msg, id, endpoint, app, started_at, duration_us, status, ok, failure, \
      trigger, number, last, url, signature, response, response_headers) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 const INSERT_DELIVERY: &str = "INSERT OR IGNORE INTO delivery_{d} (msg, endpoint, state, run, tries, trigger, next_at) \
@@ -76,7 +76,9 @@ fn settle_one(tx: &mut Tx<'_>, settlement: Settlement) -> rusqlite::Result<()> {
 }
 
 fn put_attempt(tx: &mut Tx<'_>, settlement: &Settlement, outcome: &Outcome) -> rusqlite::Result<()> {
-    let id = tx.ids.next_number(tx.now);
+    let id = settlement
+        .attempt_id
+        .map_or_else(|| tx.ids.next_number(tx.now), Id::number);
     let day = day_of(id);
     tx.ensure(Kind::Attempt, day)?;
     let headers = match &outcome.response_headers[..] {

@@ -239,6 +239,7 @@ fn settlement(work: &Work, verdict: Verdict) -> Settlement {
         app: work.message.app,
         lease: work.lease,
         progress: work.progress,
+        attempt_id: None,
         outcome,
         verdict,
         health: None,

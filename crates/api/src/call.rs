@@ -1,0 +1,315 @@
+//! One request as a handler sees it, and the answer it gives.
+//!
+//! A [`Call`] has been authenticated, and its query and body read. It looks up what the path names (and only what the caller
+//! may see: everything else is 404), and commits changes together with the answer.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use axum::body::Body as HttpBody;
+use bellwire_core::{
+    app::{App, AppKind},
+    id::{EnvironmentId, MessageId},
+    message::IdempotencyKey,
+};
+use bellwire_store::{Change, StoredAnswer, directory::EndpointEntry, operational::OperationalEvent};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+
+use crate::{
+    auth::Caller,
+    error::ApiError,
+    extract::NoBody,
+    idempotency::REMEMBERED,
+    query::NoQuery,
+    state::Server,
+};
+
+/// A request that may be answered. Handlers take it apart: `Call { cx, query, body }`.
+pub(crate) struct Call<Q = NoQuery, B = NoBody> {
+    /// Everything but query and body.
+    pub cx: Context,
+    /// The query's parameters.
+    pub query: Q,
+    /// The body.
+    pub body: B,
+}
+
+/// Who asks, about what, and what it takes to answer.
+pub(crate) struct Context {
+    /// The state.
+    pub server: Arc<Server>,
+    /// Who asks; `None` only where no token is asked for.
+    pub caller: Option<Caller>,
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// The client's promise that a repetition is one.
+    pub idempotency: Option<IdempotencyKey>,
+    /// Path parameters.
+    pub params: Vec<(String, String)>,
+    /// The answer shows a secret: it is kept sealed.
+    pub shows_secret: bool,
+}
+
+impl Context {
+    /// Who asks.
+    ///
+    /// # Errors
+    /// Never where the operation asks for a token.
+    pub fn caller(&self) -> Result<Caller, ApiError> {
+        self.caller.ok_or_else(|| ApiError::internal("an operation without a caller asked who calls"))
+    }
+
+    /// The caller's environment.
+    ///
+    /// # Errors
+    /// Never where the operation asks for a token.
+    pub fn environment(&self) -> Result<EnvironmentId, ApiError> {
+        Ok(self.caller()?.environment)
+    }
+
+    /// A path parameter.
+    pub fn param(&self, name: &str) -> &str {
+        self.params.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// The application that the path names by id or uid.
+    ///
+    /// # Errors
+    /// `not_found`, also for one that the caller may not see.
+    pub fn app(&self) -> Result<Arc<App>, ApiError> {
+        let name = self.param("app_id");
+        self.find_app(name)?.ok_or_else(|| ApiError::not_found("application", name))
+    }
+
+    /// An application by id or uid, if there is one and the caller may see it.
+    pub fn find_app(&self, name: &str) -> Result<Option<Arc<App>>, ApiError> {
+        let caller = self.caller()?;
+        let app = self.server.directory.app(caller.environment, name);
+        Ok(app.filter(|app| app.kind == AppKind::Tenant && caller.app.is_none_or(|only| only == app.id)))
+    }
+
+    /// The application's endpoint that the path names by id or uid.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn endpoint(&self, app: &App) -> Result<Arc<EndpointEntry>, ApiError> {
+        let name = self.param("endpoint_id");
+        self.server.directory.endpoint(app.id, name).ok_or_else(|| ApiError::not_found("endpoint", name))
+    }
+
+    /// The application's message that the path names by id or event id. That an id is one does not mean that there is a
+    /// message with it.
+    ///
+    /// # Errors
+    /// `not_found`, and those of the store.
+    pub async fn message_id(&self, app: &App) -> Result<MessageId, ApiError> {
+        let name = self.param("msg_id");
+        if let Ok(id) = name.parse() {
+            return Ok(id);
+        }
+        let found = self.server.store.message_by_event_id(app.id, name).await?;
+        found.ok_or_else(|| ApiError::not_found("message", name))
+    }
+
+    /// Makes changes and answers, both in one transaction when the client gave an idempotency key.
+    ///
+    /// # Errors
+    /// Those of the directory; nothing is changed then.
+    pub async fn commit<O: Serialize>(
+        &self,
+        changes: Vec<Change>,
+        status: StatusCode,
+        answer: &O,
+    ) -> Result<Reply<O>, ApiError> {
+        let mut reply = Reply::json(status, answer)?;
+        self.write(changes, self.stored(status, &reply)?).await?;
+        reply.stored = true;
+        Ok(reply)
+    }
+
+    /// As [`Self::commit`], for operations that answer nothing.
+    ///
+    /// # Errors
+    /// Those of the directory; nothing is changed then.
+    pub async fn commit_silently(&self, changes: Vec<Change>) -> Result<Reply<Nothing>, ApiError> {
+        let mut reply = Reply::nothing();
+        self.write(changes, self.stored(StatusCode::NO_CONTENT, &reply)?).await?;
+        reply.stored = true;
+        Ok(reply)
+    }
+
+    fn stored<O>(&self, status: StatusCode, reply: &Reply<O>) -> Result<Option<StoredAnswer>, ApiError> {
+        let Some(key) = self.idempotency else { return Ok(None) };
+        let ReplyBody::Bytes(body) = &reply.body else { return Ok(None) };
+        self.server.remember(key, status, body, self.shows_secret).map(Some)
+    }
+
+    async fn write(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), ApiError> {
+        self.server.commit(changes, answer).await
+    }
+
+    /// Tells the environment's owner what happened to an endpoint, if they listen. The change itself is done: a message that
+    /// cannot be written now is not a reason to answer that it failed.
+    pub async fn tell(&self, event: OperationalEvent<'_>) -> Result<(), ApiError> {
+        let environment = self.environment()?;
+        let message = bellwire_store::operational::event(&self.server.directory, environment, event);
+        if let Some(message) = message
+            && let Err(error) = self.server.store.append(message).await
+        {
+            tracing::warn!(%error, event = event.name(), "an operational event was not written");
+        }
+        Ok(())
+    }
+}
+
+impl Server {
+    /// Writes changes to the end, also when the client goes away in between: the store and the view must not part.
+    pub async fn commit(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), ApiError> {
+        let directory = Arc::clone(&self.directory);
+        let written = tokio::spawn(async move { directory.commit(changes, answer).await });
+        written.await.map_err(ApiError::internal)??;
+        Ok(())
+    }
+
+    /// The record of an answer to be given again.
+    pub fn remember(
+        &self,
+        key: IdempotencyKey,
+        status: StatusCode,
+        body: &[u8],
+        shows_secret: bool,
+    ) -> Result<StoredAnswer, ApiError> {
+        let body = match shows_secret && !body.is_empty() {
+            true => self.vault.seal(body, &sealed_for(&key)).map_err(ApiError::internal)?,
+            false => body.to_vec(),
+        };
+        let expires_at = self.directory.now().plus(REMEMBERED);
+        Ok(StoredAnswer { key: key.key, body_hash: key.body, status: status.as_u16(), body, expires_at })
+    }
+
+    /// The answer given before to a request with this key, if any.
+    pub async fn remembered(&self, key: IdempotencyKey, shows_secret: bool) -> Result<Option<Reply>, ApiError> {
+        let Some(answer) = self.store.answer(key.key, self.directory.now()).await? else { return Ok(None) };
+        if answer.body_hash != key.body {
+            return Err(ApiError::idempotency_mismatch());
+        }
+        let body = match shows_secret && !answer.body.is_empty() {
+            true => self.vault.open(&answer.body, &sealed_for(&key)).map_err(ApiError::internal)?,
+            false => answer.body,
+        };
+        let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+        Ok(Some(Reply { status, body: ReplyBody::Bytes(body.into()), stored: true, of: PhantomData }))
+    }
+}
+
+fn sealed_for(key: &IdempotencyKey) -> String {
+    key.key.iter().fold("answer|".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// What an operation answers.
+pub(crate) trait Answer {
+    /// Its schema; `None` when there is no body.
+    fn schema(generator: &mut SchemaGenerator) -> Option<Schema>;
+}
+
+/// No body at all.
+#[derive(Debug)]
+pub(crate) enum Nothing {}
+
+impl Answer for Nothing {
+    fn schema(_: &mut SchemaGenerator) -> Option<Schema> {
+        None
+    }
+}
+
+/// An object without members, where clients want to read one.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct EmptyResponse {}
+
+impl<T: JsonSchema> Answer for T {
+    fn schema(generator: &mut SchemaGenerator) -> Option<Schema> {
+        Some(generator.subschema_for::<T>())
+    }
+}
+
+/// A successful answer whose body is the JSON of an `O`.
+pub(crate) struct Reply<O = Nothing> {
+    status: StatusCode,
+    body: ReplyBody,
+    /// Kept already, so that it can be given again.
+    stored: bool,
+    of: PhantomData<fn() -> O>,
+}
+
+enum ReplyBody {
+    Bytes(Bytes),
+    Stream(Box<Response<HttpBody>>),
+}
+
+impl Reply {
+    /// 204.
+    pub fn nothing() -> Self {
+        Self { status: StatusCode::NO_CONTENT, body: ReplyBody::Bytes(Bytes::new()), stored: false, of: PhantomData }
+    }
+}
+
+impl<O> Reply<O> {
+    /// An answer that is not JSON, or has no end. It cannot be kept.
+    pub fn raw(response: Response<HttpBody>) -> Self {
+        Self { status: response.status(), body: ReplyBody::Stream(Box::new(response)), stored: true, of: PhantomData }
+    }
+
+    /// The same answer under another type: none, or the same without its lifetime.
+    pub fn retyped<P>(self) -> Reply<P> {
+        Reply { status: self.status, body: self.body, stored: self.stored, of: PhantomData }
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is still to be kept, so that it can be given again.
+    pub fn unstored(&self) -> Option<&[u8]> {
+        match &self.body {
+            ReplyBody::Bytes(bytes) if !self.stored => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// As HTTP.
+    pub fn into_response(self) -> Response<HttpBody> {
+        let bytes = match self.body {
+            ReplyBody::Stream(response) => return *response,
+            ReplyBody::Bytes(bytes) => bytes,
+        };
+        let empty = bytes.is_empty();
+        let mut response = Response::new(if empty { HttpBody::empty() } else { HttpBody::from(bytes) });
+        *response.status_mut() = self.status;
+        if !empty {
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        response
+    }
+}
+
+impl<O: Serialize> Reply<O> {
+    /// With this status.
+    ///
+    /// # Errors
+    /// A defect: what cannot be written as JSON.
+    pub fn json(status: StatusCode, answer: &O) -> Result<Self, ApiError> {
+        let body = serde_json::to_vec(answer).map_err(ApiError::internal)?;
+        Ok(Self { status, body: ReplyBody::Bytes(body.into()), stored: false, of: PhantomData })
+    }
+
+    /// 200.
+    ///
+    /// # Errors
+    /// As [`Self::json`].
+    pub fn ok(answer: &O) -> Result<Self, ApiError> {
+        Self::json(StatusCode::OK, answer)
+    }
+}

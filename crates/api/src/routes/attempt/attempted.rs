@@ -1,0 +1,161 @@
+//! Deliveries, seen from both ends: the messages that went to an endpoint, and the endpoints that a message went to.
+
+use bellwire_core::{
+    delivery::DeliveryState,
+    id::{EndpointId, MessageId},
+    time::Timestamp,
+};
+use bellwire_store::query::{EndpointMessage, Order};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    EventTypes,
+    status::{Status, StatusText},
+};
+use crate::{
+    auth::Access,
+    call::{Call, Reply},
+    error::ApiError,
+    field::{ChannelName, TagName, Time},
+    operation::{Operation, get},
+    pagination::{Limit, ListResponse, page},
+    routes::{
+        endpoint::EndpointOut,
+        message::{self, MessageOut},
+    },
+};
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        get(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg",
+            "v1.message-attempt.list-attempted-messages",
+            Access::READ_APP,
+        )
+        .summary("List the messages that went to an endpoint")
+        .about("Newest first, each with how its delivery to this endpoint stands.")
+        .to(messages),
+        get(
+            "/api/v1/app/{app_id}/msg/{msg_id}/endpoint",
+            "v1.message-attempt.list-attempted-destinations",
+            Access::READ_APP,
+        )
+        .summary("List the endpoints that a message went to")
+        .about("Each with how the delivery stands. Endpoints that were deleted since are left out.")
+        .to(destinations),
+    ]
+}
+
+/// How a delivery stands.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Stands {
+    status: Status,
+    status_text: StatusText,
+    /// When it is tried next; null when it is not.
+    #[schemars(with = "Option<Time>")]
+    next_attempt: Option<Timestamp>,
+}
+
+impl Stands {
+    fn new(state: DeliveryState, next_at: Option<Timestamp>, expanded: bool) -> Self {
+        let status = Status::shown(state, expanded);
+        let waits = matches!(state, DeliveryState::Pending | DeliveryState::Sending);
+        Self { status, status_text: status.text(), next_attempt: next_at.filter(|_| waits) }
+    }
+}
+
+/// A message and how its delivery to the endpoint stands.
+#[derive(Debug, Serialize, JsonSchema)]
+struct EndpointMessageOut {
+    #[serde(flatten)]
+    message: MessageOut<'static>,
+    #[serde(flatten)]
+    stands: Stands,
+}
+
+/// Which messages are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Messages {
+    /// How many rows at most.
+    #[serde(default)]
+    limit: Limit,
+    /// The `iterator` or `prevIterator` of another page.
+    iterator: Option<String>,
+    /// Only messages on this channel.
+    channel: Option<ChannelName>,
+    /// Only messages with this tag.
+    tag: Option<TagName>,
+    /// Only messages whose delivery stands so.
+    status: Option<Status>,
+    /// Only messages accepted before then.
+    before: Option<Time>,
+    /// Only messages accepted at or after then.
+    after: Option<Time>,
+    /// Whether to show payloads; true when left out.
+    with_content: Option<bool>,
+    /// Whether cancelled deliveries are shown as such (4) or, for clients that do not know that status, as 0.
+    expanded_statuses: Option<bool>,
+    /// Only messages of these types.
+    event_types: Option<EventTypes>,
+}
+
+async fn messages(Call { cx, query, .. }: Call<Messages>) -> Result<Reply<ListResponse<EndpointMessageOut>>, ApiError> {
+    let app = cx.app()?;
+    let endpoint = cx.endpoint(&app)?.endpoint.id;
+    let page = page::<MessageId>(query.limit, query.iterator.as_deref(), Order::Descending)?;
+    let filter = message::filter(query.channel, query.tag, query.event_types, query.before, query.after);
+    let state = query.status.map(|status| status.0);
+    let with_content = query.with_content.unwrap_or(true);
+    let expanded = query.expanded_statuses.unwrap_or(false);
+    let rows = cx.server.store.endpoint_messages(app.id, endpoint, filter, state, page, with_content).await?;
+    let show = |row: EndpointMessage| EndpointMessageOut {
+        message: MessageOut::of(row.message, with_content),
+        stands: Stands::new(row.delivery.state, row.delivery.next_at, expanded),
+    };
+    Reply::ok(&ListResponse::new(rows, |row| row.message.id.to_string(), show))
+}
+
+/// An endpoint and how the message's delivery there stands.
+#[derive(Debug, Serialize, JsonSchema)]
+struct MessageEndpointOut {
+    #[serde(flatten)]
+    endpoint: EndpointOut,
+    #[serde(flatten)]
+    stands: Stands,
+}
+
+/// Which destinations are wanted.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Destinations {
+    /// How many rows at most.
+    #[serde(default)]
+    limit: Limit,
+    /// The `iterator` or `prevIterator` of another page.
+    iterator: Option<String>,
+    /// Whether cancelled deliveries are shown as such (4) or, for clients that do not know that status, as 0.
+    expanded_statuses: Option<bool>,
+}
+
+async fn destinations(
+    Call { cx, query, .. }: Call<Destinations>,
+) -> Result<Reply<ListResponse<MessageEndpointOut>>, ApiError> {
+    let app = cx.app()?;
+    let message = cx.message_id(&app).await?;
+    let page = page::<EndpointId>(query.limit, query.iterator.as_deref(), Order::Ascending)?;
+    let expanded = query.expanded_statuses.unwrap_or(true);
+    let rows = cx.server.store.deliveries(app.id, message, page).await?;
+    if rows.items.is_empty() {
+        super::must_exist(&cx, &app, message).await?;
+    }
+    let directory = &cx.server.directory;
+    let mut list = ListResponse::new(rows, |row| row.endpoint.to_string(), |row| {
+        let entry = directory.endpoint_by_id(row.endpoint)?;
+        let stands = Stands::new(row.state, row.next_at, expanded);
+        Some(MessageEndpointOut { endpoint: EndpointOut::from(&*entry), stands })
+    });
+    let data = std::mem::take(&mut list.data).into_iter().flatten().collect();
+    let ListResponse { iterator, prev_iterator, done, .. } = list;
+    Reply::ok(&ListResponse { data, iterator, prev_iterator, done })
+}

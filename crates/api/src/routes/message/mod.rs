@@ -1,0 +1,267 @@
+//! `/api/v1/app/{app_id}/msg`: messages.
+
+use std::borrow::Cow;
+
+use bellwire_core::{
+    app::App,
+    id::{Id as _, MessageId},
+    message::Message,
+    time::Timestamp,
+};
+use bellwire_store::query::{MessageFilter, Order};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::{
+    auth::Access,
+    call::{Call, Context, Reply},
+    error::ApiError,
+    field::{ChannelName, EventTypeName, Set, TagName, Time},
+    operation::{Operation, Repetition, get, post},
+    pagination::{Limit, ListResponse, page},
+    query::NoQuery,
+};
+
+mod content;
+pub(super) mod publish;
+
+pub(super) fn operations() -> Vec<Operation> {
+    let mut operations = vec![
+        post("/api/v1/app/{app_id}/msg", "v1.message.create", Access::PUBLISH)
+            .summary("Publish a message")
+            .about(
+                "Answered once it is durable. The payload is delivered byte for byte as it was written. An event type need \
+                 not be known.",
+            )
+            .statuses(&[202])
+            .repetition(Repetition::ByStore)
+            .to(publish::publish),
+        get("/api/v1/app/{app_id}/msg", "v1.message.list", Access::READ_APP)
+            .summary("List messages, newest first")
+            .to(list),
+        get("/api/v1/app/{app_id}/msg/{msg_id}", "v1.message.get", Access::READ_APP)
+            .summary("Get a message by its id or event id")
+            .to(show),
+        post("/api/v1/app/{app_id}/msg/search", "v1.message.search", Access::READ_APP)
+            .summary("List messages, newest first, with the conditions in the body")
+            .statuses(&[200])
+            .repetition(Repetition::Harmless)
+            .to(search),
+        post("/api/v1/app/{app_id}/msg/precheck/active", "v1.message.precheck", Access::PUBLISH)
+            .summary("Whether a message would go anywhere")
+            .statuses(&[200])
+            .repetition(Repetition::Harmless)
+            .to(precheck),
+    ];
+    operations.extend(content::operations());
+    operations
+}
+
+/// A payload as it is shown: the publisher's JSON object as it was written, or an empty object where there is none to show.
+#[derive(Debug)]
+pub(in crate::routes) enum Payload<'a> {
+    /// From the request.
+    Borrowed(&'a RawValue),
+    /// From the store.
+    Owned(Box<RawValue>),
+    /// Not asked for, expired, expunged, or not JSON.
+    Empty,
+}
+
+impl Payload<'static> {
+    /// What the store has of it.
+    pub fn of(message: &Message, with_content: bool) -> Self {
+        let bytes = message.payload.as_ref().filter(|bytes| with_content && bytes.first() == Some(&b'{'));
+        bytes.and_then(|bytes| serde_json::from_slice(bytes).ok()).map_or(Self::Empty, Self::Owned)
+    }
+}
+
+impl Serialize for Payload<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Borrowed(raw) => raw.serialize(serializer),
+            Self::Owned(raw) => raw.serialize(serializer),
+            Self::Empty => serializer.collect_map(std::iter::empty::<((), ())>()),
+        }
+    }
+}
+
+/// A message.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct MessageOut<'a> {
+    #[schemars(with = "String")]
+    pub id: MessageId,
+    pub event_type: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub deliver_at: Option<Timestamp>,
+    /// `{}` when it was not asked for, has expired, or is not a JSON object.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub payload: Payload<'a>,
+    #[schemars(with = "Time")]
+    pub timestamp: Timestamp,
+}
+
+impl MessageOut<'static> {
+    /// What is answered of a message.
+    pub fn of(message: Message, with_content: bool) -> Self {
+        Self {
+            payload: Payload::of(&message, with_content),
+            id: message.id,
+            timestamp: message.id.created_at(),
+            event_type: message.event_type.into(),
+            event_id: message.event_id,
+            channels: (!message.channels.is_empty()).then_some(message.channels),
+            tags: (!message.tags.is_empty()).then_some(message.tags),
+            deliver_at: message.deliver_at,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(in crate::routes) struct ContentQuery {
+    /// With the payload; true when left out.
+    pub with_content: Option<bool>,
+}
+
+type EventTypes = Set<EventTypeName, 0, 500>;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct ListMessagesQuery {
+    /// How many rows at most.
+    #[serde(default)]
+    limit: Limit,
+    /// The `iterator` or `prevIterator` of another page.
+    iterator: Option<String>,
+    /// On this channel.
+    channel: Option<ChannelName>,
+    /// With this tag.
+    tag: Option<TagName>,
+    /// Accepted before then.
+    before: Option<Time>,
+    /// Accepted then or later.
+    after: Option<Time>,
+    /// With payloads; true when left out.
+    with_content: Option<bool>,
+    /// Of one of these event types.
+    event_types: Option<EventTypes>,
+}
+
+/// Which messages to find.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct MessageSearchIn {
+    /// How many rows at most.
+    #[serde(default)]
+    limit: Limit,
+    /// The `iterator` or `prevIterator` of another page.
+    iterator: Option<String>,
+    /// On this channel.
+    channel: Option<ChannelName>,
+    /// With this tag.
+    tag: Option<TagName>,
+    /// Accepted before then.
+    before: Option<Time>,
+    /// Accepted then or later.
+    after: Option<Time>,
+    /// With payloads; false when left out.
+    with_content: Option<bool>,
+    /// Of one of these event types.
+    event_types: Option<EventTypes>,
+}
+
+/// Conditions on messages, from the members that lists have in common.
+pub(in crate::routes) fn filter(
+    channel: Option<ChannelName>,
+    tag: Option<TagName>,
+    event_types: Option<Set<EventTypeName, 0, 500>>,
+    before: Option<Time>,
+    after: Option<Time>,
+) -> MessageFilter {
+    MessageFilter {
+        channel: channel.map(Into::into),
+        tag: tag.map(Into::into),
+        event_types: event_types.map(Set::into_texts).unwrap_or_default(),
+        before: before.map(|Time(at)| at),
+        after: after.map(|Time(at)| at),
+    }
+}
+
+type Messages = ListResponse<MessageOut<'static>>;
+
+async fn list(Call { cx, query, .. }: Call<ListMessagesQuery>) -> Result<Reply<Messages>, ApiError> {
+    let app = cx.app()?;
+    let filter = filter(query.channel, query.tag, query.event_types, query.before, query.after);
+    let with_content = query.with_content.unwrap_or(true);
+    list_of(&cx, &app, filter, query.limit, query.iterator.as_deref(), with_content).await
+}
+
+async fn search(Call { cx, body, .. }: Call<NoQuery, MessageSearchIn>) -> Result<Reply<Messages>, ApiError> {
+    let app = cx.app()?;
+    let filter = filter(body.channel, body.tag, body.event_types, body.before, body.after);
+    let with_content = body.with_content.unwrap_or(false);
+    list_of(&cx, &app, filter, body.limit, body.iterator.as_deref(), with_content).await
+}
+
+async fn list_of(
+    cx: &Context,
+    app: &App,
+    filter: MessageFilter,
+    limit: Limit,
+    iterator: Option<&str>,
+    with_content: bool,
+) -> Result<Reply<Messages>, ApiError> {
+    let page = page::<MessageId>(limit, iterator, Order::Descending)?;
+    let rows = cx.server.store.messages(app.id, filter, page, with_content).await?;
+    let show = |message| MessageOut::of(message, with_content);
+    Reply::ok(&ListResponse::new(rows, |message| message.id.to_string(), show))
+}
+
+async fn show(Call { cx, query, .. }: Call<ContentQuery>) -> Result<Reply<MessageOut<'static>>, ApiError> {
+    let app = cx.app()?;
+    let with_content = query.with_content.unwrap_or(true);
+    let message = find(&cx, &app, with_content).await?;
+    Reply::ok(&MessageOut::of(message, with_content))
+}
+
+/// The message that the path names.
+///
+/// # Errors
+/// `not_found`, and those of the store.
+pub(in crate::routes) async fn find(cx: &Context, app: &App, with_payload: bool) -> Result<Message, ApiError> {
+    let id = cx.message_id(app).await?;
+    let found = cx.server.store.message(app.id, id, with_payload).await?;
+    found.ok_or_else(|| ApiError::not_found("message", cx.param("msg_id")))
+}
+
+/// What would be published.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct MessagePrecheckIn {
+    /// Its event type.
+    event_type: EventTypeName,
+    /// Its channels.
+    channels: Option<Set<ChannelName, 1, 10>>,
+}
+
+/// Whether somebody listens.
+#[derive(Debug, Serialize, JsonSchema)]
+struct MessagePrecheckOut {
+    /// Whether it would go to at least one endpoint.
+    active: bool,
+}
+
+async fn precheck(Call { cx, body, .. }: Call<NoQuery, MessagePrecheckIn>) -> Result<Reply<MessagePrecheckOut>, ApiError> {
+    let app = cx.app()?;
+    let channels = body.channels.map(Set::into_texts).unwrap_or_default();
+    let routes = cx.server.directory.routes(app.id, &body.event_type, &channels);
+    Reply::ok(&MessagePrecheckOut { active: !routes.is_empty() })
+}

@@ -1,0 +1,9 @@
+//! What can be asked about deliveries, and what is administrated around them: each operation through the whole router, over
+//! the store in memory.
+
+mod administration;
+mod attempts;
+mod bench;
+mod replays;
+mod statistics;
+mod tail;

@@ -1,0 +1,69 @@
+//! `bellwire backup`: a consistent copy of the store, from a running server or from the store itself.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    failed, keys_of, open,
+    place::{existing_file, is_in_use},
+    with_config,
+};
+use crate::{
+    cli::{Client, Failure, Globals, Out},
+    config::{Config, ConfigArgs},
+    serve::backup::PATH,
+};
+
+/// `backup`.
+#[derive(Args)]
+pub struct BackupArgs {
+    /// Where the copy goes; nothing may be there yet
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Who makes the copy.
+enum From {
+    /// This process: nobody had the store open, and the copy is made.
+    Store,
+    /// The server that has it open.
+    Server,
+}
+
+impl BackupArgs {
+    /// Makes the copy. When a server has the store open it is asked, at `--url` with `--token`, for one; publishing goes on
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// When something is at the path already, or the copy cannot be made.
+    pub fn run(self, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
+        let Self { file, config } = self;
+        if file.exists() {
+            return Err(Failure::Usage(format!("there is something at {} already; name another file", file.display())));
+        }
+        let from = with_config(&config, async |config| copy(&config, &file).await)?;
+        if matches!(from, From::Server) {
+            Client::new(globals)?.download(PATH, &file)?;
+        }
+        if out.is_json() {
+            return out.line(&json!({ "backup": file.display().to_string() }).to_string());
+        }
+        out.line(&format!("backed up to {}", file.display()))?;
+        out.note("it opens with this server's main secret only: keep a copy of that as well, in another place");
+        Ok(())
+    }
+}
+
+async fn copy(config: &Config, to: &Path) -> Result<From, Failure> {
+    if is_in_use(&existing_file(config)?) {
+        return Ok(From::Server);
+    }
+    let store = open(config, &keys_of(config)?).await?;
+    let copied = store.backup(to).await.map_err(failed);
+    store.close().await;
+    copied.map(|()| From::Store)
+}

@@ -1,0 +1,49 @@
+//! From the configuration to what the delivering half is given.
+
+use std::fs;
+
+use bellwire_deliver::{
+    DeliverConfig,
+    guard::{Guard, GuardConfig},
+    scheduler::Bounds,
+};
+
+use super::ServeError;
+use crate::config::{Calls, Delivery};
+
+/// The guard that all outgoing connections go through.
+///
+/// # Errors
+/// When the file of certificates cannot be read, or a setting cannot work.
+pub(super) fn guard(calls: &Calls) -> Result<Guard, ServeError> {
+    let read = |file: &std::path::PathBuf| {
+        fs::read(file).map_err(|error| ServeError::File { what: "cannot read ca_file", file: file.clone(), error })
+    };
+    let guard = GuardConfig {
+        policy: calls.policy.clone(),
+        dns: calls.dns.clone(),
+        connect_timeout: calls.connect,
+        tls_timeout: calls.tls,
+        dns_timeout: calls.lookup,
+        proxy: calls.proxy.clone(),
+        no_proxy: calls.no_proxy.clone(),
+        extra_roots: calls.ca_file.iter().map(read).collect::<Result<_, _>>()?,
+    };
+    Ok(Guard::new(guard)?)
+}
+
+/// What is in force for deliveries.
+pub(super) fn deliver(delivery: &Delivery) -> DeliverConfig {
+    DeliverConfig {
+        retry_schedule: delivery.retry_schedule.clone(),
+        timeout: delivery.timeout,
+        disable_after: delivery.disable_after,
+        svix_headers: delivery.svix_headers,
+        bounds: Bounds {
+            in_flight: delivery.in_flight,
+            in_flight_per_endpoint: delivery.in_flight_per_endpoint,
+            ..Bounds::default()
+        },
+        ..DeliverConfig::default()
+    }
+}

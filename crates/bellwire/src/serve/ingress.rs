@@ -1,0 +1,162 @@
+//! Connections in: a loop that accepts them, HTTP/1.1 and HTTP/2 on them, and an end that lets answers out.
+//!
+//! Every bound is here: connections at once, the time for a request's head, the time for a whole request. What a request means
+//! is the router's business. TLS is not spoken: a proxy in front does that.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::Router;
+use hyper::{Request, body::Incoming, service::Service as _, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+/// For the head of a request, and for a connection to be of use again after an answer.
+const HEAD: Duration = Duration::from_secs(75);
+/// For a whole request, its body included, until the answer begins.
+const REQUEST: Duration = Duration::from_secs(120);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1_024;
+/// Streams at once on one HTTP/2 connection.
+const STREAMS: u32 = 256;
+/// The wait after the system had no file descriptors left.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Listens; restarts may take the address over at once.
+///
+/// # Errors
+/// When the address cannot be had.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// A listener and what is behind it.
+pub(super) struct Ingress {
+    listener: TcpListener,
+    router: Router,
+    places: Arc<Semaphore>,
+    open: Arc<AtomicUsize>,
+    http: auto::Builder<TokioExecutor>,
+}
+
+/// A connection's place: given back, and counted, when it ends in whatever way.
+struct Place {
+    open: Arc<AtomicUsize>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Ingress {
+    /// At most `most` connections at once; `open` counts them.
+    pub fn new(listener: TcpListener, router: Router, most: usize, open: Arc<AtomicUsize>) -> Self {
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+        http.http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .keep_alive_interval(Some(Duration::from_secs(30)))
+            .keep_alive_timeout(Duration::from_secs(15));
+        Self { listener, router, places: Arc::new(Semaphore::new(most)), open, http }
+    }
+
+    /// Accepts until stopped, then lets the requests under way end. Dropping the future cuts them off.
+    pub async fn accept(&self, stop: CancellationToken) {
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+        while let Some(Some((stream, place))) = stop.run_until_cancelled(self.next(&mut connections)).await {
+            let connection = self.connection(stream, place, &graceful);
+            connections.spawn(connection);
+        }
+        graceful.shutdown().await;
+    }
+
+    /// The next connection, once there is a place for it; nothing when there will never be one.
+    async fn next(&self, connections: &mut JoinSet<()>) -> Option<(TcpStream, Place)> {
+        let permit = Arc::clone(&self.places).acquire_owned().await.ok()?;
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    self.open.fetch_add(1, Ordering::Relaxed);
+                    return Some((stream, Place { open: Arc::clone(&self.open), _permit: permit }));
+                }
+                // It ended before it was accepted: nobody's problem.
+                Err(error) if is_about_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "connections cannot be accepted; tried again");
+                    tokio::time::sleep(EXHAUSTED).await;
+                }
+            }
+        }
+    }
+
+    /// Serves one connection to its end.
+    fn connection(
+        &self,
+        stream: TcpStream,
+        place: Place,
+        graceful: &GracefulShutdown,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        // Without it small answers wait for the client's acknowledgements.
+        let _ = stream.set_nodelay(true);
+        let router = TowerToHyperService::new(self.router.clone());
+        let began = Arc::new(AtomicBool::new(false));
+        let begins = Arc::clone(&began);
+        let service = service_fn(move |request: Request<Incoming>| {
+            begins.store(true, Ordering::Relaxed);
+            let answer = router.call(request);
+            async move {
+                match tokio::time::timeout(REQUEST, answer).await {
+                    Ok(Ok(answer)) => Ok(answer),
+                    Ok(Err(never)) => match never {},
+                    // The body drips, or the store stands still: whoever waits gets no answer and may ask again.
+                    Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+                }
+            }
+        });
+        let connection = self.http.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = graceful.watch(connection);
+        async move {
+            let _place = place;
+            let mut connection = std::pin::pin!(connection);
+            // While HTTP/1.1 and HTTP/2 are not told apart, no other limit holds.
+            let first = tokio::time::timeout(HEAD, &mut connection).await;
+            // How a connection ends is the client's business.
+            if first.is_err() && began.load(Ordering::Relaxed) {
+                drop(connection.await);
+            }
+        }
+    }
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

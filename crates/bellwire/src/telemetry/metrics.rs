@@ -1,0 +1,231 @@
+//! `/metrics`: what Prometheus is shown.
+//!
+//! Numbers come from where they are counted (the API, the scheduler, the store) at the moment of the scrape; nothing is
+//! counted twice. Labels are names from closed sets: operations, statuses, reasons. No label names a customer.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use bellwire_api::ApiMetrics;
+use bellwire_core::time::Timestamp;
+use bellwire_deliver::{
+    Scheduler,
+    metrics::{DeliverMetrics, LATENCY_BUCKETS_MS},
+};
+use bellwire_store::{Directory, Store, query::StoreHealth};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::Registry,
+};
+
+
+
+
+/// Where the numbers come from.
+#[derive(Clone)]
+pub struct MetricsPage {
+    /// Waiting deliveries, commits, size.
+    pub store: Arc<dyn Store>,
+    /// Endpoints, and the time.
+    pub directory: Arc<Directory>,
+    /// Attempts.
+    pub scheduler: Arc<Scheduler>,
+    /// Requests.
+    pub api: Arc<ApiMetrics>,
+    /// Open connections to the server.
+    pub connections: Arc<AtomicUsize>,
+}
+
+impl MetricsPage {
+    /// The type of what [`Self::render`] answers.
+    pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+    /// The page, in the OpenMetrics text format.
+    ///
+    /// # Errors
+    /// When a number cannot be written as text, which does not happen.
+    pub async fn render(&self) -> Result<String, fmt::Error> {
+        let (in_flight, in_memory) = self.scheduler.load();
+        let snapshot = Snapshot {
+            now: self.directory.now(),
+            store: self.store.health().await,
+            endpoints: self.directory.endpoint_count(),
+            deliver: Arc::clone(self.scheduler.metrics()),
+            in_flight,
+            in_memory,
+            connections: self.connections.load(Ordering::Relaxed),
+        };
+        let mut registry = Registry::default();
+        self.api.register(&mut registry);
+        registry.register_collector(Box::new(snapshot));
+        let mut page = String::new();
+        text::encode(&mut page, &registry)?;
+        Ok(page)
+    }
+}
+
+/// The numbers of one scrape that are not prometheus-client's own.
+#[derive(Debug)]
+struct Snapshot {
+    now: Timestamp,
+    store: StoreHealth,
+    endpoints: usize,
+    deliver: Arc<DeliverMetrics>,
+    in_flight: usize,
+    in_memory: usize,
+    connections: usize,
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut out = Out(encoder);
+        let Self { now, store, endpoints, deliver, in_flight, in_memory, connections } = self;
+        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+
+        out.info("bellwire_build", "The program", [("version", env!("CARGO_PKG_VERSION"))])?;
+        let ended = [
+            ("succeeded", read(&deliver.delivered)),
+            ("failed", read(&deliver.exhausted)),
+            ("cancelled", read(&deliver.cancelled)),
+        ];
+        out.counters("bellwire_deliveries_ended", "Deliveries that ended, by how", "state", ended)?;
+        out.counters("bellwire_attempts_failed", "Attempts that failed, by named reason", "reason", deliver.failed())?;
+        out.counter("bellwire_attempts_retried", "Failed attempts that are followed by another", read(&deliver.retried))?;
+        let (counts, sum) = deliver.latency();
+        out.histogram(
+            "bellwire_delivery_latency_seconds",
+            "Time from a message's acceptance to the answer to its first attempt",
+            &seconds_buckets(&counts),
+            sum,
+        )?;
+        out.gauge("bellwire_attempts_in_flight", "Attempts under way", *in_flight as f64)?;
+        out.gauge("bellwire_deliveries_in_memory", "Deliveries in memory that are due and not begun", *in_memory as f64)?;
+        out.gauge("bellwire_deliveries_waiting", "Deliveries that wait in the store", store.waiting as f64)?;
+        let age = store.oldest_due.map_or(0.0, |due| now.since(due).as_secs_f64());
+        out.gauge("bellwire_oldest_due_age_seconds", "How long the earliest waiting delivery has been due", age)?;
+        out.gauge("bellwire_endpoints", "Endpoints", *endpoints as f64)?;
+        out.gauge("bellwire_http_connections", "Open connections to the server", *connections as f64)?;
+        out.gauge("bellwire_store_writable", "1 when the store can be written, 0 when not", f64::from(u8::from(store.unwritable.is_none())))?;
+        out.gauge("bellwire_store_bytes", "Size of the store on disk", store.bytes as f64)?;
+        out.counter("bellwire_store_commits", "Transactions committed", store.commits)?;
+        out.counter_seconds("bellwire_store_commit_seconds", "Time spent committing", store.commit_time.as_secs_f64())
+    }
+}
+
+/// The buckets with their upper bounds in seconds; the last one holds everything above.
+fn seconds_buckets(counts: &[u64]) -> Vec<(f64, u64)> {
+    let bounds = LATENCY_BUCKETS_MS.iter().map(|millis| *millis as f64 / 1_000.0).chain([f64::INFINITY]);
+    bounds.zip(counts.iter().copied()).collect()
+}
+
+/// Writes metrics of each type.
+struct Out<'a>(DescriptorEncoder<'a>);
+
+impl Out<'_> {
+    fn info<const N: usize>(&mut self, name: &str, help: &str, labels: [(&'static str, &'static str); N]) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(&labels)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        ConstGauge::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        ConstCounter::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Counter)?)
+    }
+
+    fn counter_seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        ConstCounter::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Counter)?)
+    }
+
+    fn counters<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        values: impl IntoIterator<Item = (&'a str, u64)>,
+    ) -> fmt::Result {
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (value, count) in values {
+            ConstCounter::new(count).encode(encoder.encode_family(&[(label, value)])?)?;
+        }
+        Ok(())
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, buckets: &[(f64, u64)], sum: f64) -> fmt::Result {
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        encoder.encode_histogram::<[(&str, &str); 0]>(sum, count, buckets, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn page(snapshot: Snapshot) -> String {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(snapshot));
+        let mut page = String::new();
+        text::encode(&mut page, &registry).unwrap();
+        page
+    }
+
+    #[test]
+    fn a_scrape_shows_what_was_counted() {
+        let deliver = Arc::new(DeliverMetrics::default());
+        deliver.attempt_failed("timeout_headers");
+        deliver.arrived(Duration::from_millis(30));
+        deliver.arrived(Duration::from_secs(3_600));
+        deliver.delivered.store(7, Ordering::Relaxed);
+        let now = Timestamp::from_secs(1_000);
+        let store = StoreHealth {
+            unwritable: Some("disk full".to_owned()),
+            waiting: 3,
+            oldest_due: Some(Timestamp::from_secs(990)),
+            bytes: 4_096,
+            commits: 5,
+            commit_time: Duration::from_millis(1_500),
+        };
+        let page = page(Snapshot { now, store, endpoints: 2, deliver, in_flight: 1, in_memory: 0, connections: 4 });
+        for line in [
+            "bellwire_deliveries_ended_total{state=\"succeeded\"} 7",
+            "bellwire_attempts_failed_total{reason=\"timeout_headers\"} 1",
+            "bellwire_delivery_latency_seconds_bucket{le=\"0.05\"} 1",
+            "bellwire_delivery_latency_seconds_bucket{le=\"+Inf\"} 2",
+            "bellwire_delivery_latency_seconds_count 2",
+            "bellwire_oldest_due_age_seconds 10.0",
+            "bellwire_deliveries_waiting 3.0",
+            "bellwire_store_writable 0.0",
+            "bellwire_store_commits_total 5",
+            "bellwire_store_commit_seconds_total 1.5",
+            "bellwire_http_connections 4.0",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}\nnot in\n{page}");
+        }
+        assert!(!page.contains("disk full"));
+    }
+
+    #[test]
+    fn nothing_due_is_no_age() {
+        let snapshot = Snapshot {
+            now: Timestamp::from_secs(1_000),
+            store: StoreHealth { oldest_due: Some(Timestamp::from_secs(2_000)), ..StoreHealth::default() },
+            endpoints: 0,
+            deliver: Arc::default(),
+            in_flight: 0,
+            in_memory: 0,
+            connections: 0,
+        };
+        assert!(page(snapshot).contains("bellwire_oldest_due_age_seconds 0.0\n"));
+    }
+}

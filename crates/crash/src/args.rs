@@ -1,0 +1,87 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// Publishes under load, kills the server again and again, and accounts for every acknowledged message.
+///
+/// Exit codes: 0 all is accounted for; 1 it is not, or the run could not be made; 3 the scenario cannot run on this machine.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "bellwire-crash")]
+pub(crate) struct Args {
+    /// What to do
+    #[arg(long, value_enum, default_value_t = Scenario::Kill)]
+    pub(crate) scenario: Scenario,
+    /// How often the server is killed
+    #[arg(long, default_value_t = 25)]
+    pub(crate) cycles: u32,
+    /// The server: a `bellwire` binary
+    #[arg(long)]
+    pub(crate) binary: PathBuf,
+    /// Brings back the messages and the intended moments of an earlier run
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Endpoints: fast, failing, slow, filtered, and from there the same again
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) endpoints: u8,
+    /// Publishing connections
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) connections: u32,
+    /// Messages a second, all connections together; 0 is as fast as they can
+    #[arg(long, default_value_t = 250)]
+    pub(crate) rate: u32,
+    /// Rough size of a payload; each has its own, up to twice as large
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) payload_bytes: usize,
+    /// How long before a kill an accepted delivery may have been answered and still be repeated, in milliseconds: outcomes
+    /// gather for a moment, then wait for a commit
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) settling_ms: u64,
+    /// Where the run's directory is made
+    #[arg(long, default_value_os_t = std::env::temp_dir())]
+    pub(crate) scratch: PathBuf,
+    /// Keep the run's directory, also when nothing is wrong
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// The summary as JSON on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What can be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// SIGKILL at random moments
+    Kill,
+    /// The disk fills up and is freed again (needs the right to mount a tmpfs)
+    DiskFull,
+    /// The store's files may not be written for a while (needs the right to make files immutable)
+    Unwritable,
+}
+
+impl Scenario {
+    /// The name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Scenario::Kill => "kill",
+            Scenario::DiskFull => "disk-full",
+            Scenario::Unwritable => "unwritable",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_scenarios_have_their_names() {
+        Args::command().debug_assert();
+        for scenario in Scenario::value_variants() {
+            assert_eq!(scenario.to_possible_value().unwrap().get_name(), scenario.name());
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The crash loop: does what was acknowledged survive?
+//!
+//! A program of its own, called by `cargo xtask crash`. It starts a real `bellwire serve`, publishes from several connections,
+//! kills the process with SIGKILL at random moments, restarts it on the same data, and in the end accounts for every
+//! acknowledged message at every endpoint ([`account`] says what is a violation). Further scenarios fill the disk or take away
+//! the right to write. What is promised and measured stands in `docs/reliability.md`.
+//!
+//! It knows the server by its binary and its API alone: no store, no scheduler. Only the verification of signatures is
+//! borrowed, from `bellwire-core`.
+
+mod account;
+mod args;
+mod client;
+mod kill;
+mod moment;
+mod outage;
+mod payload;
+mod plan;
+mod process;
+mod publish;
+mod receive;
+mod report;
+mod rig;
+mod trouble;
+mod violation;
+mod world;
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Parser as _;
+
+use args::{Args, Scenario};
+use kill::Starts;
+use report::Report;
+use rig::{Ending, Rig};
+use trouble::Trouble;
+use violation::Kind;
+
+/// What a scenario is skipped with.
+const SKIPPED: u8 = 3;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    match runtime
+        .context("cannot start the runtime")
+        .and_then(|runtime| runtime.block_on(run(&args)))
+    {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("bellwire-crash: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    let scratch = args.scratch.join(format!("bellwire-crash-{}", std::process::id()));
+    std::fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
+    eprintln!("{}: seed {seed}, data in {}", args.scenario.name(), scratch.display());
+    let outcome = scenario(args, seed, &scratch).await;
+    let failed = !outcome
+        .as_ref()
+        .is_ok_and(|report| report.as_ref().is_none_or(Report::is_clean));
+    if failed {
+        eprintln!("kept for a look: {}; run again with --seed {seed}", scratch.display());
+    } else if args.keep {
+        eprintln!("kept: {}", scratch.display());
+    } else {
+        std::fs::remove_dir_all(&scratch).with_context(|| format!("cannot remove {}", scratch.display()))?;
+    }
+    let report = outcome?;
+    print(args, report.as_ref())?;
+    Ok(match report {
+        None => ExitCode::from(SKIPPED),
+        Some(_) if failed => ExitCode::FAILURE,
+        Some(_) => ExitCode::SUCCESS,
+    })
+}
+
+/// Runs the scenario asked for; `None` when this machine cannot.
+async fn scenario(args: &Args, seed: u64, scratch: &Path) -> anyhow::Result<Option<Report>> {
+    let mut data = scratch.join("data");
+    let trouble = match args.scenario {
+        Scenario::Kill => Ok(None),
+        Scenario::DiskFull => {
+            let disk = scratch.join("disk");
+            data = disk.join("data");
+            Trouble::full(&disk).map(Some)
+        }
+        Scenario::Unwritable => Trouble::immutable(scratch, &data).map(Some),
+    };
+    let trouble = match trouble {
+        Ok(trouble) => trouble,
+        Err(why) => {
+            println!("SKIPPED {}: {why:#}", args.scenario.name());
+            return Ok(None);
+        }
+    };
+    let mut starts = Starts::default();
+    let mut rig = Rig::new(args, seed, scratch, data.clone()).await?;
+    let went = tokio::select! {
+        went = async {
+            match &trouble {
+                None => kill::run(args, &mut rig, seed, &mut starts).await,
+                Some(trouble) => outage::run(args, &mut rig, trouble).await,
+            }
+        } => went,
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Into::into).and_then(|()| bail!("interrupted")),
+    };
+    // What happened until an error is still told.
+    let ending = went.unwrap_or_else(|error| {
+        rig.world.account().violation(Kind::Server, format!("{error:#}"));
+        Ending::default()
+    });
+    let world = Arc::clone(&rig.world);
+    // The process ends before the account is closed and the disk goes away.
+    drop(rig);
+    let closed = world.account().close();
+    if let Some(Trouble::Full(_)) = trouble
+        && !closed.violations.is_empty()
+    {
+        keep(&data, &scratch.join("data"))?;
+    }
+    let ready = [starts.median(), starts.longest()];
+    Ok(Some(Report::new(
+        args.scenario.name(),
+        &world,
+        closed,
+        ready,
+        ending.notes,
+    )))
+}
+
+/// Copies what would go with the small disk.
+fn keep(data: &Path, to: &Path) -> anyhow::Result<()> {
+    let copied = Command::new("cp")
+        .arg("-a")
+        .args([data, to])
+        .status()
+        .context("cannot run cp")?;
+    ensure!(copied.success(), "cannot copy {} to {}", data.display(), to.display());
+    Ok(())
+}
+
+fn print(args: &Args, report: Option<&Report>) -> anyhow::Result<()> {
+    match report {
+        Some(report) if args.json => {
+            eprintln!("{report}");
+            println!("{}", serde_json::to_string_pretty(report)?);
+        }
+        Some(report) => println!("{report}"),
+        None => {}
+    }
+    Ok(())
+}

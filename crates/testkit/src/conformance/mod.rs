@@ -1,0 +1,200 @@
+//! One suite that every storage backend passes: what `bellwire_store::Store` promises, promise by promise.
+//!
+//! It knows nothing of any backend. A backend says how an empty store is made and what a crash leaves of it ([`Backend`]),
+//! and gets one test per promise:
+//!
+//! ```ignore
+//! bellwire_testkit::conformance!(MyBackend);
+//! ```
+//!
+//! After every change the suite makes, the store must add up (`check`). What belongs to one backend alone (files, backups,
+//! sealing, query plans) is tested beside that backend.
+
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "these are tests, in a library so that they can be shared")]
+
+pub mod append;
+pub mod attempts;
+mod bench;
+pub mod cancel;
+pub mod claim;
+pub mod configuration;
+pub mod counts;
+pub mod crash;
+pub mod deliveries;
+pub mod messages;
+mod pages;
+pub mod requeue;
+pub mod settle;
+pub mod tasks;
+pub mod upkeep;
+
+use std::{future::Future, sync::Arc};
+
+use bellwire_store::Store;
+
+pub use self::bench::{Bench, Inbox};
+use crate::clock::ManualClock;
+
+/// A storage backend as the suite sees it: a place of its own with one store in it, removed when dropped.
+pub trait Backend: Sized + Send {
+    /// A new, empty store that goes by this clock.
+    fn create(clock: Arc<ManualClock>) -> impl Future<Output = Self> + Send;
+
+    /// The store.
+    fn store(&self) -> Arc<dyn Store>;
+
+    /// What a new process finds after this one was killed: the store is not closed first.
+    fn crash(self) -> impl Future<Output = Self> + Send;
+}
+
+/// One `#[tokio::test]` per promise for a backend.
+#[macro_export]
+macro_rules! conformance {
+    ($backend:ty) => {
+        $crate::conformance_tests! { $backend;
+            append {
+                ids_grow_also_when_the_clock_goes_back
+                a_message_is_durable_once_acknowledged
+                the_same_idempotency_key_is_answered_with_the_first_message
+                the_same_idempotency_key_with_another_body_is_refused
+                racing_appends_with_one_idempotency_key_make_one_message
+                an_event_id_is_taken_once_in_an_application
+                racing_appends_with_one_event_id_make_one_message
+                racing_appends_with_one_event_id_and_one_idempotency_key_are_all_answered
+                a_due_delivery_is_handed_over_before_it_is_acknowledged
+                a_stored_route_waits_in_the_store
+                a_delivery_for_later_waits_until_its_time
+                without_a_receiver_all_deliveries_wait_in_the_store
+                a_repeated_publication_hands_nothing_over
+                a_message_without_routes_is_kept
+                many_concurrent_appends_are_all_kept
+            }
+            claim {
+                the_earliest_due_comes_first
+                what_is_not_due_is_not_given
+                a_limit_is_kept_and_what_remains_is_told
+                two_claims_never_give_the_same_delivery
+                racing_claims_never_give_the_same_delivery
+                one_endpoint_is_not_given_what_another_ones_is
+                a_delivery_whose_message_is_gone_is_removed_silently
+                an_expunged_payload_does_not_come_along
+            }
+            settle {
+                success_ends_a_delivery
+                failure_ends_a_delivery
+                cancellation_ends_a_delivery_without_an_attempt
+                a_retry_waits_for_its_time_and_counts_the_try
+                parking_gives_a_delivery_back_without_counting_a_try
+                an_attempt_is_kept_as_it_happened
+                an_outcome_of_an_older_run_is_recorded_and_decides_nothing
+                repeating_a_batch_changes_nothing
+                a_repeated_batch_does_not_undo_what_followed
+                notices_are_accepted_with_the_settlement_and_handed_over
+                a_notice_names_an_attempt_that_is_kept_under_that_id
+                health_is_kept_and_cleared
+                a_batch_settles_many_deliveries_at_once
+                a_settlement_for_a_message_that_is_gone_is_accepted
+            }
+            crash {
+                what_was_handed_over_and_not_settled_waits_again
+                what_was_claimed_and_not_settled_waits_again
+                what_was_settled_does_not_come_back
+                a_retry_keeps_its_time_and_its_tries
+                ids_go_on_behind_the_last_one_also_when_the_clock_went_back
+                what_was_acknowledged_before_several_crashes_adds_up
+            }
+            requeue {
+                an_ended_delivery_starts_anew
+                a_delivery_that_waits_starts_anew
+                a_delivery_in_flight_starts_anew_and_its_old_outcome_decides_nothing
+                an_endpoint_that_the_message_was_not_routed_to_gets_it
+                messages_that_are_gone_are_skipped
+                a_start_for_later_waits_until_its_time
+                a_new_start_survives_a_crash
+            }
+            cancel {
+                waiting_deliveries_are_cancelled_in_pieces
+                leased_deliveries_are_left_alone
+                only_the_endpoint_that_was_named_is_touched
+                a_cancelled_delivery_is_neither_given_nor_counted_as_waiting
+            }
+            configuration {
+                everything_reads_back_after_a_crash
+                secrets_read_back_as_they_were
+                a_taken_uid_is_refused_and_nothing_is_changed
+                a_uid_is_free_again_after_its_owner_is_gone
+                one_uid_may_be_used_in_two_places
+                an_answer_is_kept_with_its_changes_until_it_expires
+                an_answer_is_not_kept_when_its_changes_are_refused
+                a_deleted_application_takes_its_endpoints_and_tokens_along
+                deliveries_to_a_deleted_endpoint_can_be_cancelled
+            }
+            messages {
+                pages_walk_forth_and_back_over_days
+                filters_narrow
+                filters_and_pages_go_together
+                an_application_sees_its_own_messages_only
+                payloads_come_only_when_asked_for
+                an_expunged_payload_is_gone_for_good
+                an_event_id_finds_its_message
+            }
+            attempts {
+                pages_walk_forth_and_back_over_days
+                filters_narrow
+                an_application_sees_its_own_attempts_only
+                an_attempt_comes_with_its_message
+                an_expunged_answer_is_gone_for_good
+            }
+            deliveries {
+                a_message_lists_its_deliveries_by_endpoint
+                an_endpoint_lists_its_messages_over_days
+                an_endpoint_lists_its_messages_by_state
+                an_endpoint_lists_its_messages_by_condition
+                what_is_in_flight_is_pending
+            }
+            counts {
+                deliveries_are_counted_by_state_and_time
+                attempts_are_counted_in_buckets
+                replay_candidates_come_oldest_first_with_how_they_stand
+                replay_candidates_are_paged
+            }
+            tasks {
+                a_task_is_kept_and_replaced
+                tasks_are_listed_by_environment_and_status
+                pages_walk_forth_and_back
+            }
+            upkeep {
+                old_messages_are_forgotten_with_all_about_them
+                old_attempts_are_forgotten_and_their_deliveries_stay
+                expired_payloads_are_forgotten_and_their_messages_stay
+                an_event_id_is_free_again_once_its_message_is_forgotten
+                an_erased_application_leaves_nothing
+                erasing_leaves_other_applications_alone
+                a_closed_store_is_unavailable
+                health_tells_what_waits
+                the_store_adds_up_through_a_busy_day
+            }
+        }
+    };
+}
+
+/// The part of [`conformance!`] that writes the tests.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_tests {
+    ($backend:ty; $($part:ident { $($promise:ident)* })*) => {
+        $(mod $part {
+            #[allow(unused_imports, reason = "the backend's type may be written with a path")]
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $promise() {
+                    $crate::conformance::$part::$promise(
+                        $crate::conformance::Bench::<$backend>::new().await,
+                    )
+                    .await;
+                }
+            )*
+        })*
+    };
+}

@@ -1,0 +1,94 @@
+//! Promises about background tasks.
+
+use bellwire_core::{
+    app::Environment,
+    id::{EnvironmentId, Id, TaskId},
+    task::{Job, ReplayWhich, Task, TaskStatus},
+};
+use bellwire_store::Change;
+
+use super::{
+    Backend, Bench,
+    bench::{ALL, HOUR, NOON},
+    pages::walk,
+};
+
+fn task<B: Backend>(bench: &Bench<B>, environment: EnvironmentId, status: TaskStatus) -> Task {
+    Task {
+        id: bench.id(),
+        environment,
+        job: Job::Replay {
+            app: bench.app,
+            endpoint: bench.id(),
+            which: ReplayWhich::Failed,
+            since: NOON,
+            until: NOON.plus(HOUR),
+        },
+        status,
+        seen: 3,
+        done: 2,
+        cursor: 77,
+        error: Some("a reason".to_owned()),
+        created_at: NOON,
+        updated_at: NOON,
+    }
+}
+
+async fn put<B: Backend>(bench: &Bench<B>, task: &Task) {
+    bench.apply(vec![Change::PutTask(Box::new(task.clone()))]).await;
+}
+
+/// Across a crash.
+pub async fn a_task_is_kept_and_replaced<B: Backend>(mut bench: Bench<B>) {
+    let mut one = task(&bench, bench.environment, TaskStatus::Running);
+    put(&bench, &one).await;
+    bench.crash().await;
+    assert_eq!(bench.store().task(one.id).await, Ok(Some(one.clone())));
+    one.status = TaskStatus::Finished;
+    one.cursor = 99;
+    put(&bench, &one).await;
+    bench.crash().await;
+    assert_eq!(bench.store().task(one.id).await, Ok(Some(one.clone())));
+    let never: TaskId = bench.id();
+    assert_eq!(bench.store().task(never).await, Ok(None));
+    assert_eq!(bench.store().tasks(None, None, ALL).await.unwrap().items, [one]);
+}
+
+/// And over all environments.
+pub async fn tasks_are_listed_by_environment_and_status<B: Backend>(bench: Bench<B>) {
+    let other: EnvironmentId = bench.id();
+    let environment = Environment {
+        id: other,
+        name: "other".to_owned(),
+        validate_payloads: false,
+        created_at: NOON,
+        updated_at: NOON,
+    };
+    bench.apply(vec![Change::PutEnvironment(environment)]).await;
+    let running = task(&bench, bench.environment, TaskStatus::Running);
+    let finished = task(&bench, bench.environment, TaskStatus::Finished);
+    let elsewhere = task(&bench, other, TaskStatus::Running);
+    for task in [&running, &finished, &elsewhere] {
+        put(&bench, task).await;
+    }
+    let store = bench.store();
+    let list = async |environment, status| -> Vec<TaskId> {
+        store.tasks(environment, status, ALL).await.unwrap().items.iter().map(|task| task.id).collect()
+    };
+    assert_eq!(list(None, None).await, [running.id, finished.id, elsewhere.id]);
+    assert_eq!(list(Some(bench.environment), None).await, [running.id, finished.id]);
+    assert_eq!(list(None, Some(TaskStatus::Running)).await, [running.id, elsewhere.id]);
+    assert_eq!(list(Some(other), Some(TaskStatus::Finished)).await, []);
+}
+
+/// In pages of every size.
+pub async fn pages_walk_forth_and_back<B: Backend>(bench: Bench<B>) {
+    for n in 0..15 {
+        let status = if n % 3 == 0 { TaskStatus::Finished } else { TaskStatus::Running };
+        put(&bench, &task(&bench, bench.environment, status)).await;
+    }
+    let store = bench.store();
+    let number = |task: &Task| task.id.number();
+    walk(15, number, async |page| store.tasks(Some(bench.environment), None, page).await.unwrap()).await;
+    walk(10, number, async |page| store.tasks(None, Some(TaskStatus::Running), page).await.unwrap()).await;
+}

@@ -1,0 +1,441 @@
+//! The oracle: knows what was promised to whom, sees every attempt as it begins, and says when a promise is broken.
+//!
+//! It knows nothing of the scheduler. It outlives the processes that are simulated.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bellwire_core::{
+    delivery::{DeliveryKey, DeliveryState},
+    id::{EndpointId, MessageId},
+    retry::{JITTER_MAX, RETRY_AFTER_MAX},
+    time::Timestamp,
+};
+use bellwire_store::Clock as _;
+use bellwire_testkit::{Begun, Ended, FaultPlan, MemoryStore, SimClock, Witness};
+
+use crate::trace::Trace;
+
+/// How late an attempt may begin when nothing at all stands in its way.
+const LATE: Duration = Duration::from_secs(3);
+/// The clock is read in microseconds, waits are made in milliseconds.
+const ROUNDING: Duration = Duration::from_millis(2);
+
+/// One attempt, as the receiver saw it.
+#[derive(Debug, Clone)]
+struct Trial {
+    run: u32,
+    number: u16,
+    life: u32,
+    begun_at: Duration,
+    /// When its outcome says that it was over, whether it succeeded, and the rest that it asked for.
+    ended: Option<(Timestamp, bool, Option<Duration>)>,
+    /// When it really was over.
+    ended_passed: Duration,
+    /// Its outcome was lost in a crash or an unclean stop: it may be made again.
+    excused: bool,
+}
+
+/// What is known about an endpoint.
+#[derive(Debug, Default)]
+struct Known {
+    schedule: Vec<Duration>,
+    limit: usize,
+    /// It was answered that nothing is begun there any more.
+    blocked: bool,
+    /// It was disabled or deleted at some time: its deliveries may be cancelled.
+    ever_cancelling: bool,
+    /// When its settings, its rest or its load last were such that something may begin late there.
+    hindered: Duration,
+    in_flight: usize,
+    gone_answered: bool,
+    failing_since: Option<Duration>,
+}
+
+#[derive(Default)]
+struct Book {
+    trials: BTreeMap<DeliveryKey, Vec<Trial>>,
+    endpoints: BTreeMap<EndpointId, Known>,
+    /// Acknowledged messages and where each was routed to.
+    accepted: BTreeMap<MessageId, Vec<EndpointId>>,
+    /// How many resends of a delivery were asked for.
+    resends: BTreeMap<DeliveryKey, u32>,
+    expunged: BTreeSet<MessageId>,
+    life: u32,
+    in_flight: usize,
+    in_flight_limit: usize,
+    /// When something last happened that may make anything late: a fault, a crash, a jump, or all slots taken.
+    disturbed: Duration,
+    /// Jumps back: when, and how late it had been before.
+    jumps_back: Vec<(Duration, Timestamp)>,
+    violation: Option<String>,
+    pub attempts: u64,
+}
+
+/// See the module.
+pub struct Oracle {
+    clock: Arc<SimClock>,
+    faults: Arc<FaultPlan>,
+    book: Mutex<Book>,
+    trace: Mutex<Trace>,
+}
+
+impl Oracle {
+    pub fn new(clock: Arc<SimClock>, faults: Arc<FaultPlan>, prints: bool) -> Self {
+        Self { clock, faults, book: Mutex::default(), trace: Mutex::new(Trace::new(prints)) }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn note(&self, text: &str) {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).line(self.clock.passed(), text);
+    }
+
+    pub fn digest(&self) -> u64 {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).digest()
+    }
+
+    fn violated(&self, book: &mut Book, what: String) {
+        self.note(&format!("VIOLATION {what}"));
+        book.violation.get_or_insert(what);
+    }
+
+    /// The first broken promise, if any was broken.
+    pub fn verdict(&self) -> Result<(), String> {
+        self.book().violation.clone().map_or(Ok(()), Err)
+    }
+
+    // -- what is told ----------------------------------------------------------------------------------------------
+
+    pub fn slots(&self, in_flight_limit: usize) {
+        self.book().in_flight_limit = in_flight_limit;
+    }
+
+    pub fn endpoint(&self, id: EndpointId, schedule: Vec<Duration>, limit: usize) {
+        let known = Known { schedule, limit, hindered: self.clock.passed(), ..Known::default() };
+        self.book().endpoints.insert(id, known);
+    }
+
+    /// Something happened that may delay anything.
+    pub fn disturb(&self) {
+        self.book().disturbed = self.clock.passed();
+    }
+
+    pub fn jumped_back(&self, from: Timestamp) {
+        self.book().jumps_back.push((self.clock.passed(), from));
+        self.disturb();
+    }
+
+    /// A change of the endpoint's settings was asked for, or answered. From an answer on that says so, nothing is begun.
+    pub fn settings(&self, id: EndpointId, blocked: bool, cancelling: bool) {
+        let now = self.clock.passed();
+        if let Some(known) = self.book().endpoints.get_mut(&id) {
+            known.hindered = now;
+            known.blocked = blocked;
+            known.ever_cancelling |= cancelling;
+        }
+    }
+
+    /// The endpoint is enabled anew: its failures are forgotten.
+    pub fn forgiven(&self, id: EndpointId) {
+        if let Some(known) = self.book().endpoints.get_mut(&id) {
+            known.failing_since = None;
+        }
+    }
+
+    /// The scheduler disabled it by itself.
+    pub fn disabled_by_itself(&self, id: EndpointId, gone: bool, disable_after: Duration, jumped: bool) {
+        let now = self.clock.passed();
+        let mut book = self.book();
+        let Some(known) = book.endpoints.get_mut(&id) else { return };
+        known.ever_cancelling = true;
+        known.hindered = now;
+        let (answered, since) = (known.gone_answered, known.failing_since);
+        if gone && !answered {
+            self.violated(&mut book, format!("{id} is disabled as gone, and nobody said so"));
+        }
+        let failed_for = since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        if !gone && !jumped && failed_for + ROUNDING < disable_after {
+            self.violated(&mut book, format!("{id} is disabled for failing, after {failed_for:?} of failures"));
+        }
+    }
+
+    pub fn accepted(&self, id: MessageId, routes: Vec<EndpointId>) {
+        self.book().accepted.insert(id, routes);
+    }
+
+    pub fn is_accepted(&self, id: MessageId) -> bool {
+        self.book().accepted.contains_key(&id)
+    }
+
+    pub fn messages(&self) -> Vec<(MessageId, Vec<EndpointId>)> {
+        self.book().accepted.iter().map(|(id, routes)| (*id, routes.clone())).collect()
+    }
+
+    pub fn resend_asked(&self, key: DeliveryKey) {
+        *self.book().resends.entry(key).or_default() += 1;
+    }
+
+    pub fn expunged(&self, id: MessageId) {
+        self.book().expunged.insert(id);
+    }
+
+    pub fn broken(&self, what: String) {
+        let mut book = self.book();
+        self.violated(&mut book, what);
+    }
+
+    pub fn attempts(&self) -> u64 {
+        self.book().attempts
+    }
+
+    // -- what is checked -------------------------------------------------------------------------------------------
+
+    /// A process is gone. `lossless` says that it stopped in peace and must have written all it knew.
+    pub fn life_ended(&self, store: &MemoryStore, lossless: bool) {
+        let rows: BTreeMap<_, _> = store
+            .all_deliveries()
+            .into_iter()
+            .map(|row| (DeliveryKey { message: row.message, endpoint: row.endpoint }, row))
+            .collect();
+        let now = self.clock.passed();
+        let mut book = self.book();
+        let life = book.life;
+        let mut lost = Vec::new();
+        for (key, trials) in &mut book.trials {
+            let Some(row) = rows.get(key) else { continue };
+            for trial in trials.iter_mut().filter(|trial| trial.life == life) {
+                let written = row.progress.run > trial.run || row.progress.tries >= trial.number;
+                trial.excused |= !written;
+                if !written {
+                    lost.push(format!("attempt {} of {} at {}", trial.number, key.message, key.endpoint));
+                }
+            }
+        }
+        if lossless && let Some(first) = lost.first() {
+            self.violated(&mut book, format!("a graceful stop lost the outcome of {first}"));
+        }
+        for known in book.endpoints.values_mut() {
+            known.in_flight = 0;
+        }
+        book.in_flight = 0;
+        book.life += 1;
+        book.disturbed = now;
+    }
+
+    /// What is stored fits what was promised and what was seen.
+    pub fn check(&self, store: &MemoryStore) {
+        let report = store.check_now();
+        let mut book = self.book();
+        if let Some(problem) = report.problems.first() {
+            self.violated(&mut book, problem.clone());
+        }
+        let counts = report.counts;
+        let sum = counts.succeeded + counts.failed + counts.cancelled + counts.pending;
+        if sum != report.deliveries {
+            self.violated(&mut book, format!("{} deliveries, and {counts:?}", report.deliveries));
+        }
+        let rows: BTreeMap<_, _> = store
+            .all_deliveries()
+            .into_iter()
+            .map(|row| (DeliveryKey { message: row.message, endpoint: row.endpoint }, row))
+            .collect();
+        let mut found = Vec::new();
+        for (message, routes) in &book.accepted {
+            for endpoint in routes {
+                if !rows.contains_key(&DeliveryKey { message: *message, endpoint: *endpoint }) {
+                    found.push(format!("{message} was accepted and has no delivery to {endpoint}"));
+                }
+            }
+        }
+        for (key, row) in &rows {
+            let trials = book.trials.get(key).map_or(&[][..], Vec::as_slice);
+            let mut of_run = trials.iter().filter(|trial| trial.run == row.progress.run);
+            let resends = book.resends.get(key).copied().unwrap_or(0);
+            let name = format!("the delivery of {} to {}", key.message, key.endpoint);
+            if row.progress.run > resends {
+                found.push(format!("{name} is in run {}, and {resends} were asked for", row.progress.run));
+            }
+            match row.state {
+                DeliveryState::Succeeded => {
+                    if !of_run.any(|trial| matches!(trial.ended, Some((_, true, _)))) {
+                        found.push(format!("{name} succeeded, and the receiver saw no success"));
+                    }
+                }
+                DeliveryState::Failed => {
+                    let seen = of_run.any(|trial| matches!(trial.ended, Some((_, false, _))));
+                    if !seen && !book.expunged.contains(&key.message) {
+                        found.push(format!("{name} failed, and no attempt did"));
+                    }
+                }
+                DeliveryState::Cancelled => {
+                    if !book.endpoints.get(&key.endpoint).is_some_and(|known| known.ever_cancelling) {
+                        found.push(format!("{name} is cancelled, and its endpoint never was disabled"));
+                    }
+                }
+                DeliveryState::Pending | DeliveryState::Sending => {}
+            }
+        }
+        for problem in found {
+            self.violated(&mut book, problem);
+        }
+    }
+
+    /// The waits before this trial, told by the ones before it.
+    fn judge_wait(&self, book: &Book, begun: &Begun, now: Timestamp, passed: Duration) -> Option<String> {
+        let (run, number) = (begun.progress.run, begun.progress.tries + 1);
+        let name = format!("attempt {number} of {} at {}", begun.key.message, begun.key.endpoint);
+        let known = book.endpoints.get(&begun.key.endpoint)?;
+        let trials = book.trials.get(&begun.key)?;
+        let before = trials.iter().rev().find(|trial| trial.run == run && trial.number + 1 == number);
+        let since = before.map_or(Duration::ZERO, |trial| trial.ended_passed);
+        // A claim that was made in time may begin after the clock was set back.
+        let was_due = book.jumps_back.iter().any(|(at, wall)| *at >= since && *wall >= begun.due_at);
+        if now < begun.due_at && !was_due {
+            return Some(format!("{name} begins {:?} early", begun.due_at.since(now)));
+        }
+        let troubled = if self.faults.is_active() { passed } else { book.disturbed };
+        let calm = known.hindered.max(troubled);
+        if number > 1 {
+            let Some((ended_at, _, asked)) = before.and_then(|trial| trial.ended) else {
+                return Some(format!("{name} begins, and the one before it did not end"));
+            };
+            let Some(scheduled) = known.schedule.get(usize::from(number) - 2).copied() else {
+                return Some(format!("{name} begins behind the schedule's end"));
+            };
+            let least = scheduled.max(asked.unwrap_or_default().min(RETRY_AFTER_MAX));
+            let most = scheduled.mul_f64(1.0 + JITTER_MAX).max(least);
+            if begun.due_at < ended_at.plus(least) {
+                return Some(format!("{name} is due {:?} before its wait ends", ended_at.plus(least).since(begun.due_at)));
+            }
+            // Whatever was given back without an attempt is due when it was given back.
+            let given_back = known.hindered >= since || trials.iter().any(|trial| trial.life != book.life);
+            if begun.due_at > ended_at.plus(most + ROUNDING) && !given_back {
+                return Some(format!("{name} is due {:?} behind its band", begun.due_at.since(ended_at.plus(most))));
+            }
+            let waited = now.since(begun.due_at);
+            if waited > LATE && calm <= since {
+                return Some(format!("{name} begins {waited:?} late, and nothing stood in its way"));
+            }
+        } else if calm + now.since(begun.due_at) + LATE < passed && now.since(begun.due_at) > LATE {
+            return Some(format!("{name} begins {:?} late, and nothing stood in its way", now.since(begun.due_at)));
+        }
+        None
+    }
+}
+
+impl Witness for Oracle {
+    fn asked(&self, endpoint: EndpointId) {
+        let now = self.clock.passed();
+        let mut book = self.book();
+        book.in_flight += 1;
+        if book.in_flight >= book.in_flight_limit {
+            book.disturbed = now;
+        }
+        if let Some(known) = book.endpoints.get_mut(&endpoint) {
+            known.in_flight += 1;
+            if known.in_flight >= known.limit {
+                known.hindered = now;
+            }
+        }
+    }
+
+    fn withheld(&self, endpoint: EndpointId) {
+        self.left(endpoint);
+        self.note(&format!("withheld at {endpoint}"));
+    }
+
+    fn begun(&self, begun: &Begun) {
+        let (now, passed) = (self.clock.now(), self.clock.passed());
+        let (run, number) = (begun.progress.run, begun.progress.tries + 1);
+        let DeliveryKey { message, endpoint } = begun.key;
+        self.note(&format!("attempt {run}.{number} of {message} at {endpoint}"));
+        let mut book = self.book();
+        book.attempts += 1;
+        let name = format!("attempt {run}.{number} of {message} at {endpoint}");
+        let mut found = Vec::new();
+        if book.endpoints.get(&endpoint).is_none_or(|known| known.blocked) {
+            found.push(format!("{name} begins after it was answered that nothing would"));
+        }
+        if book.accepted.get(&message).is_some_and(|routes| !routes.contains(&endpoint))
+            && !book.resends.contains_key(&begun.key)
+        {
+            found.push(format!("{name} goes where the message was not routed to"));
+        }
+        let life = book.life;
+        for earlier in book.trials.get(&begun.key).into_iter().flatten() {
+            if earlier.life == life && earlier.ended.is_none() {
+                found.push(format!("{name} begins while {}.{} is under way", earlier.run, earlier.number));
+            }
+            if earlier.run > run && !earlier.excused {
+                found.push(format!("{name} begins after a newer run {}", earlier.run));
+            }
+            let repeats = earlier.run == run && earlier.number >= number;
+            let delivered = earlier.run == run && matches!(earlier.ended, Some((_, true, _)));
+            if (repeats || delivered) && !earlier.excused {
+                found.push(format!("{name} is a duplicate of {}.{}", earlier.run, earlier.number));
+            }
+        }
+        let trial = Trial { run, number, life, begun_at: passed, ended: None, ended_passed: passed, excused: false };
+        found.extend(self.judge_wait(&book, begun, now, passed));
+        book.trials.entry(begun.key).or_default().push(trial);
+        for violation in found {
+            self.violated(&mut book, violation);
+        }
+    }
+
+    fn ended(&self, ended: &Ended) {
+        let passed = self.clock.passed();
+        let Begun { key, progress, .. } = ended.begun;
+        let outcome = &ended.outcome;
+        self.note(&format!(
+            "answer {} to {}.{} of {} at {}",
+            outcome.status_code,
+            progress.run,
+            progress.tries + 1,
+            key.message,
+            key.endpoint
+        ));
+        self.left(key.endpoint);
+        let mut book = self.book();
+        let life = book.life;
+        let succeeded = outcome.failure.is_none();
+        if let Some(trial) =
+            book.trials.get_mut(&key).and_then(|trials| trials.iter_mut().rev().find(|trial| trial.life == life))
+        {
+            trial.ended = Some((outcome.ended_at(), succeeded, outcome.retry_after));
+            trial.ended_passed = passed;
+            debug_assert!(trial.begun_at <= passed);
+        }
+        if let Some(known) = book.endpoints.get_mut(&key.endpoint) {
+            known.gone_answered |= outcome.status_code == 410;
+            known.failing_since = if succeeded { None } else { known.failing_since.or(Some(passed)) };
+            if matches!(outcome.status_code, 429 | 502 | 503 | 504) {
+                // It asked for a rest, of at most a minute.
+                known.hindered = known.hindered.max(passed + Duration::from_secs(60));
+            }
+        }
+    }
+}
+
+impl Oracle {
+    fn left(&self, endpoint: EndpointId) {
+        let now = self.clock.passed();
+        let mut book = self.book();
+        if book.in_flight >= book.in_flight_limit {
+            book.disturbed = now;
+        }
+        book.in_flight -= 1;
+        if let Some(known) = book.endpoints.get_mut(&endpoint) {
+            if known.in_flight >= known.limit {
+                known.hindered = known.hindered.max(now);
+            }
+            known.in_flight -= 1;
+        }
+    }
+}

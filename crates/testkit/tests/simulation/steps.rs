@@ -1,0 +1,418 @@
+//! What can happen in a step. Requests run as tasks of their own, so that a crash finds them under way.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bellwire_core::{
+    delivery::{DeliveryKey, Trigger},
+    endpoint::{Disabled, DisabledReason, Endpoint, LiveKey},
+    id::{AppId, EndpointId, MessageId},
+    message::{IdempotencyKey, NewMessage},
+    secret::SigningKey,
+};
+use bellwire_store::{AppendError, Change, Clock as _, Directory, Store as _, StoreError, query::Requeue};
+use bellwire_testkit::{Reply, Script, Verb};
+use bytes::Bytes;
+use tokio::time::sleep;
+
+use crate::life::{Ground, Life, Standing, pick};
+
+/// Whether the process ends with this step.
+pub enum Die {
+    No,
+    Crash,
+    Stop(Duration),
+}
+
+/// Publications that were not heard of, by their idempotency key: of which application, and the id once it was told.
+#[derive(Default)]
+pub struct Unanswered {
+    keys: Arc<Mutex<BTreeMap<u64, (AppId, Option<MessageId>)>>>,
+    last: u64,
+}
+
+/// Endpoints with a change under way, and what was answered to those that ended.
+#[derive(Default)]
+pub struct Busy {
+    under_way: Vec<EndpointId>,
+    answered: Arc<Mutex<Vec<(EndpointId, Option<Standing>)>>>,
+}
+
+impl Busy {
+    pub fn contains(&self, id: EndpointId) -> bool {
+        self.under_way.contains(&id)
+    }
+
+    /// The process is gone: what was not answered may have happened or not.
+    pub fn abandon(&mut self, ground: &mut Ground) {
+        self.take_in(ground);
+        ground.uncertain.append(&mut self.under_way);
+    }
+
+    /// Takes in what was answered meanwhile.
+    pub fn take_in(&mut self, ground: &mut Ground) {
+        let answered = std::mem::take(&mut *self.answered.lock().unwrap_or_else(PoisonError::into_inner));
+        for (id, standing) in answered {
+            self.under_way.retain(|other| *other != id);
+            let Some(standing) = standing else { continue };
+            match ground.endpoints.iter_mut().find(|known| known.id == id) {
+                Some(known) => *known = standing,
+                None => ground.endpoints.push(standing),
+            }
+        }
+    }
+}
+
+/// One step: something happens, and time passes.
+pub async fn step(life: &mut Life<'_>) -> Die {
+    life.busy.take_in(life.ground);
+    let mut die = Die::No;
+    match life.ground.random.u32(0..100) {
+        0..30 => publish(life),
+        30..35 => publish_again(life),
+        35..48 => change_endpoint(life),
+        48..51 => put_new_endpoint(life),
+        51..60 => resend(life),
+        60..75 => change_receiver(life),
+        75..80 => break_store(life),
+        80..84 => heal_store(life),
+        84..88 => jump(life),
+        88..90 => expunge(life),
+        90..94 => die = Die::Crash,
+        94..97 => die = Die::Stop(*pick(&mut life.ground.random, &[0, 500, 40_000].map(Duration::from_millis))),
+        _ => {}
+    }
+    let span = match life.ground.random.u32(0..20) {
+        0..6 => 0..=20,
+        6..14 => 0..=4_000,
+        14..18 => 0..=40_000,
+        18 => 0..=180_000,
+        _ => 0..=900_000,
+    };
+    let pause = Duration::from_millis(life.ground.random.u64(span));
+    sleep(pause).await;
+    life.busy.take_in(life.ground);
+    die
+}
+
+// -- publishing --------------------------------------------------------------------------------------------------------
+
+fn publish(life: &mut Life<'_>) {
+    for _ in 0..life.ground.random.u32(1..=4) {
+        let app = life.ground.apps[life.ground.random.usize(0..2)];
+        let unanswered = &mut life.ground.unanswered;
+        unanswered.last += 1;
+        let key = unanswered.last;
+        unanswered.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (app, None));
+        request(life, key, app);
+    }
+}
+
+/// A client that heard nothing (or lost what it heard) asks again.
+fn publish_again(life: &mut Life<'_>) {
+    let known: Vec<_> = {
+        let keys = life.ground.unanswered.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.iter().map(|(key, (app, _))| (*key, *app)).collect()
+    };
+    if !known.is_empty() {
+        let (key, app) = *pick(&mut life.ground.random, &known);
+        request(life, key, app);
+    }
+}
+
+fn request(life: &mut Life<'_>, key: u64, app: AppId) {
+    let (store, directory) = (Arc::clone(&life.ground.store), Arc::clone(&life.directory));
+    let (oracle, keys) = (Arc::clone(&life.ground.oracle), Arc::clone(&life.ground.unanswered.keys));
+    let event_type = format!("type.{}", key % 3);
+    let later = (key % 11 == 0).then(|| directory.now().plus(Duration::from_secs(20)));
+    let short_lived = key % 17 == 0;
+    life.requests.spawn(async move {
+        let routes = directory.routes(app, &event_type, &[]);
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&key.to_le_bytes());
+        let now = directory.now();
+        let kept = if short_lived { Duration::from_secs(30) } else { Duration::from_secs(90 * 86_400) };
+        let message = NewMessage {
+            app,
+            event_type,
+            event_id: key.is_multiple_of(5).then(|| format!("evt-{key}")),
+            channels: Vec::new(),
+            tags: Vec::new(),
+            payload: Bytes::from_static(b"{}"),
+            payload_expires_at: now.plus(kept),
+            deliver_at: later,
+            traceparent: None,
+            content_type: None,
+            routes: routes.clone(),
+            idempotency: Some(IdempotencyKey { key: bytes, body: [0; 32] }),
+        };
+        match store.append(message).await {
+            Ok(appended) => {
+                let earlier = {
+                    let mut keys = keys.lock().unwrap_or_else(PoisonError::into_inner);
+                    keys.insert(key, (app, Some(appended.id))).and_then(|(_, id)| id)
+                };
+                oracle.note(&format!("accepted {} as {}", key, appended.id));
+                if earlier.is_some_and(|earlier| earlier != appended.id) && !appended.repeated {
+                    // A key is forgotten after half a day: with a jump of the clock, that comes soon.
+                    oracle.note("the key was forgotten");
+                }
+                if !appended.repeated {
+                    oracle.accepted(appended.id, routes.iter().map(|route| route.endpoint).collect());
+                }
+            }
+            Err(error @ AppendError::IdempotencyMismatch) => oracle.broken(format!("{key}: {error}")),
+            // After the key is forgotten, the event id still is not.
+            Err(error) => oracle.note(&format!("refused {key}: {error}")),
+        }
+    });
+}
+
+// -- endpoints ---------------------------------------------------------------------------------------------------------
+
+fn new_endpoint(ground: &mut Ground, directory: &Directory, app: AppId) -> Endpoint {
+    let now = directory.now();
+    let random = &mut ground.random;
+    let waits: Option<&[u64]> = *pick(random, &[None, None, None, Some(&[1, 10, 60][..]), Some(&[20, 20])]);
+    Endpoint {
+        id: directory.new_id(),
+        app,
+        uid: None,
+        url: "https://receiver.example/".to_owned(),
+        description: String::new(),
+        disabled: None,
+        paused: false,
+        event_types: (random.u32(0..4) == 0).then(|| vec!["type.1".to_owned()]),
+        channels: None,
+        throttle_rate: None,
+        metadata: BTreeMap::new(),
+        headers: BTreeMap::new(),
+        keys: vec![LiveKey { key: SigningKey::generate_symmetric([7; 24]), expires_at: None }],
+        retry_schedule: waits.map(|waits| waits.iter().copied().map(Duration::from_secs).collect()),
+        timeout: (random.u32(0..4) == 0).then(|| Duration::from_secs(3)),
+        max_in_flight: *pick(random, &[None, None, Some(1), Some(3)]),
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+/// Those that are there from the beginning, one of them for operational events.
+pub async fn create_endpoints(life: &mut Life<'_>) -> Result<(), String> {
+    let n = life.ground.random.u32(2..=4);
+    for at in 0..=n {
+        let app = if at == n { life.ground.apps[2] } else { life.ground.apps[at as usize % 2] };
+        let mut endpoint = new_endpoint(life.ground, &life.directory, app);
+        if at == n {
+            endpoint.event_types = None;
+        }
+        let (schedule, limit) = (life.ground.schedule_of(&endpoint), life.ground.limit_of(&endpoint));
+        life.ground.oracle.endpoint(endpoint.id, schedule, limit);
+        let standing = Standing { id: endpoint.id, app, disabled: false, paused: false, deleted: false };
+        let made = life.directory.commit(vec![Change::PutEndpoint(Box::new(endpoint))], None).await;
+        made.map_err(|error| error.to_string())?;
+        life.ground.endpoints.push(standing);
+    }
+    Ok(())
+}
+
+fn put_new_endpoint(life: &mut Life<'_>) {
+    let app = life.ground.apps[life.ground.random.usize(0..2)];
+    let endpoint = new_endpoint(life.ground, &life.directory, app);
+    let (schedule, limit) = (life.ground.schedule_of(&endpoint), life.ground.limit_of(&endpoint));
+    life.ground.oracle.endpoint(endpoint.id, schedule, limit);
+    let standing = Standing { id: endpoint.id, app, disabled: false, paused: false, deleted: false };
+    let directory = Arc::clone(&life.directory);
+    let id = endpoint.id;
+    life.busy.under_way.push(id);
+    let answered = Arc::clone(&life.busy.answered);
+    life.requests.spawn(async move {
+        let made = directory.commit(vec![Change::PutEndpoint(Box::new(endpoint))], None).await;
+        answered.lock().unwrap_or_else(PoisonError::into_inner).push((id, made.is_ok().then_some(standing)));
+    });
+}
+
+fn change_endpoint(life: &mut Life<'_>) {
+    let idle: Vec<_> =
+        life.ground.endpoints.iter().filter(|known| !known.deleted && !life.busy.contains(known.id)).cloned().collect();
+    if idle.is_empty() {
+        return;
+    }
+    let before = pick(&mut life.ground.random, &idle).clone();
+    let mut after = before.clone();
+    match life.ground.random.u32(0..20) {
+        0..7 => after.disabled = !before.disabled,
+        7..14 => after.paused = !before.paused,
+        14..18 => {}
+        _ => after.deleted = true,
+    }
+    put_endpoint(life, before, after);
+}
+
+/// Asks for a change of an endpoint, and tells the oracle when it must be in force.
+fn put_endpoint(life: &mut Life<'_>, before: Standing, after: Standing) {
+    let id = before.id;
+    let (directory, oracle) = (Arc::clone(&life.directory), Arc::clone(&life.ground.oracle));
+    let answered = Arc::clone(&life.busy.answered);
+    life.busy.under_way.push(id);
+    let opens = before.disabled && !after.disabled;
+    // From the moment it is asked for, attempts may begin again; until it is answered, they still may.
+    let blocked_before = before.disabled || before.paused;
+    let blocked_after = after.disabled || after.paused || after.deleted;
+    oracle.settings(id, blocked_before && blocked_after, after.disabled || after.deleted);
+    life.requests.spawn(async move {
+        if opens {
+            oracle.forgiven(id);
+        }
+        let build = || {
+            let Some(entry) = directory.endpoint_by_id(id) else { return Err(StoreError::NotFound("the endpoint")) };
+            if after.deleted {
+                return Ok(vec![Change::DeleteEndpoint(id)]);
+            }
+            let mut endpoint = entry.endpoint.clone();
+            let now = directory.now();
+            if after.disabled != before.disabled {
+                let requested = Disabled { since: now, reason: DisabledReason::Requested };
+                endpoint.disabled = after.disabled.then_some(requested);
+            }
+            endpoint.paused = after.paused;
+            endpoint.updated_at = now;
+            Ok(vec![Change::PutEndpoint(Box::new(endpoint))])
+        };
+        let done = directory.commit_with(None, build).await;
+        oracle.note(&format!("{before:?} to {after:?}: {done:?}"));
+        let standing = if done.is_ok() { after } else { before };
+        // The scheduler may have disabled it in between: that is seen after the step.
+        oracle.settings(id, standing.disabled || standing.paused || standing.deleted, standing.disabled);
+        answered.lock().unwrap_or_else(PoisonError::into_inner).push((id, Some(standing)));
+    });
+}
+
+/// Everything that is paused goes on.
+pub async fn resume_all(life: &mut Life<'_>) -> Result<(), String> {
+    let paused: Vec<_> = life.ground.endpoints.iter().filter(|known| known.paused && !known.deleted).cloned().collect();
+    for before in paused {
+        let after = Standing { paused: false, ..before.clone() };
+        put_endpoint(life, before, after);
+    }
+    life.answered().await;
+    Ok(())
+}
+
+// -- by hand -----------------------------------------------------------------------------------------------------------
+
+fn resend(life: &mut Life<'_>) {
+    let messages = life.ground.oracle.messages();
+    let open: Vec<_> = life.ground.endpoints.iter().filter(|known| !known.deleted && !known.disabled).collect();
+    if messages.is_empty() || open.is_empty() {
+        return;
+    }
+    let mut batch = Vec::new();
+    for _ in 0..life.ground.random.u32(1..=3) {
+        let (message, _) = *pick(&mut life.ground.random, &messages.iter().map(|(id, r)| (*id, r)).collect::<Vec<_>>());
+        let endpoint = pick(&mut life.ground.random, &open).id;
+        let due_at = life.ground.clock.now();
+        batch.push(Requeue { message, endpoint, due_at, trigger: Trigger::Manual });
+        life.ground.oracle.resend_asked(DeliveryKey { message, endpoint });
+    }
+    let (store, oracle) = (Arc::clone(&life.ground.store), Arc::clone(&life.ground.oracle));
+    life.requests.spawn(async move {
+        let started = store.requeue(batch.clone()).await;
+        oracle.note(&format!("resent {started:?} of {}", batch.len()));
+    });
+}
+
+fn expunge(life: &mut Life<'_>) {
+    let messages = life.ground.oracle.messages();
+    if messages.is_empty() {
+        return;
+    }
+    let (id, _) = pick(&mut life.ground.random, &messages).clone();
+    life.ground.oracle.expunged(id);
+    let store = Arc::clone(&life.ground.store);
+    let apps = life.ground.apps.clone();
+    life.requests.spawn(async move {
+        for app in apps {
+            let _ = store.expunge_payload(app, id).await;
+        }
+    });
+}
+
+// -- the world ---------------------------------------------------------------------------------------------------------
+
+fn change_receiver(life: &mut Life<'_>) {
+    let random = &mut life.ground.random;
+    if life.ground.endpoints.is_empty() {
+        return;
+    }
+    let endpoint = pick(random, &life.ground.endpoints).id;
+    let seconds = Duration::from_secs(random.u64(0..200));
+    let script = match random.u32(0..12) {
+        0..3 => Script::healthy(),
+        3 | 4 => Script { replies: vec![(1, Reply::Status(200)), (1, Reply::Status(500))], takes_ms: 1..=300 },
+        5 => Script::always(Reply::Refused),
+        6 => Script::always(Reply::Hangs),
+        7 => Script {
+            replies: vec![(1, Reply::RetryAfter(429, seconds)), (2, Reply::Status(204))],
+            takes_ms: 5..=50,
+        },
+        8 => Script::always(Reply::Status(503)),
+        9 => Script { replies: vec![(1, Reply::Status(410)), (3, Reply::Status(500))], takes_ms: 1..=100 },
+        10 => Script { replies: vec![(1, Reply::Status(200))], takes_ms: 1_000..=20_000 },
+        _ => Script {
+            replies: vec![
+                (3, Reply::Status(200)),
+                (1, Reply::Status(400)),
+                (1, Reply::Hangs),
+                (1, Reply::Refused),
+                (1, Reply::RetryAfter(503, seconds)),
+                (1, Reply::Status(302)),
+            ],
+            takes_ms: 1..=5_000,
+        },
+    };
+    life.ground.oracle.note(&format!("{endpoint} from now on: {script:?}"));
+    life.ground.action.script(endpoint, script);
+}
+
+fn break_store(life: &mut Life<'_>) {
+    let random = &mut life.ground.random;
+    life.ground.oracle.disturb();
+    if random.u32(0..3) == 0 {
+        let latency = Duration::from_millis(random.u64(1..=200));
+        life.ground.oracle.note(&format!("the store takes up to {latency:?}"));
+        life.ground.faults.slow_down(latency);
+        return;
+    }
+    let share = *pick(random, &[0.1, 0.5, 1.0]);
+    let verbs = if random.bool() { &Verb::ALL[..] } else { std::slice::from_ref(pick(random, &Verb::ALL)) };
+    life.ground.oracle.note(&format!("the store fails in {share} of {verbs:?}"));
+    for verb in verbs {
+        life.ground.faults.fail(*verb, share);
+    }
+}
+
+fn heal_store(life: &mut Life<'_>) {
+    life.ground.oracle.note("the store heals");
+    life.ground.oracle.disturb();
+    life.ground.faults.heal();
+}
+
+fn jump(life: &mut Life<'_>) {
+    let seconds = *pick(&mut life.ground.random, &[1, 60, 3_600, 86_400]);
+    let by = Duration::from_secs(life.ground.random.u64(1..=seconds));
+    let clock = &life.ground.clock;
+    life.ground.jumped = true;
+    if life.ground.random.bool() {
+        clock.jump_forth(by);
+        life.ground.oracle.note(&format!("the clock jumps forth by {by:?}"));
+        life.ground.oracle.disturb();
+    } else {
+        let from = clock.now();
+        clock.jump_back(by);
+        life.ground.oracle.note(&format!("the clock jumps back by {by:?}"));
+        life.ground.oracle.jumped_back(from);
+    }
+}
