@@ -3,7 +3,10 @@
 //! A [`Call`] has been authenticated, and its query and body read. It looks up what the path names (and only what the caller
 //! may see: everything else is 404), and commits changes together with the answer.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{
+    marker::PhantomData,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::body::Body as HttpBody;
 use bellwire_core::{
@@ -11,7 +14,11 @@ use bellwire_core::{
     id::{EnvironmentId, MessageId},
     message::IdempotencyKey,
 };
-use bellwire_store::{Change, StoredAnswer, directory::EndpointEntry, operational::OperationalEvent};
+use bellwire_store::{
+    Change, StoredAnswer,
+    directory::{Edit, EndpointEntry},
+    operational::OperationalEvent,
+};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -50,6 +57,8 @@ pub(crate) struct Context {
     pub params: Vec<(String, String)>,
     /// The answer shows a secret: it is kept sealed.
     pub shows_secret: bool,
+    /// Held by operations that change what there is: from the first look to the commit, nobody else changes anything.
+    pub edit: Mutex<Option<Edit>>,
 }
 
 impl Context {
@@ -147,7 +156,8 @@ impl Context {
     }
 
     async fn write(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), ApiError> {
-        self.server.commit(changes, answer).await
+        let edit = self.edit.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.server.write(edit, changes, answer).await
     }
 
     /// Tells the environment's owner what happened to an endpoint, if they listen. The change itself is done: a message that
@@ -167,8 +177,23 @@ impl Context {
 impl Server {
     /// Writes changes to the end, also when the client goes away in between: the store and the view must not part.
     pub async fn commit(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), ApiError> {
+        self.write(None, changes, answer).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "waited for at once; it only outlives a client that went away")]
+    async fn write(
+        &self,
+        edit: Option<Edit>,
+        changes: Vec<Change>,
+        answer: Option<StoredAnswer>,
+    ) -> Result<(), ApiError> {
         let directory = Arc::clone(&self.directory);
-        let written = tokio::spawn(async move { directory.commit(changes, answer).await });
+        let written = tokio::spawn(async move {
+            match edit {
+                Some(edit) => directory.commit_edit(edit, changes, answer).await,
+                None => directory.commit(changes, answer).await,
+            }
+        });
         written.await.map_err(ApiError::internal)??;
         Ok(())
     }

@@ -280,6 +280,7 @@ mod tests {
 
     /// Run with `BELLWIRE_UPDATE=1` to write the pages.
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "asks a developer's wish, not a setting of the program")]
     fn every_code_has_its_page() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
         for code in CODES {

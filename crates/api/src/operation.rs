@@ -4,7 +4,11 @@
 //! What every operation goes through is here as well: authorisation, the query, the body, idempotency, the handler, and the
 //! one way in which an error becomes an answer.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex},
+};
 
 use axum::{
     Router,
@@ -58,6 +62,7 @@ pub(crate) struct Operation {
     pub statuses: &'static [u16],
     pub repetition: Repetition,
     pub shows_secret: bool,
+    edits: bool,
     pub query: SchemaOf,
     pub body: SchemaOf,
     pub answer: SchemaOf,
@@ -75,6 +80,7 @@ struct Arrived {
     body: Bytes,
     idempotency: Option<IdempotencyKey>,
     shows_secret: bool,
+    edits: bool,
 }
 
 /// The beginning of an operation's declaration, until its handler is named.
@@ -88,6 +94,7 @@ pub(crate) struct Declared {
     statuses: &'static [u16],
     repetition: Repetition,
     shows_secret: bool,
+    edits: bool,
 }
 
 fn declare(method: Method, path: &'static str, id: &'static str, access: Access) -> Declared {
@@ -96,7 +103,18 @@ fn declare(method: Method, path: &'static str, id: &'static str, access: Access)
         Method::DELETE => (&[204], Repetition::Harmless),
         _ => (&[200], Repetition::Harmless),
     };
-    Declared { method, path, id, summary: "", about: "", access, statuses, repetition, shows_secret: false }
+    Declared {
+        method,
+        path,
+        id,
+        summary: "",
+        about: "",
+        access,
+        statuses,
+        repetition,
+        shows_secret: false,
+        edits: false,
+    }
 }
 
 /// Declares a GET.
@@ -150,6 +168,11 @@ impl Declared {
         Self { shows_secret: true, ..self }
     }
 
+    /// It changes what there is: from the handler's first look to its (one) commit, nobody else changes anything.
+    pub fn edits(self) -> Self {
+        Self { edits: true, ..self }
+    }
+
     /// The handler. Query, body and answer are documented from its types.
     pub fn to<Q, B, O, F, Fut>(self, handler: F) -> Operation
     where
@@ -166,16 +189,22 @@ impl Declared {
                 Ok(read) => read,
                 Err(error) => return std::future::ready(Err(error)).boxed(),
             };
-            let cx = Context {
+            let mut cx = Context {
                 server,
                 caller: arrived.caller,
                 headers: arrived.headers,
                 idempotency: arrived.idempotency,
                 params: arrived.params,
                 shows_secret: arrived.shows_secret,
+                edit: Mutex::new(None),
             };
-            let answering = handler(Call { cx, query, body });
-            async move { Ok(answering.await?.retyped()) }.boxed()
+            async move {
+                if arrived.edits {
+                    cx.edit = Mutex::new(Some(cx.server.directory.edit().await));
+                }
+                Ok(handler(Call { cx, query, body }).await?.retyped())
+            }
+            .boxed()
         };
         Operation {
             method: self.method,
@@ -188,6 +217,7 @@ impl Declared {
             statuses: self.statuses,
             repetition: self.repetition,
             shows_secret: self.shows_secret,
+            edits: self.edits,
             query: |generator| Some(generator.subschema_for::<Q>()),
             body: B::schema,
             answer: O::schema,
@@ -267,6 +297,7 @@ async fn perform(server: Arc<Server>, operation: &Operation, request: Request<Ht
         body,
         idempotency,
         shows_secret: operation.shows_secret,
+        edits: operation.edits,
     };
     match idempotency.filter(|_| operation.repetition == Repetition::Remembered) {
         None => (operation.handler)(server, arrived).await,

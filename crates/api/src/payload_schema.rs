@@ -22,7 +22,10 @@ const PROBLEMS_MAX: usize = 20;
 
 /// Compiled schemas.
 #[derive(Debug, Default)]
-pub struct Validators(Mutex<HashMap<(EnvironmentId, String), (Timestamp, Arc<Validator>)>>);
+pub struct Validators(Mutex<HashMap<(EnvironmentId, String), Compiled>>);
+
+/// A schema and when its event type last changed.
+type Compiled = (Timestamp, Arc<Validator>);
 
 impl Validators {
     /// Refuses a payload that does not fit. An event type without a schema fits everything.

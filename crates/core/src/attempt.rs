@@ -25,7 +25,7 @@ pub struct Outcome {
     pub failure: Option<Failure>,
     /// The beginning of the answer's body.
     pub response: Bytes,
-    /// The answer's headers; kept for failed attempts only.
+    /// The answer's headers, the first 32 of them.
     pub response_headers: Vec<(String, String)>,
     /// The `webhook-signature` that was sent.
     pub signature: String,
@@ -76,7 +76,7 @@ pub struct Attempt {
     pub failure: Option<String>,
     /// The beginning of the answer, or what went wrong in words; empty once expunged.
     pub response: Bytes,
-    /// The answer's headers (failed attempts only).
+    /// The answer's headers, the first 32 of them.
     pub response_headers: Vec<(String, String)>,
     /// The `webhook-signature` that was sent.
     pub signature: String,

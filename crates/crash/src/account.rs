@@ -67,12 +67,21 @@ pub(crate) struct Kill {
     pub(crate) since_us: u64,
     /// What the loop aimed at (an index of `PHASES`).
     pub(crate) phase: usize,
-    /// Deliveries that may have been in flight: the bound of `repeated`.
-    pub(crate) bound: u64,
+    /// Attempts that may have been open at once, at all endpoints together.
+    pub(crate) open: u64,
+    /// Deliveries answered so shortly before that their outcomes need not have been durable.
+    pub(crate) settling: u64,
     /// Deliveries accepted before it, or while it happened, that arrived again.
     pub(crate) repeated: u64,
     /// The longest time between such an acceptance and the kill.
     pub(crate) oldest_us: u64,
+}
+
+impl Kill {
+    /// Deliveries that may have been in flight: the bound of `repeated`.
+    pub(crate) fn bound(&self) -> u64 {
+        self.open + self.settling
+    }
 }
 
 /// How a run of the server ended.
@@ -301,7 +310,8 @@ impl Account {
                 at_us,
                 since_us,
                 phase,
-                bound: open + settling,
+                open,
+                settling,
                 repeated: 0,
                 oldest_us: 0,
             });
@@ -392,10 +402,15 @@ impl Account {
             }
         }
         let kills: Vec<Kill> = self.kills().cloned().collect();
-        for (number, kill) in kills.iter().enumerate().filter(|(_, kill)| kill.repeated > kill.bound) {
+        for (number, kill) in kills
+            .iter()
+            .enumerate()
+            .filter(|(_, kill)| kill.repeated > kill.bound())
+        {
             let what = format!(
                 "kill {number}: {} repeated, {} can have been in flight",
-                kill.repeated, kill.bound
+                kill.repeated,
+                kill.bound()
             );
             self.violations.add(Kind::OverBound, what);
         }

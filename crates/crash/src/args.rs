@@ -36,7 +36,7 @@ pub(crate) struct Args {
     pub(crate) payload_bytes: usize,
     /// How long before a kill an accepted delivery may have been answered and still be repeated, in milliseconds: outcomes
     /// gather for a moment, then wait for a commit
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 500)]
     pub(crate) settling_ms: u64,
     /// Where the run's directory is made
     #[arg(long, default_value_os_t = std::env::temp_dir())]

@@ -22,13 +22,18 @@ pub(crate) struct Starts {
 }
 
 impl Starts {
-    pub(crate) fn median(&self) -> Duration {
+    fn median(&self) -> Duration {
         let mut took = self.took.clone();
         took.sort_unstable();
         took.get(took.len() / 2).copied().unwrap_or_default()
     }
 
-    pub(crate) fn longest(&self) -> Duration {
+    /// Median and longest; nothing when none was measured.
+    pub(crate) fn summary(&self) -> Option<[Duration; 2]> {
+        (!self.took.is_empty()).then(|| [self.median(), self.longest()])
+    }
+
+    fn longest(&self) -> Duration {
         self.took.iter().max().copied().unwrap_or_default()
     }
 }

@@ -129,12 +129,11 @@ async fn scenario(args: &Args, seed: u64, scratch: &Path) -> anyhow::Result<Opti
     {
         keep(&data, &scratch.join("data"))?;
     }
-    let ready = [starts.median(), starts.longest()];
     Ok(Some(Report::new(
         args.scenario.name(),
         &world,
         closed,
-        ready,
+        starts.summary(),
         ending.notes,
     )))
 }

@@ -3,6 +3,7 @@
 //! While it lasts, publishing is refused with 503 and `Retry-After`, readiness fails, the process stays; when it is over,
 //! both recover without a restart. What was acknowledged before, meanwhile or after arrives.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,6 @@ use crate::args::Args;
 use crate::moment::PHASES;
 use crate::rig::{Ending, Rig};
 use crate::trouble::Trouble;
-use crate::world::World;
 
 /// How long publishers may need to fill what is left of the disk, and the server to come back.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,12 +42,7 @@ pub(crate) async fn run(args: &Args, rig: &mut Rig, trouble: &Trouble) -> anyhow
     let unready = strike(rig, trouble).await?;
     notes.push(format!("unready {} ms after refusals began", unready.as_millis()));
     tokio::time::sleep(OUTAGE).await;
-    if let Some(status) = rig.process.ended()? {
-        bail!(
-            "the outage made the server end with {status}; its log ends:\n{}",
-            rig.process.log_tail()
-        );
-    }
+    rig.process.still_runs()?;
     let recovered = relieve(rig, trouble).await?;
     notes.push(format!(
         "recovered without a restart {} ms after the outage",
@@ -74,12 +69,12 @@ pub(crate) async fn run(args: &Args, rig: &mut Rig, trouble: &Trouble) -> anyhow
 }
 
 /// Begins an outage and waits until publishers and readiness show it; answers how long readiness took after publishers.
-async fn strike(rig: &Rig, trouble: &Trouble) -> anyhow::Result<Duration> {
-    let world = &rig.world;
+async fn strike(rig: &mut Rig, trouble: &Trouble) -> anyhow::Result<Duration> {
+    let world = Arc::clone(&rig.world);
     let before = world.refusals.load(Relaxed);
     world.account().unwritable(world.now_us());
     trouble.begin()?;
-    wait(world, "publishing is not refused", PATIENCE, || {
+    wait(rig, "publishing is not refused", || {
         world.refusals.load(Relaxed) >= before + REFUSALS
     })
     .await?;
@@ -137,24 +132,23 @@ async fn start_meanwhile(rig: &mut Rig) -> anyhow::Result<String> {
     }
 }
 
-async fn acknowledged(rig: &Rig, more: u64) -> anyhow::Result<()> {
-    let world = &rig.world;
+async fn acknowledged(rig: &mut Rig, more: u64) -> anyhow::Result<()> {
+    let world = Arc::clone(&rig.world);
     let target = world.account().totals().acknowledged + more;
-    wait(world, "nothing is acknowledged", PATIENCE, || {
+    wait(rig, "nothing is acknowledged", || {
         world.account().totals().acknowledged >= target
     })
     .await
 }
 
-async fn wait(world: &World, what: &str, patience: Duration, done: impl Fn() -> bool) -> anyhow::Result<()> {
+/// Waits for something that publishers bring about, watching that the server lives.
+async fn wait(rig: &mut Rig, what: &str, done: impl Fn() -> bool) -> anyhow::Result<()> {
     let began = Instant::now();
     while !done() {
-        ensure!(
-            began.elapsed() < patience,
-            "{what} for {patience:?}: {:?}",
-            world.account().totals()
-        );
-        world.publishing.grow(1, Duration::from_millis(50)).await;
+        rig.process.still_runs()?;
+        let totals = rig.world.account().totals();
+        ensure!(began.elapsed() < PATIENCE, "{what} for {PATIENCE:?}: {totals:?}");
+        rig.world.publishing.grow(1, Duration::from_millis(50)).await;
     }
     Ok(())
 }

@@ -111,17 +111,26 @@ impl Process {
         Ok(status)
     }
 
+    /// That a process which was started has not ended.
+    ///
+    /// # Errors
+    /// When it has.
+    pub(crate) fn still_runs(&mut self) -> anyhow::Result<()> {
+        if let Some(status) = self.ended()? {
+            bail!(
+                "the server ended by itself with {status}; its log ends:\n{}",
+                self.log_tail()
+            );
+        }
+        Ok(())
+    }
+
     /// SIGKILL; returns when the process is gone.
     ///
     /// # Errors
     /// When it had ended before.
     pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
-        if let Some(status) = self.ended()? {
-            bail!(
-                "the server had ended by itself with {status}; its log ends:\n{}",
-                self.log_tail()
-            );
-        }
+        self.still_runs()?;
         if let Some(mut child) = self.child.take() {
             child.kill()?;
             child.wait()?;

@@ -28,8 +28,8 @@ pub(crate) struct Report {
     /// Answers 429 and 503.
     pub(crate) refusals: u64,
     pub(crate) repeats: Repeats,
-    pub(crate) ready_ms_median: u64,
-    pub(crate) ready_ms_longest: u64,
+    /// From starting the process to readiness 200: median and longest.
+    pub(crate) ready_ms: Option<[u64; 2]>,
     pub(crate) notes: Vec<String>,
     pub(crate) violations: BTreeMap<&'static str, u64>,
     #[serde(skip)]
@@ -41,8 +41,10 @@ pub(crate) struct Report {
 pub(crate) struct Repeats {
     /// The most after one kill.
     pub(crate) most: u64,
-    /// What was in flight at that kill.
-    pub(crate) bound_there: u64,
+    /// What may have been in flight at that kill: attempts that may be open …
+    pub(crate) open_there: u64,
+    /// … and outcomes that need not have been durable.
+    pub(crate) settling_there: u64,
     /// The largest part of a kill's bound that was used, in percent.
     pub(crate) of_bound_percent: u64,
     /// Kills after which anything was repeated.
@@ -54,10 +56,11 @@ pub(crate) struct Repeats {
 impl Repeats {
     fn of(kills: &[Kill]) -> Self {
         let most = kills.iter().max_by_key(|kill| kill.repeated);
-        let percent = |kill: &Kill| (kill.repeated * 100).div_ceil(kill.bound.max(1));
+        let percent = |kill: &Kill| (kill.repeated * 100).div_ceil(kill.bound().max(1));
         Self {
             most: most.map_or(0, |kill| kill.repeated),
-            bound_there: most.map_or(0, |kill| kill.bound),
+            open_there: most.map_or(0, |kill| kill.open),
+            settling_there: most.map_or(0, |kill| kill.settling),
             of_bound_percent: kills.iter().map(percent).max().unwrap_or(0),
             kills: kills.iter().filter(|kill| kill.repeated > 0).count() as u64,
             oldest_ms: kills.iter().map(|kill| kill.oldest_us / 1_000).max().unwrap_or(0),
@@ -71,7 +74,7 @@ impl Report {
         scenario: &'static str,
         world: &World,
         closed: Closed,
-        ready: [Duration; 2],
+        ready: Option<[Duration; 2]>,
         notes: Vec<String>,
     ) -> Self {
         let mut kills = BTreeMap::new();
@@ -80,7 +83,6 @@ impl Report {
                 .entry(PHASES.get(kill.phase).copied().unwrap_or("outage"))
                 .or_default() += 1;
         }
-        let [median, longest] = ready.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         Self {
             scenario,
             seed: world.messages.seed,
@@ -92,8 +94,7 @@ impl Report {
             answers_lost: world.answers_lost.load(Relaxed),
             refusals: world.refusals.load(Relaxed),
             repeats: Repeats::of(&closed.kills),
-            ready_ms_median: median,
-            ready_ms_longest: longest,
+            ready_ms: ready.map(|times| times.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))),
             notes,
             violations: closed.violations.counts(),
             details: closed.violations,
@@ -146,11 +147,12 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  repeats     {}: after {} kills, at most {} (in flight there: {}); at most {} % of what was in flight; the oldest had been answered {} ms before",
+            "  repeats     {}: after {} kills, at most {} (in flight there: {} open and {} settling); at most {} % of what was in flight; the oldest had been answered {} ms before",
             self.totals.repeated,
             self.repeats.kills,
             self.repeats.most,
-            self.repeats.bound_there,
+            self.repeats.open_there,
+            self.repeats.settling_there,
             self.repeats.of_bound_percent,
             self.repeats.oldest_ms
         )?;
@@ -159,11 +161,9 @@ impl fmt::Display for Report {
             "  keys        {} acknowledged more than once, each one message",
             self.totals.published_again
         )?;
-        writeln!(
-            f,
-            "  ready       {} ms (median), {} ms (longest)",
-            self.ready_ms_median, self.ready_ms_longest
-        )?;
+        if let Some([median, longest]) = self.ready_ms {
+            writeln!(f, "  ready       {median} ms (median), {longest} ms (longest)")?;
+        }
         for note in &self.notes {
             writeln!(f, "  {note}")?;
         }
@@ -178,18 +178,20 @@ mod tests {
 
     #[test]
     fn repeats_name_the_worst_kill() {
-        let kill = |repeated, bound, oldest_us| Kill {
+        let kill = |repeated, bound: u64, oldest_us| Kill {
             at_us: 0,
             since_us: 0,
             phase: 0,
-            bound,
+            open: 10,
+            settling: bound - 10,
             repeated,
             oldest_us,
         };
         let repeats = Repeats::of(&[kill(0, 50, 0), kill(30, 100, 9_999), kill(20, 25, 20_000)]);
         let expected = Repeats {
             most: 30,
-            bound_there: 100,
+            open_there: 10,
+            settling_there: 90,
             of_bound_percent: 80,
             kills: 2,
             oldest_ms: 20,

@@ -58,8 +58,9 @@ impl Violations {
     pub(crate) fn add(&mut self, kind: Kind, what: impl Into<String>) {
         let (count, examples) = self.0.entry(kind).or_default();
         *count += 1;
-        if examples.len() < EXAMPLES {
-            examples.push(what.into());
+        let what = what.into();
+        if examples.len() < EXAMPLES && !examples.contains(&what) {
+            examples.push(what);
         }
     }
 

@@ -11,5 +11,10 @@ const CHUNK: usize = 500;
 /// Removes one chunk.
 pub(crate) async fn chunk(task: &Task, app: AppId, store: &dyn Store) -> Result<Step, StoreError> {
     let removed = store.erase_app(app, CHUNK).await?;
-    Ok(Step::Worked { seen: removed, done: removed, cursor: task.cursor, more: removed > 0 })
+    Ok(Step::Worked {
+        seen: removed,
+        done: removed,
+        cursor: task.cursor,
+        more: removed > 0,
+    })
 }

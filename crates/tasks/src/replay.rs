@@ -38,7 +38,10 @@ pub(crate) fn plan(
         .iter()
         .filter(|candidate| {
             let state = candidate.delivery.map(|delivery| delivery.state);
-            let standing = Standing { state, last_status_code: candidate.last_status_code };
+            let standing = Standing {
+                state,
+                last_status_code: candidate.last_status_code,
+            };
             task::selects(which, endpoint, &candidate.message, standing, now)
         })
         .map(|candidate| Requeue {
@@ -57,16 +60,30 @@ pub(crate) async fn chunk(
     store: &dyn Store,
     directory: &Directory,
 ) -> Result<Step, StoreError> {
-    let Replay { app, endpoint, which, since, until } = replay;
+    let Replay {
+        app,
+        endpoint,
+        which,
+        since,
+        until,
+    } = replay;
     let Some(entry) = directory.endpoint_by_id(endpoint) else {
         return Ok(Step::Failed(format!("endpoint {endpoint} was deleted")));
     };
     if entry.endpoint.disabled.is_some() {
-        return Ok(Step::Failed(format!("endpoint {endpoint} is disabled; enable it and start the replay again")));
+        return Ok(Step::Failed(format!(
+            "endpoint {endpoint} is disabled; enable it and start the replay again"
+        )));
     }
-    let rows = store.replay_candidates(app, endpoint, since, until, task.cursor, CHUNK).await?;
+    let rows = store
+        .replay_candidates(app, endpoint, since, until, task.cursor, CHUNK)
+        .await?;
     let batch = plan(which, &entry.endpoint, &rows.items, directory.now());
-    let done = if batch.is_empty() { 0 } else { store.requeue(batch).await? };
+    let done = if batch.is_empty() {
+        0
+    } else {
+        store.requeue(batch).await?
+    };
     Ok(Step::Worked {
         seen: rows.items.len() as u64,
         done,

@@ -25,7 +25,11 @@ pub struct Retention {
 /// Before which times things are forgotten. A payload carries its own time, given when its message was accepted.
 fn cutoffs(kept: Retention, now: Timestamp) -> Cutoffs {
     let before = |kept: Option<Duration>| kept.map_or(Timestamp::MIN, |kept| now.minus(kept));
-    Cutoffs { messages: before(kept.messages), attempts: before(kept.attempts), payloads: now }
+    Cutoffs {
+        messages: before(kept.messages),
+        attempts: before(kept.attempts),
+        payloads: now,
+    }
 }
 
 /// Forgets what is past its time, soon after the start and every few minutes, until stopped.
@@ -54,7 +58,10 @@ mod tests {
     #[test]
     fn what_is_kept_for_ever_has_no_cut_off() {
         let now = Timestamp::from_secs(1_000_000);
-        let kept = Retention { messages: None, attempts: Some(Duration::from_secs(10)) };
+        let kept = Retention {
+            messages: None,
+            attempts: Some(Duration::from_secs(10)),
+        };
         let cutoffs = cutoffs(kept, now);
         assert_eq!(cutoffs.messages, Timestamp::MIN);
         assert_eq!(cutoffs.attempts, Timestamp::from_secs(999_990));

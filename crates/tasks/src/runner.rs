@@ -66,14 +66,20 @@ impl Tasks {
     /// # Errors
     /// When the store cannot be used right now.
     pub async fn round(&self, stop: &CancellationToken) -> Result<bool, StoreError> {
-        let page = Page { limit: AT_ONCE, start: Start::First, order: Order::Ascending };
+        let page = Page {
+            limit: AT_ONCE,
+            start: Start::First,
+            order: Order::Ascending,
+        };
         let running = self.store.tasks(None, Some(TaskStatus::Running), page).await?.items;
         for listed in &running {
             if stop.is_cancelled() {
                 return Ok(false);
             }
             // It may have been cancelled while others had their turn.
-            let Some(task) = self.running(listed).await? else { continue };
+            let Some(task) = self.running(listed).await? else {
+                continue;
+            };
             let step = match self.chunk(&task).await {
                 Err(StoreError::Unavailable(why)) => return Err(StoreError::Unavailable(why)),
                 Err(error) => Step::Failed(error.to_string()),
@@ -85,18 +91,39 @@ impl Tasks {
     }
 
     async fn running(&self, task: &Task) -> Result<Option<Task>, StoreError> {
-        Ok(self.store.task(task.id).await?.filter(|now| now.status == TaskStatus::Running))
+        Ok(self
+            .store
+            .task(task.id)
+            .await?
+            .filter(|now| now.status == TaskStatus::Running))
     }
 
     async fn chunk(&self, task: &Task) -> Result<Step, StoreError> {
         let store = self.store.as_ref();
         match &task.job {
-            Job::Replay { app, endpoint, which, since, until } => {
-                let replay = Replay { app: *app, endpoint: *endpoint, which, since: *since, until: *until };
+            Job::Replay {
+                app,
+                endpoint,
+                which,
+                since,
+                until,
+            } => {
+                let replay = Replay {
+                    app: *app,
+                    endpoint: *endpoint,
+                    which,
+                    since: *since,
+                    until: *until,
+                };
                 replay::chunk(task, replay, store, &self.directory).await
             }
             Job::EraseApp { app } => erase::chunk(task, *app, store).await,
-            Job::Report { .. } => Ok(Step::Worked { seen: 0, done: 0, cursor: task.cursor, more: false }),
+            Job::Report { .. } => Ok(Step::Worked {
+                seen: 0,
+                done: 0,
+                cursor: task.cursor,
+                more: false,
+            }),
         }
     }
 
@@ -106,9 +133,13 @@ impl Tasks {
             return Ok(());
         }
         let next = after(task, step, self.directory.now());
-        let Task { id, status, seen, done, .. } = next;
+        let Task {
+            id, status, seen, done, ..
+        } = next;
         let error = next.error.clone();
-        self.directory.commit(vec![Change::PutTask(Box::new(next))], None).await?;
+        self.directory
+            .commit(vec![Change::PutTask(Box::new(next))], None)
+            .await?;
         match (status, error) {
             (TaskStatus::Failed, Some(why)) => tracing::warn!(task = %id, seen, done, why, "background task failed"),
             (TaskStatus::Finished, _) => tracing::info!(task = %id, seen, done, "background task finished"),

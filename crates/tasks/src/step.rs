@@ -25,9 +25,17 @@ pub(crate) enum Step {
 
 /// The task after a chunk.
 pub(crate) fn after(task: &Task, step: Step, now: Timestamp) -> Task {
-    let mut task = Task { updated_at: now, ..task.clone() };
+    let mut task = Task {
+        updated_at: now,
+        ..task.clone()
+    };
     match step {
-        Step::Worked { seen, done, cursor, more } => {
+        Step::Worked {
+            seen,
+            done,
+            cursor,
+            more,
+        } => {
             task.seen += seen;
             task.done += done;
             task.cursor = cursor.max(task.cursor);
@@ -55,7 +63,9 @@ mod tests {
         Task {
             id: TaskId::from_number(1),
             environment: EnvironmentId::from_number(1),
-            job: Job::EraseApp { app: AppId::from_number(1) },
+            job: Job::EraseApp {
+                app: AppId::from_number(1),
+            },
             status: TaskStatus::Running,
             seen: 10,
             done: 5,
@@ -69,16 +79,38 @@ mod tests {
     #[test]
     fn progress_adds_up_and_never_goes_back() {
         let now = Timestamp::from_secs(9);
-        let next = after(&task(), Step::Worked { seen: 3, done: 2, cursor: 6, more: true }, now);
+        let next = after(
+            &task(),
+            Step::Worked {
+                seen: 3,
+                done: 2,
+                cursor: 6,
+                more: true,
+            },
+            now,
+        );
         assert_eq!((next.seen, next.done, next.cursor, next.updated_at), (13, 7, 7, now));
         assert_eq!(next.status, TaskStatus::Running);
-        let last = after(&next, Step::Worked { seen: 0, done: 0, cursor: 9, more: false }, now);
+        let last = after(
+            &next,
+            Step::Worked {
+                seen: 0,
+                done: 0,
+                cursor: 9,
+                more: false,
+            },
+            now,
+        );
         assert_eq!((last.status, last.cursor), (TaskStatus::Finished, 9));
     }
 
     #[test]
     fn a_failure_says_why_and_keeps_what_was_done() {
-        let failed = after(&task(), Step::Failed("the endpoint was deleted".to_owned()), Timestamp::MIN);
+        let failed = after(
+            &task(),
+            Step::Failed("the endpoint was deleted".to_owned()),
+            Timestamp::MIN,
+        );
         assert_eq!((failed.status, failed.done), (TaskStatus::Failed, 5));
         assert_eq!(failed.error.as_deref(), Some("the endpoint was deleted"));
     }

@@ -1,5 +1,7 @@
 //! The runner on a whole store: chunks, turns, cancelling, restarts and a store that goes away.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{sync::Arc, time::Duration};
 
 use bellwire_core::{
@@ -42,10 +44,28 @@ impl World {
         let store = Arc::new(MemoryStore::with_faults(clock.clone(), faults.clone()));
         let directory = Arc::new(Directory::open(store.clone(), clock.clone()).await.unwrap());
         let (environment, app, endpoint) = (directory.new_id(), directory.new_id(), directory.new_id());
-        let named =
-            Environment { id: environment, name: "default".to_owned(), validate_payloads: false, created_at: NOON, updated_at: NOON };
-        let world = Self { clock, faults, store, directory, wake: Arc::default(), environment, app, endpoint };
-        let changes = vec![Change::PutEnvironment(named), Change::PutApp(world.new_app()), world.put_endpoint(&["a.*"])];
+        let named = Environment {
+            id: environment,
+            name: "default".to_owned(),
+            validate_payloads: false,
+            created_at: NOON,
+            updated_at: NOON,
+        };
+        let world = Self {
+            clock,
+            faults,
+            store,
+            directory,
+            wake: Arc::default(),
+            environment,
+            app,
+            endpoint,
+        };
+        let changes = vec![
+            Change::PutEnvironment(named),
+            Change::PutApp(world.new_app()),
+            world.put_endpoint(&["a.*"]),
+        ];
         world.directory.commit(changes, None).await.unwrap();
         world
     }
@@ -54,7 +74,11 @@ impl World {
     async fn restarted(self) -> Self {
         let store = Arc::new(self.store.reopen());
         let directory = Arc::new(Directory::open(store.clone(), self.clock.clone()).await.unwrap());
-        Self { store, directory, ..self }
+        Self {
+            store,
+            directory,
+            ..self
+        }
     }
 
     fn new_app(&self) -> App {
@@ -108,7 +132,14 @@ impl World {
             deliver_at: None,
             traceparent: None,
             content_type: None,
-            routes: if routed { vec![Route { endpoint: self.endpoint, stored: false }] } else { Vec::new() },
+            routes: if routed {
+                vec![Route {
+                    endpoint: self.endpoint,
+                    stored: false,
+                }]
+            } else {
+                Vec::new()
+            },
             idempotency: None,
         };
         self.store.append(message).await.unwrap().id
@@ -116,7 +147,11 @@ impl World {
 
     /// Ends everything that is due.
     async fn end_due(&self, verdict: impl Fn(MessageId) -> Verdict) -> usize {
-        let request = ClaimRequest { endpoint: self.endpoint, now: self.directory.now(), limit: 10_000 };
+        let request = ClaimRequest {
+            endpoint: self.endpoint,
+            now: self.directory.now(),
+            limit: 10_000,
+        };
         let work = self.store.claim(request).await.unwrap().work;
         let settle = |work: &bellwire_core::delivery::Work| Settlement {
             key: work.key(),
@@ -153,13 +188,22 @@ impl World {
     }
 
     async fn put(&self, task: Task) {
-        self.directory.commit(vec![Change::PutTask(Box::new(task))], None).await.unwrap();
+        self.directory
+            .commit(vec![Change::PutTask(Box::new(task))], None)
+            .await
+            .unwrap();
         self.wake.notify_one();
     }
 
     async fn replay(&self, which: ReplayWhich) -> TaskId {
         let until = self.clock.advance(Duration::from_secs(60));
-        let job = Job::Replay { app: self.app, endpoint: self.endpoint, which, since: NOON, until };
+        let job = Job::Replay {
+            app: self.app,
+            endpoint: self.endpoint,
+            which,
+            since: NOON,
+            until,
+        };
         self.start(job).await
     }
 
@@ -180,7 +224,11 @@ impl World {
     }
 
     fn pending(&self) -> usize {
-        self.store.all_deliveries().iter().filter(|delivery| delivery.state == DeliveryState::Pending).count()
+        self.store
+            .all_deliveries()
+            .iter()
+            .filter(|delivery| delivery.state == DeliveryState::Pending)
+            .count()
     }
 }
 
@@ -190,16 +238,29 @@ async fn recovering_starts_what_failed_and_nothing_else() {
     let mut failed = 0;
     for _ in 0..MANY {
         let id = world.publish("a.b", true).await;
-        failed += usize::from(id.number() % 3 == 0);
+        failed += usize::from(id.number().is_multiple_of(3));
     }
-    let third = |id: MessageId| if id.number() % 3 == 0 { Verdict::Failed } else { Verdict::Succeeded };
+    let third = |id: MessageId| {
+        if id.number().is_multiple_of(3) {
+            Verdict::Failed
+        } else {
+            Verdict::Succeeded
+        }
+    };
     assert_eq!(world.end_due(third).await, MANY);
     let id = world.replay(ReplayWhich::Failed).await;
     world.to_the_end().await;
     let task = world.task(id).await;
-    assert_eq!((task.status, task.seen, task.done), (TaskStatus::Finished, MANY as u64, failed as u64));
+    assert_eq!(
+        (task.status, task.seen, task.done),
+        (TaskStatus::Finished, MANY as u64, failed as u64)
+    );
     assert_eq!(world.pending(), failed);
-    assert_eq!(world.end_due(|_| Verdict::Succeeded).await, failed, "they are due at once");
+    assert_eq!(
+        world.end_due(|_| Verdict::Succeeded).await,
+        failed,
+        "they are due at once"
+    );
     assert!(world.store.check_now().problems.is_empty());
 }
 
@@ -215,7 +276,13 @@ async fn what_is_missing_goes_only_where_it_is_wanted() {
     let id = world.replay(ReplayWhich::Missing).await;
     world.to_the_end().await;
     assert_eq!(world.task(id).await.done, 3);
-    assert!(world.store.all_deliveries().iter().any(|d| d.message == sent && d.state == DeliveryState::Succeeded));
+    assert!(
+        world
+            .store
+            .all_deliveries()
+            .iter()
+            .any(|d| d.message == sent && d.state == DeliveryState::Succeeded)
+    );
 }
 
 #[tokio::test]
@@ -232,7 +299,10 @@ async fn progress_is_stored_and_a_restart_goes_on_where_it_was() {
     let world = world.restarted().await;
     world.to_the_end().await;
     let ended = world.task(id).await;
-    assert_eq!((ended.status, ended.seen, ended.done), (TaskStatus::Finished, MANY as u64, MANY as u64));
+    assert_eq!(
+        (ended.status, ended.seen, ended.done),
+        (TaskStatus::Finished, MANY as u64, MANY as u64)
+    );
     assert_eq!(world.pending(), MANY);
 }
 
@@ -245,7 +315,12 @@ async fn a_cancelled_task_stops_before_its_next_chunk_and_keeps_what_it_did() {
     let id = world.replay(ReplayWhich::Missing).await;
     world.round().await.unwrap();
     let begun = world.task(id).await;
-    world.put(Task { status: TaskStatus::Cancelled, ..begun.clone() }).await;
+    world
+        .put(Task {
+            status: TaskStatus::Cancelled,
+            ..begun.clone()
+        })
+        .await;
     world.to_the_end().await;
     let ended = world.task(id).await;
     assert_eq!((ended.status, ended.done), (TaskStatus::Cancelled, begun.done));
@@ -258,7 +333,10 @@ async fn tasks_take_turns() {
     for _ in 0..MANY {
         world.publish("a.b", false).await;
     }
-    let (one, other) = (world.replay(ReplayWhich::Missing).await, world.replay(ReplayWhich::Failed).await);
+    let (one, other) = (
+        world.replay(ReplayWhich::Missing).await,
+        world.replay(ReplayWhich::Failed).await,
+    );
     world.round().await.unwrap();
     assert_eq!(world.task(one).await.seen, world.task(other).await.seen);
 }
@@ -270,16 +348,26 @@ async fn a_store_that_is_away_is_waited_for() {
     let id = world.replay(ReplayWhich::Missing).await;
     world.faults.fail_next(Verb::Requeue, 1);
     assert!(matches!(world.round().await, Err(StoreError::Unavailable(_))));
-    assert_eq!((world.task(id).await.status, world.task(id).await.seen), (TaskStatus::Running, 0));
+    assert_eq!(
+        (world.task(id).await.status, world.task(id).await.seen),
+        (TaskStatus::Running, 0)
+    );
     world.to_the_end().await;
-    assert_eq!((world.task(id).await.status, world.task(id).await.done), (TaskStatus::Finished, 1));
+    assert_eq!(
+        (world.task(id).await.status, world.task(id).await.done),
+        (TaskStatus::Finished, 1)
+    );
 }
 
 #[tokio::test]
 async fn a_replay_to_an_endpoint_that_is_gone_fails_with_the_reason() {
     let world = World::new().await;
     let id = world.replay(ReplayWhich::Failed).await;
-    world.directory.commit(vec![Change::DeleteEndpoint(world.endpoint)], None).await.unwrap();
+    world
+        .directory
+        .commit(vec![Change::DeleteEndpoint(world.endpoint)], None)
+        .await
+        .unwrap();
     world.to_the_end().await;
     let task = world.task(id).await;
     assert_eq!(task.status, TaskStatus::Failed);
@@ -292,7 +380,11 @@ async fn erasure_removes_everything_of_a_deleted_application() {
     for _ in 0..MANY {
         world.publish("a.b", true).await;
     }
-    world.directory.commit(vec![Change::DeleteApp(world.app)], None).await.unwrap();
+    world
+        .directory
+        .commit(vec![Change::DeleteApp(world.app)], None)
+        .await
+        .unwrap();
     let id = world.start(Job::EraseApp { app: world.app }).await;
     world.to_the_end().await;
     let task = world.task(id).await;

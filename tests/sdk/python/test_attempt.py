@@ -234,6 +234,8 @@ def test_destinations_show_a_waiting_retry(
         found = svix.message_attempt.list_attempted_destinations(app.id, message.id).data
         return found and found[0].next_attempt and found[0]
 
+    # Until the first attempt is on record the next one is that first one.
+    eventually(lambda: svix.message_attempt.list_by_msg(app.id, message.id).data, "the first attempt is on record")
     destination = eventually(waiting, "a next attempt is known")
     assert destination.status == MessageStatus.PENDING
     assert destination.description == "slow one" and destination.url == receiver.url

@@ -36,9 +36,11 @@ pub(super) fn operations() -> Vec<Operation> {
         put("/api/v1/app/{app_id}", "v1.application.update", Access::ADMIN)
             .summary("Create or replace an application")
             .statuses(&[200, 201])
+            .edits()
             .to(update),
         patch("/api/v1/app/{app_id}", "patch_application", Access::ADMIN)
             .summary("Change an application")
+            .edits()
             .to(change),
         delete("/api/v1/app/{app_id}", "v1.application.delete", Access::ADMIN)
             .summary("Delete an application")

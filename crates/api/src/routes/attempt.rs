@@ -40,10 +40,14 @@ pub(super) fn operations() -> Vec<Operation> {
         .summary("List the attempts at an endpoint")
         .about("Newest first.")
         .to(list_by_endpoint),
-        get("/api/v1/app/{app_id}/attempt/msg/{msg_id}", "v1.message-attempt.list-by-msg", Access::READ_APP)
-            .summary("List the attempts of a message")
-            .about("Newest first.")
-            .to(list_by_message),
+        get(
+            "/api/v1/app/{app_id}/attempt/msg/{msg_id}",
+            "v1.message-attempt.list-by-msg",
+            Access::READ_APP,
+        )
+        .summary("List the attempts of a message")
+        .about("Newest first.")
+        .to(list_by_message),
         get(
             "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}",
             "v1.message-attempt.get",
@@ -184,7 +188,9 @@ struct ByMessage {
     event_types: Option<EventTypes>,
 }
 
-async fn list_by_endpoint(Call { cx, query, .. }: Call<ByEndpoint>) -> Result<Reply<ListResponse<AttemptOut>>, ApiError> {
+async fn list_by_endpoint(
+    Call { cx, query, .. }: Call<ByEndpoint>,
+) -> Result<Reply<ListResponse<AttemptOut>>, ApiError> {
     let app = cx.app()?;
     let endpoint = cx.endpoint(&app)?.endpoint.id;
     let page = page::<AttemptId>(query.limit, query.iterator.as_deref(), Order::Descending)?;
@@ -197,7 +203,9 @@ async fn list_by_endpoint(Call { cx, query, .. }: Call<ByEndpoint>) -> Result<Re
     let with_content = query.with_content.unwrap_or(true);
     let with_msg = query.with_msg.unwrap_or(false);
     let store = &cx.server.store;
-    let rows = store.attempts_of_endpoint(app.id, endpoint, filter, page, with_msg && with_content).await?;
+    let rows = store
+        .attempts_of_endpoint(app.id, endpoint, filter, page, with_msg && with_content)
+        .await?;
     let show = |row: AttemptRow| {
         let message = row.message.filter(|_| with_msg);
         AttemptOut {
@@ -216,10 +224,17 @@ async fn list_by_message(Call { cx, query, .. }: Call<ByMessage>) -> Result<Repl
         message: message::filter(query.channel, query.tag, query.event_types, query.before, query.after),
         state: query.status.map(|status| status.0),
         status_class: query.status_code_class.map(|class| class.0),
-        endpoint: query.endpoint_id.map(|name| endpoint_named(&cx, &app, &name)).transpose()?,
+        endpoint: query
+            .endpoint_id
+            .map(|name| endpoint_named(&cx, &app, &name))
+            .transpose()?,
     };
     let with_content = query.with_content.unwrap_or(true);
-    let rows = cx.server.store.attempts_of_message(app.id, message, filter, page).await?;
+    let rows = cx
+        .server
+        .store
+        .attempts_of_message(app.id, message, filter, page)
+        .await?;
     if rows.items.is_empty() {
         must_exist(&cx, &app, message).await?;
     }
@@ -233,7 +248,9 @@ fn endpoint_named(cx: &Context, app: &App, name: &str) -> Result<EndpointId, Api
         return Ok(id);
     }
     let found = cx.server.directory.endpoint(app.id, name);
-    found.map(|entry| entry.endpoint.id).ok_or_else(|| ApiError::not_found("endpoint", name))
+    found
+        .map(|entry| entry.endpoint.id)
+        .ok_or_else(|| ApiError::not_found("endpoint", name))
 }
 
 /// Tells an empty list from one of a message that is not there.
@@ -242,7 +259,9 @@ fn endpoint_named(cx: &Context, app: &App, name: &str) -> Result<EndpointId, Api
 /// `not_found`, and those of the store.
 pub(super) async fn must_exist(cx: &Context, app: &App, message: MessageId) -> Result<(), ApiError> {
     let found = cx.server.store.message(app.id, message, false).await?;
-    found.map(drop).ok_or_else(|| ApiError::not_found("message", cx.param("msg_id")))
+    found
+        .map(drop)
+        .ok_or_else(|| ApiError::not_found("message", cx.param("msg_id")))
 }
 
 /// The attempt that the path names.
@@ -254,12 +273,18 @@ async fn key_of(cx: &Context) -> Result<AttemptKey, ApiError> {
     let message = cx.message_id(&app).await?;
     let name = cx.param("attempt_id");
     let attempt = name.parse().map_err(|_| ApiError::not_found("attempt", name))?;
-    Ok(AttemptKey { app: app.id, message, attempt })
+    Ok(AttemptKey {
+        app: app.id,
+        message,
+        attempt,
+    })
 }
 
 async fn find(cx: &Context) -> Result<Attempt, ApiError> {
     let found = cx.server.store.attempt(key_of(cx).await?).await?;
-    found.map(|row| row.attempt).ok_or_else(|| ApiError::not_found("attempt", cx.param("attempt_id")))
+    found
+        .map(|row| row.attempt)
+        .ok_or_else(|| ApiError::not_found("attempt", cx.param("attempt_id")))
 }
 
 async fn show(Call { cx, .. }: Call) -> Result<Reply<AttemptOut>, ApiError> {
@@ -277,7 +302,10 @@ async fn expunge(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {
 mod tests {
     use std::time::Duration;
 
-    use bellwire_core::{delivery::Trigger, id::{AppId, Id as _}};
+    use bellwire_core::{
+        delivery::Trigger,
+        id::{AppId, Id as _},
+    };
     use bytes::Bytes;
     use serde_json::{json, to_value};
 
@@ -317,8 +345,15 @@ mod tests {
 
     #[test]
     fn without_content_the_answer_is_empty_text() {
-        let succeeded = Attempt { failure: None, status_code: 204, ..attempt() };
+        let succeeded = Attempt {
+            failure: None,
+            status_code: 204,
+            ..attempt()
+        };
         let shown = to_value(AttemptOut::of(succeeded, false)).unwrap();
-        assert_eq!((&shown["response"], &shown["status"], &shown["failure"]), (&json!(""), &json!(0), &json!(null)));
+        assert_eq!(
+            (&shown["response"], &shown["status"], &shown["failure"]),
+            (&json!(""), &json!(0), &json!(null))
+        );
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     auth::{Access, TokenWish, new_token},
     call::{Call, Nothing, Reply},
     error::ApiError,
-    field::{EventTypeName, Ignored, Set},
+    field::Ignored,
     operation::{Operation, Repetition, post},
     problem::Problem,
     query::NoQuery,
@@ -50,8 +50,10 @@ struct AppPortalAccessIn {
     read_only: Option<bool>,
     /// How long it is valid, in seconds: 3600 to 604800, 604800 when left out.
     expiry: Option<u64>,
-    /// Accepted and not kept: every application sees all event types.
-    feature_flags: Option<Set<EventTypeName, 0, 100>>,
+    /// Sent by some clients; ignored: every application sees all event types.
+    #[serde(default, rename = "featureFlags")]
+    #[schemars(skip)]
+    _feature_flags: Ignored,
     /// Sent by some clients; ignored.
     #[serde(default, rename = "capabilities")]
     #[schemars(skip)]

@@ -36,13 +36,21 @@ pub(super) fn operations() -> Vec<Operation> {
             .summary("List background tasks")
             .about("Newest first. The token of an application sees the tasks of that application.")
             .to(list),
-        get("/api/v1/background-task/{task_id}", "v1.background-task.get", Access::READ_APP)
-            .summary("Get a background task")
-            .to(show),
-        delete("/api/v1/background-task/{task_id}", "v1.background-task.cancel", Access::APP)
-            .summary("Stop a background task")
-            .about("What it has done stays done. A task that has ended stays as it is. Erasures cannot be stopped.")
-            .to(cancel),
+        get(
+            "/api/v1/background-task/{task_id}",
+            "v1.background-task.get",
+            Access::READ_APP,
+        )
+        .summary("Get a background task")
+        .to(show),
+        delete(
+            "/api/v1/background-task/{task_id}",
+            "v1.background-task.cancel",
+            Access::APP,
+        )
+        .summary("Stop a background task")
+        .about("What it has done stays done. A task that has ended stays as it is. Erasures cannot be stopped.")
+        .to(cancel),
     ]
 }
 
@@ -96,12 +104,27 @@ pub(super) enum TypeOut {
 impl From<&Job> for TypeOut {
     fn from(job: &Job) -> Self {
         match job {
-            Job::Replay { which: ReplayWhich::Failed, .. } => Self::Recover,
-            Job::Replay { which: ReplayWhich::Missing, .. } => Self::Replay,
-            Job::Replay { which: ReplayWhich::Matching { .. }, .. } => Self::BulkReplay,
+            Job::Replay {
+                which: ReplayWhich::Failed,
+                ..
+            } => Self::Recover,
+            Job::Replay {
+                which: ReplayWhich::Missing,
+                ..
+            } => Self::Replay,
+            Job::Replay {
+                which: ReplayWhich::Matching { .. },
+                ..
+            } => Self::BulkReplay,
             Job::EraseApp { .. } => Self::PurgeContent,
-            Job::Report { about: ReportAbout::AppUsage, .. } => Self::ApplicationStats,
-            Job::Report { about: ReportAbout::EventTypes, .. } => Self::EventTypeAggregate,
+            Job::Report {
+                about: ReportAbout::AppUsage,
+                ..
+            } => Self::ApplicationStats,
+            Job::Report {
+                about: ReportAbout::EventTypes,
+                ..
+            } => Self::EventTypeAggregate,
         }
     }
 }
@@ -136,14 +159,22 @@ impl TaskOut {
 
 fn data_of(task: &Task) -> Map<String, Value> {
     let data = match &task.job {
-        Job::Replay { app, endpoint, since, until, .. } => json!({
+        Job::Replay {
+            app,
+            endpoint,
+            since,
+            until,
+            ..
+        } => json!({
             "messagesSeen": task.seen, "messagesSent": task.done,
             "appId": app, "endpointId": endpoint, "since": since.to_string(), "until": until.to_string(),
         }),
         Job::EraseApp { app } => json!({ "messagesRemoved": task.done, "appId": app }),
         Job::Report { data, .. } => Value::Object(data.clone()),
     };
-    let Value::Object(mut data) = data else { return Map::new() };
+    let Value::Object(mut data) = data else {
+        return Map::new();
+    };
     if let Some(error) = &task.error {
         data.insert("error".to_owned(), error.as_str().into());
     }
@@ -229,7 +260,11 @@ async fn look(
     let mut items = Vec::new();
     let mut looked_at = None;
     for _ in 0..CHUNKS_MAX {
-        let chunk = Page { limit: CHUNK, start, order: page.order };
+        let chunk = Page {
+            limit: CHUNK,
+            start,
+            order: page.order,
+        };
         let Rows { items: mut read, more } = store.tasks(Some(caller.environment), status, chunk).await?;
         if backwards {
             read.reverse();
@@ -244,7 +279,11 @@ async fn look(
         if items.len() > page.limit || !more {
             break;
         }
-        start = if backwards { Start::Before(last.number()) } else { Start::After(last.number()) };
+        start = if backwards {
+            Start::Before(last.number())
+        } else {
+            Start::After(last.number())
+        };
     }
     let full = items.len() > page.limit;
     items.truncate(page.limit);
@@ -252,7 +291,13 @@ async fn look(
         items.reverse();
     }
     let looked_at = looked_at.filter(|_| !full);
-    Ok(Found { rows: Rows { items, more: full || looked_at.is_some() }, looked_at })
+    Ok(Found {
+        rows: Rows {
+            items,
+            more: full || looked_at.is_some(),
+        },
+        looked_at,
+    })
 }
 
 /// The task that the path names.
@@ -261,7 +306,12 @@ async fn find(cx: &Context) -> Result<Task, ApiError> {
     let unknown = || ApiError::not_found("background task", name);
     let id: TaskId = name.parse().map_err(|_| unknown())?;
     let caller = cx.caller()?;
-    cx.server.store.task(id).await?.filter(|task| sees(caller, task)).ok_or_else(unknown)
+    cx.server
+        .store
+        .task(id)
+        .await?
+        .filter(|task| sees(caller, task))
+        .ok_or_else(unknown)
 }
 
 async fn show(Call { cx, .. }: Call) -> Result<Reply<TaskOut>, ApiError> {
@@ -277,7 +327,11 @@ async fn cancel(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {
         let msg = format!("application {app} is deleted; erasing what is left of it cannot be stopped");
         return Err(ApiError::invalid(Problem::at("path", ["task_id"], "value_error", msg)));
     }
-    let task = Task { status: TaskStatus::Cancelled, updated_at: cx.server.directory.now(), ..task };
+    let task = Task {
+        status: TaskStatus::Cancelled,
+        updated_at: cx.server.directory.now(),
+        ..task
+    };
     cx.commit_silently(vec![Change::PutTask(Box::new(task))]).await
 }
 
@@ -313,31 +367,59 @@ mod tests {
     #[test]
     fn a_running_replay_shows_its_progress() {
         let shown = serde_json::to_value(TaskOut::of(&replay(TaskStatus::Running))).unwrap();
-        assert_eq!((&shown["status"], &shown["task"]), (&json!("running"), &json!("endpoint.replay")));
-        assert_eq!((&shown["data"]["messagesSeen"], &shown["data"]["messagesSent"]), (&json!(20), &json!(5)));
+        assert_eq!(
+            (&shown["status"], &shown["task"]),
+            (&json!("running"), &json!("endpoint.replay"))
+        );
+        assert_eq!(
+            (&shown["data"]["messagesSeen"], &shown["data"]["messagesSent"]),
+            (&json!(20), &json!(5))
+        );
         assert_eq!(shown["data"].get("cancelled"), None);
     }
 
     #[test]
     fn clients_see_a_cancelled_task_as_failed_and_the_data_says_more() {
         let shown = serde_json::to_value(TaskOut::of(&replay(TaskStatus::Cancelled))).unwrap();
-        assert_eq!((&shown["status"], &shown["data"]["cancelled"]), (&json!("failed"), &json!(true)));
-        let failed = Task { error: Some("gone".to_owned()), ..replay(TaskStatus::Failed) };
+        assert_eq!(
+            (&shown["status"], &shown["data"]["cancelled"]),
+            (&json!("failed"), &json!(true))
+        );
+        let failed = Task {
+            error: Some("gone".to_owned()),
+            ..replay(TaskStatus::Failed)
+        };
         let shown = serde_json::to_value(TaskOut::of(&failed)).unwrap();
-        assert_eq!((&shown["status"], &shown["data"]["error"]), (&json!("failed"), &json!("gone")));
+        assert_eq!(
+            (&shown["status"], &shown["data"]["error"]),
+            (&json!("failed"), &json!("gone"))
+        );
     }
 
     #[test]
     fn every_kind_of_job_has_a_name_that_clients_know() {
         let name = |which| match replay(TaskStatus::Running).job {
-            Job::Replay { app, endpoint, since, until, .. } => {
-                serde_json::to_value(TypeOut::from(&Job::Replay { app, endpoint, which, since, until })).unwrap()
-            }
+            Job::Replay {
+                app,
+                endpoint,
+                since,
+                until,
+                ..
+            } => serde_json::to_value(TypeOut::from(&Job::Replay {
+                app,
+                endpoint,
+                which,
+                since,
+                until,
+            }))
+            .unwrap(),
             other => panic!("{other:?}"),
         };
         assert_eq!(name(ReplayWhich::Failed), "endpoint.recover");
         assert_eq!(name(ReplayWhich::Missing), "endpoint.replay");
-        let erase = TypeOut::from(&Job::EraseApp { app: AppId::from_number(1) });
+        let erase = TypeOut::from(&Job::EraseApp {
+            app: AppId::from_number(1),
+        });
         assert_eq!(serde_json::to_value(erase).unwrap(), "application.purge_content");
     }
 

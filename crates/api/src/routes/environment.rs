@@ -1,11 +1,7 @@
 //! Environments: their settings and event types out and in, and (for the operator) making further ones.
 
 use bellwire_core::{app::Environment, event_type::EventType, id::EnvironmentId, time::Timestamp};
-use bellwire_store::{
-    Change,
-    directory::NamedStart,
-    query::Order,
-};
+use bellwire_store::{Change, directory::NamedStart, query::Order};
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,7 +45,9 @@ pub(super) fn operations() -> Vec<Operation> {
             .to(list),
         post("/api/v1/environment", "environment.create", Access::ADMIN)
             .summary("Make an environment")
-            .about("For admins of the default environment. The answer has an admin token of the new one, shown this once.")
+            .about(
+                "For admins of the default environment. The answer has an admin token of the new one, shown this once.",
+            )
             .shows_secret()
             .to(create),
     ]
@@ -116,12 +114,19 @@ struct SettingsIn {
 async fn export(Call { cx, .. }: Call) -> Result<Reply<ExportOut>, ApiError> {
     let environment = own(&cx)?;
     let directory = &cx.server.directory;
-    let all = directory.event_types(environment.id, true, NamedStart::First, Order::Ascending, usize::MAX).items;
+    let all = directory
+        .event_types(environment.id, true, NamedStart::First, Order::Ascending, usize::MAX)
+        .items;
     Reply::ok(&ExportOut {
         version: VERSION,
         created_at: environment.created_at,
-        event_types: all.iter().map(|event_type| EventTypeOut::of(event_type, true)).collect(),
-        settings: SettingsOut { validate_payloads: environment.validate_payloads },
+        event_types: all
+            .iter()
+            .map(|event_type| EventTypeOut::of(event_type, true))
+            .collect(),
+        settings: SettingsOut {
+            validate_payloads: environment.validate_payloads,
+        },
         connectors: Vec::new(),
     })
 }
@@ -132,7 +137,10 @@ async fn import(Call { cx, body, .. }: Call<NoQuery, ImportIn>) -> Result<Reply<
     let now = directory.now();
     let event_types = body.event_types.unwrap_or_default();
     if event_types.len() > EVENT_TYPES_MAX {
-        let msg = format!("there are {} event types; import at most {EVENT_TYPES_MAX} at once", event_types.len());
+        let msg = format!(
+            "there are {} event types; import at most {EVENT_TYPES_MAX} at once",
+            event_types.len()
+        );
         return Err(ApiError::invalid(Problem::body(["eventTypes"], msg)));
     }
     let mut changes = Vec::with_capacity(event_types.len() + 1);
@@ -149,21 +157,31 @@ async fn import(Call { cx, body, .. }: Call<NoQuery, ImportIn>) -> Result<Reply<
     if let Some(validate) = body.settings.and_then(|settings| settings.validate_payloads)
         && validate != environment.validate_payloads
     {
-        changes.push(Change::PutEnvironment(Environment { validate_payloads: validate, updated_at: now, ..environment }));
+        changes.push(Change::PutEnvironment(Environment {
+            validate_payloads: validate,
+            updated_at: now,
+            ..environment
+        }));
     }
     cx.commit_silently(changes).await
 }
 
 /// Whether an import would change nothing but the time of the last change.
 fn is_same(existing: &EventType, new: &EventType) -> bool {
-    *existing == EventType { updated_at: existing.updated_at, ..new.clone() }
+    *existing
+        == EventType {
+            updated_at: existing.updated_at,
+            ..new.clone()
+        }
 }
 
 /// The caller's environment.
 fn own(cx: &Context) -> Result<Environment, ApiError> {
     let id = cx.environment()?;
     let found = cx.server.directory.environment(id);
-    found.map(|found| Environment::clone(&found)).ok_or_else(|| ApiError::internal(format_args!("{id} is not there")))
+    found
+        .map(|found| Environment::clone(&found))
+        .ok_or_else(|| ApiError::internal(format_args!("{id} is not there")))
 }
 
 // -- environments themselves ---------------------------------------------------------------------------------------
@@ -220,9 +238,16 @@ async fn list(Call { cx, .. }: Call) -> Result<Reply<ListResponse<InfoOut>>, Api
     let caller = cx.caller()?;
     let all = token::is_operator(&cx, caller);
     let environments = cx.server.directory.environments();
-    let seen = environments.iter().filter(|environment| all || environment.id == caller.environment);
+    let seen = environments
+        .iter()
+        .filter(|environment| all || environment.id == caller.environment);
     let data = seen.map(|environment| InfoOut::from(&**environment)).collect();
-    Reply::ok(&ListResponse { data, iterator: None, prev_iterator: None, done: true })
+    Reply::ok(&ListResponse {
+        data,
+        iterator: None,
+        prev_iterator: None,
+        done: true,
+    })
 }
 
 async fn create(Call { cx, body, .. }: Call<NoQuery, NewIn>) -> Result<Reply<NewOut>, ApiError> {
@@ -240,7 +265,10 @@ async fn create(Call { cx, body, .. }: Call<NoQuery, NewIn>) -> Result<Reply<New
         updated_at: now,
     };
     let (record, text) = token::first_admin(&cx, environment.id)?;
-    let answer = NewOut { environment: InfoOut::from(&environment), token: text };
+    let answer = NewOut {
+        environment: InfoOut::from(&environment),
+        token: text,
+    };
     let changes = vec![Change::PutEnvironment(environment), Change::PutToken(Box::new(record))];
     cx.commit(changes, StatusCode::CREATED, &answer).await
 }
@@ -257,7 +285,9 @@ mod tests {
             version: VERSION,
             created_at: Timestamp::from_secs(1_766_000_000),
             event_types: Vec::new(),
-            settings: SettingsOut { validate_payloads: true },
+            settings: SettingsOut {
+                validate_payloads: true,
+            },
             connectors: Vec::new(),
         };
         let expected = serde_json::json!({

@@ -29,6 +29,7 @@ pub(super) fn operations() -> Vec<Operation> {
         post("/api/v1/event-type", "v1.event-type.create", Access::ADMIN)
             .summary("Create an event type")
             .about("An archived event type with this name is taken out of the archive and replaced.")
+            .edits()
             .to(create),
         get("/api/v1/event-type/{event_type_name}", "v1.event-type.get", Access::READ_APP)
             .summary("Get an event type")
@@ -36,13 +37,16 @@ pub(super) fn operations() -> Vec<Operation> {
         put("/api/v1/event-type/{event_type_name}", "v1.event-type.update", Access::ADMIN)
             .summary("Create or replace an event type")
             .statuses(&[200, 201])
+            .edits()
             .to(update),
         patch("/api/v1/event-type/{event_type_name}", "patch_event_type", Access::ADMIN)
             .summary("Change an event type")
+            .edits()
             .to(change),
         delete("/api/v1/event-type/{event_type_name}", "v1.event-type.delete", Access::ADMIN)
             .summary("Archive or remove an event type")
             .about("Archived, it is hidden from lists and messages of it are still accepted; with `expunge=true` it is gone.")
+            .edits()
             .to(remove),
     ]
 }

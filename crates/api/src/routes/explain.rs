@@ -1,71 +1,50 @@
 //! Why did this endpoint (not) get this message? The answer in words, with what to do about it.
 //!
-//! The explanation is pure: it reads the message, the endpoint as it is now, the delivery and the last attempt. What an
-//! endpoint was like when the message was accepted is not kept; where that matters, the words say so.
+//! This is the asking; the explanation itself is in [`words`].
+
+mod words;
 
 use bellwire_core::{
-    attempt::Attempt,
+    app::App,
     delivery::DeliveryState,
-    endpoint::{Disabled, DisabledReason, Endpoint},
+    endpoint::Endpoint,
     id::{EndpointId, Id as _, MessageId},
     message::Message,
-    route::{self, Verdict},
+    route::Verdict,
     time::Timestamp,
 };
-use bellwire_store::query::{AttemptFilter, DeliveryRow, Order, Page, Start};
+use bellwire_store::query::{AttemptFilter, Order, Page, Rows, Start};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use self::words::{Found, Reason};
 use super::attempt::{
     AttemptOut,
     status::{Status, StatusText},
 };
 use crate::{
     auth::Access,
-    call::{Call, Reply},
+    call::{Call, Context, Reply},
     error::ApiError,
     field::Time,
     operation::{Operation, get},
+    pagination::{Limit, ListResponse, page},
 };
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        get("/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/explain", "explain_delivery", Access::READ_APP)
-            .summary("Explain why an endpoint got a message, or did not")
-            .to(explain),
+        get(
+            "/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/explain",
+            "explain_delivery",
+            Access::READ_APP,
+        )
+        .summary("Explain why an endpoint got a message, or did not")
+        .to(explain),
+        get("/api/v1/app/{app_id}/msg/{msg_id}/explain", "explain_message", Access::READ_APP)
+            .summary("Explain where a message went, and where not")
+            .about("One explanation for each endpoint that the application has now.")
+            .to(explain_all),
     ]
-}
-
-/// Why a delivery is where it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Reason {
-    /// The receiver has it.
-    Delivered,
-    /// It is due at a later time that the publisher chose.
-    Scheduled,
-    /// It waits for its first attempt.
-    Waiting,
-    /// It waits because the endpoint is paused.
-    Paused,
-    /// An attempt failed; it will be tried again.
-    Retrying,
-    /// Every attempt failed.
-    Exhausted,
-    /// It was stopped before it succeeded.
-    Cancelled,
-    /// The endpoint is disabled.
-    EndpointDisabled,
-    /// The endpoint wants other event types.
-    EventTypeFilter,
-    /// The endpoint listens on other channels.
-    ChannelFilter,
-    /// The endpoint was made after the message.
-    EndpointNewer,
-    /// The endpoint was changed after the message, and matches it only now.
-    EndpointChanged,
-    /// It matches now but was not sent: it did not match when the message was accepted, or its delivery is not kept any more.
-    NotRouted,
 }
 
 /// The explanation.
@@ -97,24 +76,87 @@ struct ExplanationOut {
 
 async fn explain(Call { cx, .. }: Call) -> Result<Reply<ExplanationOut>, ApiError> {
     let app = cx.app()?;
-    let id = cx.message_id(&app).await?;
-    let store = &cx.server.store;
-    let message = store.message(app.id, id, false).await?;
-    let message = message.ok_or_else(|| ApiError::not_found("message", cx.param("msg_id")))?;
+    let message = super::message::find(&cx, &app, false).await?;
     let entry = cx.endpoint(&app)?;
-    let endpoint = &entry.endpoint;
+    Reply::ok(&explanation(&cx, &app, &message, &entry.endpoint).await?)
+}
+
+/// A page of explanations, by endpoint.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Explained {
+    /// How many rows at most.
+    #[serde(default)]
+    limit: Limit,
+    /// The `iterator` or `prevIterator` of another page.
+    iterator: Option<String>,
+}
+
+async fn explain_all(
+    Call { cx, query, .. }: Call<Explained>,
+) -> Result<Reply<ListResponse<ExplanationOut>>, ApiError> {
+    let app = cx.app()?;
+    let message = super::message::find(&cx, &app, false).await?;
+    let page = page::<EndpointId>(query.limit, query.iterator.as_deref(), Order::Ascending)?;
+    let entries = cx.server.directory.endpoints(app.id, page);
+    let mut items = Vec::with_capacity(entries.items.len());
+    for entry in &entries.items {
+        items.push(explanation(&cx, &app, &message, &entry.endpoint).await?);
+    }
+    let rows = Rows {
+        items,
+        more: entries.more,
+    };
+    Reply::ok(&ListResponse::new(rows, |row| row.endpoint_id.to_string(), |row| row))
+}
+
+/// What the message has to do with one endpoint.
+async fn explanation(
+    cx: &Context,
+    app: &App,
+    message: &Message,
+    endpoint: &Endpoint,
+) -> Result<ExplanationOut, ApiError> {
+    let (store, id) = (&cx.server.store, message.id);
     // The page that begins with this endpoint's delivery, if there is one.
     let start = Start::After(endpoint.id.number().saturating_sub(1));
-    let rows = store.deliveries(app.id, id, Page { limit: 1, start, order: Order::Ascending }).await?;
+    let rows = store
+        .deliveries(
+            app.id,
+            id,
+            Page {
+                limit: 1,
+                start,
+                order: Order::Ascending,
+            },
+        )
+        .await?;
     let delivery = rows.items.into_iter().next().filter(|row| row.endpoint == endpoint.id);
-    let filter = AttemptFilter { endpoint: Some(endpoint.id), ..AttemptFilter::default() };
-    let newest = Page { limit: 1, start: Start::First, order: Order::Descending };
-    let last = store.attempts_of_message(app.id, id, filter, newest).await?.items.into_iter().next();
+    let filter = AttemptFilter {
+        endpoint: Some(endpoint.id),
+        ..AttemptFilter::default()
+    };
+    let newest = Page {
+        limit: 1,
+        start: Start::First,
+        order: Order::Descending,
+    };
+    let last = store
+        .attempts_of_message(app.id, id, filter, newest)
+        .await?
+        .items
+        .into_iter()
+        .next();
     let last = last.map(|row| row.attempt);
-    let found = Found { message: &message, endpoint, delivery, last: last.as_ref(), now: cx.server.directory.now() };
+    let found = Found {
+        message,
+        endpoint,
+        delivery,
+        last: last.as_ref(),
+        now: cx.server.directory.now(),
+    };
     let (reason, summary, advice) = found.explain();
     let status = delivery.map(|row| Status(row.state));
-    Reply::ok(&ExplanationOut {
+    Ok(ExplanationOut {
         msg_id: id,
         endpoint_id: endpoint.id,
         matches: found.verdict() == Verdict::Matched,
@@ -124,286 +166,9 @@ async fn explain(Call { cx, .. }: Call) -> Result<Reply<ExplanationOut>, ApiErro
         status,
         status_text: status.map(Status::text),
         attempts: delivery.map_or(0, |row| row.progress.tries),
-        next_attempt: delivery.filter(|row| row.state == DeliveryState::Pending).and_then(|row| row.next_at),
+        next_attempt: delivery
+            .filter(|row| row.state == DeliveryState::Pending)
+            .and_then(|row| row.next_at),
         last_attempt: last.map(|attempt| AttemptOut::of(attempt, true)),
     })
-}
-
-/// What is known.
-struct Found<'a> {
-    message: &'a Message,
-    endpoint: &'a Endpoint,
-    delivery: Option<DeliveryRow>,
-    last: Option<&'a Attempt>,
-    now: Timestamp,
-}
-
-/// Reason, what happened, what to do.
-type Words = (Reason, String, Option<String>);
-
-impl Found<'_> {
-    fn verdict(&self) -> Verdict {
-        route::verdict(self.endpoint, &self.message.event_type, &self.message.channels)
-    }
-
-    fn explain(&self) -> Words {
-        match self.delivery {
-            Some(delivery) => self.with_delivery(delivery),
-            None => self.without_delivery(),
-        }
-    }
-
-    fn with_delivery(&self, delivery: DeliveryRow) -> Words {
-        let tries = delivery.progress.tries;
-        let last = self.last.map(last_words).unwrap_or_default();
-        let next = delivery.next_at.map(|at| at.to_string()).unwrap_or_else(|| "soon".to_owned());
-        match delivery.state {
-            DeliveryState::Succeeded => {
-                let summary = match self.last {
-                    Some(last) => format!("delivered: the receiver answered {} at {}", last.status_code, last.at),
-                    None => "delivered".to_owned(),
-                };
-                (Reason::Delivered, summary, None)
-            }
-            DeliveryState::Pending | DeliveryState::Sending if self.endpoint.paused => {
-                let advice = "resume the endpoint: PATCH it with {\"paused\": false}";
-                (Reason::Paused, "waits: the endpoint is paused".to_owned(), Some(advice.to_owned()))
-            }
-            DeliveryState::Pending | DeliveryState::Sending if tries > 0 => {
-                let summary = format!("failed {tries} times so far{last}; tried again at {next}");
-                (Reason::Retrying, summary, Some("correct the receiver; resend to try at once".to_owned()))
-            }
-            DeliveryState::Pending | DeliveryState::Sending => match self.message.deliver_at {
-                Some(at) if at > self.now => {
-                    (Reason::Scheduled, format!("waits: the publisher asked for delivery at {at}"), None)
-                }
-                _ => {
-                    let summary = format!("waits for its first attempt, due at {next}");
-                    let advice = "if it waits for long, the endpoint is slow, failing or at its rate limit; look at its attempts";
-                    (Reason::Waiting, summary, Some(advice.to_owned()))
-                }
-            },
-            DeliveryState::Failed => {
-                let summary = format!("given up after {tries} attempts{last}");
-                (Reason::Exhausted, summary, Some("correct the receiver, then resend the message or recover the endpoint".to_owned()))
-            }
-            DeliveryState::Cancelled => {
-                let summary = match self.endpoint.disabled {
-                    Some(disabled) => format!("cancelled: {}", disabled_words(disabled)),
-                    None => "cancelled: the endpoint was disabled while the message waited".to_owned(),
-                };
-                let enable = if self.endpoint.disabled.is_some() { "enable the endpoint, then " } else { "" };
-                (Reason::Cancelled, summary, Some(format!("{enable}resend the message or recover the endpoint")))
-            }
-        }
-    }
-
-    fn without_delivery(&self) -> Words {
-        let Message { event_type, channels, created_at, .. } = self.message;
-        let advice = |text: &str| Some(text.to_owned());
-        match self.verdict() {
-            Verdict::Disabled => {
-                let why = self.endpoint.disabled.map(disabled_words).unwrap_or_default();
-                let what = advice("enable the endpoint, then replay what is missing");
-                (Reason::EndpointDisabled, format!("not sent: {why}"), what)
-            }
-            Verdict::EventType { wanted } => {
-                let summary = format!("not sent: the endpoint wants {}, and this is `{event_type}`", list(&wanted));
-                (Reason::EventTypeFilter, summary, advice("add the event type to the endpoint's `eventTypes`, or resend"))
-            }
-            Verdict::Channel { wanted } => {
-                let on = if channels.is_empty() { "no channel".to_owned() } else { list(channels) };
-                let summary = format!("not sent: the endpoint listens on {}, and this is on {on}", list(&wanted));
-                (Reason::ChannelFilter, summary, advice("publish on one of those channels, or change the endpoint's `channels`"))
-            }
-            Verdict::Matched => {
-                let what = advice("replay what is missing to send it now");
-                let Endpoint { created_at: made, updated_at: changed, .. } = self.endpoint;
-                if made > created_at {
-                    let summary = format!("not sent: the endpoint was made at {made}, after the message at {created_at}");
-                    (Reason::EndpointNewer, summary, what)
-                } else if changed > created_at {
-                    let summary = format!(
-                        "not sent: the endpoint matches now, but was changed at {changed}, after the message at {created_at}"
-                    );
-                    (Reason::EndpointChanged, summary, what)
-                } else {
-                    let summary = "no delivery is kept: it was sent to particular endpoints only, or its records expired";
-                    (Reason::NotRouted, summary.to_owned(), what)
-                }
-            }
-        }
-    }
-}
-
-fn last_words(last: &Attempt) -> String {
-    let why = last.failure.as_deref().unwrap_or("success");
-    match last.status_code {
-        0 => format!("; the last attempt, at {}, got no answer ({why})", last.at),
-        code => format!("; the last attempt, at {}, was answered {code}", last.at),
-    }
-}
-
-fn disabled_words(disabled: Disabled) -> String {
-    let why = match disabled.reason {
-        DisabledReason::Requested => "somebody asked for it",
-        DisabledReason::Gone => "its receiver answered 410 Gone",
-        DisabledReason::Failing => "nothing but failures came back for too long",
-    };
-    format!("the endpoint is disabled since {}, because {why}", disabled.since)
-}
-
-/// `a`, `b` or `c`; a long list is cut.
-fn list(names: &[String]) -> String {
-    const SHOWN: usize = 10;
-    let shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
-    format!("{}{more}", shown.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use bellwire_core::{
-        delivery::{Progress, Trigger},
-        id::{AppId, AttemptId},
-    };
-    use bytes::Bytes;
-
-    use super::*;
-
-    const NOON: Timestamp = Timestamp::from_secs(1_766_000_000);
-    const HOUR: Duration = Duration::from_secs(3_600);
-
-    fn message() -> Message {
-        Message {
-            id: MessageId::from_number(1),
-            app: AppId::from_number(2),
-            event_type: "invoice.paid".to_owned(),
-            event_id: None,
-            channels: vec!["eu".to_owned()],
-            tags: Vec::new(),
-            payload: None,
-            payload_expires_at: NOON.plus(HOUR),
-            deliver_at: None,
-            traceparent: None,
-            content_type: None,
-            created_at: NOON,
-        }
-    }
-
-    fn endpoint() -> Endpoint {
-        Endpoint {
-            id: EndpointId::from_number(3),
-            app: AppId::from_number(2),
-            uid: None,
-            url: "https://example.com/".to_owned(),
-            description: String::new(),
-            disabled: None,
-            paused: false,
-            event_types: None,
-            channels: None,
-            throttle_rate: None,
-            metadata: Default::default(),
-            headers: Default::default(),
-            keys: Vec::new(),
-            retry_schedule: None,
-            timeout: None,
-            max_in_flight: None,
-            created_at: NOON.minus(HOUR),
-            updated_at: NOON.minus(HOUR),
-        }
-    }
-
-    fn delivery(state: DeliveryState, tries: u16) -> DeliveryRow {
-        DeliveryRow {
-            message: MessageId::from_number(1),
-            endpoint: EndpointId::from_number(3),
-            state,
-            progress: Progress { run: 0, tries, trigger: Trigger::Scheduled },
-            next_at: Some(NOON.plus(HOUR)),
-        }
-    }
-
-    fn attempt(status_code: u16) -> Attempt {
-        Attempt {
-            id: AttemptId::from_number(4),
-            app: AppId::from_number(2),
-            message: MessageId::from_number(1),
-            endpoint: EndpointId::from_number(3),
-            trigger: Trigger::Scheduled,
-            number: 1,
-            at: NOON,
-            duration: Duration::ZERO,
-            url: "https://example.com/".to_owned(),
-            status_code,
-            failure: (status_code != 200).then(|| "connection_refused".to_owned()),
-            response: Bytes::new(),
-            response_headers: Vec::new(),
-            signature: String::new(),
-            last: false,
-        }
-    }
-
-    fn words(endpoint: &Endpoint, delivery: Option<DeliveryRow>, last: Option<&Attempt>) -> Words {
-        Found { message: &message(), endpoint, delivery, last, now: NOON }.explain()
-    }
-
-    #[test]
-    fn an_endpoint_that_does_not_match_is_told_because_of_which_clause() {
-        let types = Endpoint { event_types: Some(vec!["order.*".to_owned()]), ..endpoint() };
-        let (reason, summary, _) = words(&types, None, None);
-        assert_eq!(reason, Reason::EventTypeFilter);
-        assert!(summary.contains("`order.*`") && summary.contains("`invoice.paid`"), "{summary}");
-        let channels = Endpoint { channels: Some(vec!["us".to_owned()]), ..endpoint() };
-        let (reason, summary, _) = words(&channels, None, None);
-        assert_eq!(reason, Reason::ChannelFilter);
-        assert!(summary.contains("`us`") && summary.contains("`eu`"), "{summary}");
-        let gone = Endpoint { disabled: Some(Disabled { since: NOON, reason: DisabledReason::Gone }), ..endpoint() };
-        let (reason, summary, _) = words(&gone, None, None);
-        assert_eq!(reason, Reason::EndpointDisabled);
-        assert!(summary.contains("410"), "{summary}");
-    }
-
-    #[test]
-    fn an_endpoint_that_matches_only_now_is_told_since_when() {
-        let newer = Endpoint { created_at: NOON.plus(HOUR), updated_at: NOON.plus(HOUR), ..endpoint() };
-        assert_eq!(words(&newer, None, None).0, Reason::EndpointNewer);
-        let changed = Endpoint { updated_at: NOON.plus(HOUR), ..endpoint() };
-        assert_eq!(words(&changed, None, None).0, Reason::EndpointChanged);
-        assert_eq!(words(&endpoint(), None, None).0, Reason::NotRouted);
-    }
-
-    #[test]
-    fn a_delivery_is_told_by_its_state_and_its_last_attempt() {
-        let refused = attempt(0);
-        let (reason, summary, advice) = words(&endpoint(), Some(delivery(DeliveryState::Failed, 10)), Some(&refused));
-        assert_eq!(reason, Reason::Exhausted);
-        assert!(summary.contains("10 attempts") && summary.contains("connection_refused"), "{summary}");
-        assert!(advice.is_some());
-        let (reason, summary, _) = words(&endpoint(), Some(delivery(DeliveryState::Pending, 2)), Some(&attempt(503)));
-        assert_eq!(reason, Reason::Retrying);
-        assert!(summary.contains("answered 503") && summary.contains(&NOON.plus(HOUR).to_string()), "{summary}");
-        assert_eq!(words(&endpoint(), Some(delivery(DeliveryState::Pending, 0)), None).0, Reason::Waiting);
-        let (reason, _, advice) = words(&endpoint(), Some(delivery(DeliveryState::Succeeded, 1)), Some(&attempt(200)));
-        assert_eq!((reason, advice), (Reason::Delivered, None));
-        let paused = Endpoint { paused: true, ..endpoint() };
-        assert_eq!(words(&paused, Some(delivery(DeliveryState::Pending, 3)), None).0, Reason::Paused);
-        assert_eq!(words(&endpoint(), Some(delivery(DeliveryState::Cancelled, 0)), None).0, Reason::Cancelled);
-    }
-
-    #[test]
-    fn a_message_that_is_to_be_delivered_later_is_not_overdue() {
-        let later = Message { deliver_at: Some(NOON.plus(HOUR)), ..message() };
-        let pending = Some(delivery(DeliveryState::Pending, 0));
-        let found = Found { message: &later, endpoint: &endpoint(), delivery: pending, last: None, now: NOON };
-        assert_eq!(found.explain().0, Reason::Scheduled);
-    }
-
-    #[test]
-    fn long_lists_are_cut() {
-        let names: Vec<_> = (0..12).map(|n| n.to_string()).collect();
-        assert!(list(&names).ends_with("`9` and 2 more"));
-    }
 }

@@ -33,14 +33,14 @@ pub(super) fn operations() -> Vec<Operation> {
     let secret = "/api/v1/operational-webhook/endpoint/{endpoint_id}/secret";
     let rotate = "/api/v1/operational-webhook/endpoint/{endpoint_id}/secret/rotate";
     vec![
-        get(all, "v1.operational-webhook.endpoint.list", Access::ADMIN)
+        get(all, "v1.operational-webhook.endpoint.list", Access::READ)
             .summary("List operational webhook endpoints")
             .to(list),
         post(all, "v1.operational-webhook.endpoint.create", Access::ADMIN)
             .summary("Create an operational webhook endpoint")
             .about("It is sent what happens in your environment: endpoints created, changed and disabled, deliveries failing.")
             .to(create),
-        get(one, "v1.operational-webhook.endpoint.get", Access::ADMIN)
+        get(one, "v1.operational-webhook.endpoint.get", Access::READ)
             .summary("Get an operational webhook endpoint")
             .to(show),
         put(one, "v1.operational-webhook.endpoint.upsert", Access::ADMIN)
@@ -50,7 +50,7 @@ pub(super) fn operations() -> Vec<Operation> {
         delete(one, "v1.operational-webhook.endpoint.delete", Access::ADMIN)
             .summary("Delete an operational webhook endpoint")
             .to(remove),
-        get(headers, "v1.operational-webhook.endpoint.get-headers", Access::ADMIN)
+        get(headers, "v1.operational-webhook.endpoint.get-headers", Access::READ)
             .summary("Get an operational webhook endpoint's headers")
             .to(show_headers),
         put(headers, "v1.operational-webhook.endpoint.set-headers", Access::ADMIN)
@@ -82,9 +82,16 @@ async fn made(cx: &Context) -> Result<Arc<App>, ApiError> {
         return Ok(app);
     }
     // Written to the end, also when the client goes away meanwhile.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "waited for right here; its panic becomes an error"
+    )]
     let making = tokio::spawn(async move {
         let build = || Ok::<_, StoreError>(missing(&directory, environment));
-        directory.commit_with(None, build).await.map(|()| directory.operational_app(environment))
+        directory
+            .commit_with(None, build)
+            .await
+            .map(|()| directory.operational_app(environment))
     });
     let made = making.await.map_err(ApiError::internal)??;
     made.ok_or_else(|| ApiError::internal("the operational application is not there after it was made"))
@@ -113,7 +120,12 @@ fn missing(directory: &Directory, environment: EnvironmentId) -> Vec<Change> {
 async fn list(Call { cx, query, .. }: Call<ListQuery>) -> Result<Reply<ListResponse<EndpointOut>>, ApiError> {
     match cx.server.directory.operational_app(cx.environment()?) {
         Some(app) => endpoint::list_of(&cx.server.directory, &app, &query),
-        None => Reply::ok(&ListResponse { data: Vec::new(), iterator: None, prev_iterator: None, done: true }),
+        None => Reply::ok(&ListResponse {
+            data: Vec::new(),
+            iterator: None,
+            prev_iterator: None,
+            done: true,
+        }),
     }
 }
 
@@ -160,7 +172,10 @@ async fn rotate_secret(
     let app = existing(&cx)?;
     let idempotency = cx.idempotency;
     // The answer that is kept must be the empty one.
-    let cx = Context { idempotency: None, ..cx };
+    let cx = Context {
+        idempotency: None,
+        ..cx
+    };
     rotate_in(&cx, &app, body).await?;
     match idempotency {
         Some(_) => Context { idempotency, ..cx }.commit_silently(Vec::new()).await,

@@ -40,21 +40,33 @@ pub(super) fn operations() -> Vec<Operation> {
     let about = "Works in the background; the answered task tells how far it has come. With `dryRun` it only counts, and \
                  answers 200.";
     vec![
-        post("/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover", "v1.endpoint.recover", Access::APP)
-            .summary("Send again what failed")
-            .about(about)
-            .statuses(statuses)
-            .to(recover),
-        post("/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing", "v1.endpoint.replay-missing", Access::APP)
-            .summary("Send what never was tried")
-            .about(about)
-            .statuses(statuses)
-            .to(replay_missing),
-        post("/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay", "v1.endpoint.bulk-replay", Access::APP)
-            .summary("Send again what matches")
-            .about(about)
-            .statuses(statuses)
-            .to(bulk_replay),
+        post(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}/recover",
+            "v1.endpoint.recover",
+            Access::APP,
+        )
+        .summary("Send again what failed")
+        .about(about)
+        .statuses(statuses)
+        .to(recover),
+        post(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}/replay-missing",
+            "v1.endpoint.replay-missing",
+            Access::APP,
+        )
+        .summary("Send what never was tried")
+        .about(about)
+        .statuses(statuses)
+        .to(replay_missing),
+        post(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}/bulk-replay",
+            "v1.endpoint.bulk-replay",
+            Access::APP,
+        )
+        .summary("Send again what matches")
+        .about(about)
+        .statuses(statuses)
+        .to(bulk_replay),
     ]
 }
 
@@ -135,19 +147,40 @@ impl JsonSchema for ReplayOut {
         true
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let (started, counted) = (generator.subschema_for::<StartedOut>(), generator.subschema_for::<CountedOut>());
+        let (started, counted) = (
+            generator.subschema_for::<StartedOut>(),
+            generator.subschema_for::<CountedOut>(),
+        );
         schemars::json_schema!({ "anyOf": [started, counted] })
     }
 }
 
 async fn recover(Call { cx, body, .. }: Call<NoQuery, ReplayIn>) -> Result<Reply<ReplayOut>, ApiError> {
     let ReplayIn { since, until, dry_run } = body;
-    start(&cx, Wanted { which: ReplayWhich::Failed, since, until, dry_run }).await
+    start(
+        &cx,
+        Wanted {
+            which: ReplayWhich::Failed,
+            since,
+            until,
+            dry_run,
+        },
+    )
+    .await
 }
 
 async fn replay_missing(Call { cx, body, .. }: Call<NoQuery, ReplayIn>) -> Result<Reply<ReplayOut>, ApiError> {
     let ReplayIn { since, until, dry_run } = body;
-    start(&cx, Wanted { which: ReplayWhich::Missing, since, until, dry_run }).await
+    start(
+        &cx,
+        Wanted {
+            which: ReplayWhich::Missing,
+            since,
+            until,
+            dry_run,
+        },
+    )
+    .await
 }
 
 async fn bulk_replay(Call { cx, body, .. }: Call<NoQuery, BulkReplayIn>) -> Result<Reply<ReplayOut>, ApiError> {
@@ -158,7 +191,16 @@ async fn bulk_replay(Call { cx, body, .. }: Call<NoQuery, BulkReplayIn>) -> Resu
         state: body.status.map(|status| state(status.0)),
         status_class: body.status_code_class.map(|class| class.0),
     };
-    start(&cx, Wanted { which, since: body.since, until: body.until, dry_run: body.dry_run }).await
+    start(
+        &cx,
+        Wanted {
+            which,
+            since: body.since,
+            until: body.until,
+            dry_run: body.dry_run,
+        },
+    )
+    .await
 }
 
 fn state(state: DeliveryState) -> ReplayState {
@@ -185,7 +227,10 @@ async fn start(cx: &Context, wanted: Wanted) -> Result<Reply<ReplayOut>, ApiErro
     let now = directory.now();
     let (since, until) = span(wanted.since, wanted.until, now)?;
     if entry.endpoint.disabled.is_some() {
-        let detail = format!("endpoint {} is disabled; enable it, then send the request again", entry.endpoint.id);
+        let detail = format!(
+            "endpoint {} is disabled; enable it, then send the request again",
+            entry.endpoint.id
+        );
         return Err(ApiError::new(&ENDPOINT_DISABLED, detail));
     }
     if wanted.dry_run == Some(true) {
@@ -195,7 +240,13 @@ async fn start(cx: &Context, wanted: Wanted) -> Result<Reply<ReplayOut>, ApiErro
     let task = Task {
         id: directory.new_id(),
         environment: app.environment,
-        job: Job::Replay { app: app.id, endpoint: entry.endpoint.id, which: wanted.which, since, until },
+        job: Job::Replay {
+            app: app.id,
+            endpoint: entry.endpoint.id,
+            which: wanted.which,
+            since,
+            until,
+        },
         status: TaskStatus::Running,
         seen: 0,
         done: 0,
@@ -204,9 +255,22 @@ async fn start(cx: &Context, wanted: Wanted) -> Result<Reply<ReplayOut>, ApiErro
         created_at: now,
         updated_at: now,
     };
-    let TaskOut { id, status, task: kind, updated_at, .. } = TaskOut::of(&task);
-    let answer = ReplayOut::Started(StartedOut { id, status, task: kind, updated_at });
-    let reply = cx.commit(vec![Change::PutTask(Box::new(task))], StatusCode::ACCEPTED, &answer).await?;
+    let TaskOut {
+        id,
+        status,
+        task: kind,
+        updated_at,
+        ..
+    } = TaskOut::of(&task);
+    let answer = ReplayOut::Started(StartedOut {
+        id,
+        status,
+        task: kind,
+        updated_at,
+    });
+    let reply = cx
+        .commit(vec![Change::PutTask(Box::new(task))], StatusCode::ACCEPTED, &answer)
+        .await?;
     cx.server.tasks_wake.notify_one();
     Ok(reply)
 }
@@ -214,7 +278,10 @@ async fn start(cx: &Context, wanted: Wanted) -> Result<Reply<ReplayOut>, ApiErro
 fn span(since: Time, until: Option<Time>, now: Timestamp) -> Result<(Timestamp, Timestamp), ApiError> {
     let until = until.map_or(now, |until| until.0);
     if until < since.0 {
-        let msg = format!("it ends at {until}, before it begins at {}; give a later time, or none for now", since.0);
+        let msg = format!(
+            "it ends at {until}, before it begins at {}; give a later time, or none for now",
+            since.0
+        );
         return Err(ApiError::invalid(Problem::body(["until"], msg)));
     }
     Ok((since.0, until))
@@ -228,13 +295,25 @@ async fn count(
     which: &ReplayWhich,
     (since, until): (Timestamp, Timestamp),
 ) -> Result<CountedOut, ApiError> {
-    let mut counted = CountedOut { count: 0, messages_seen: 0, done: false };
+    let mut counted = CountedOut {
+        count: 0,
+        messages_seen: 0,
+        done: false,
+    };
     let mut after = 0;
     while counted.messages_seen < COUNTED_MAX {
-        let rows = cx.server.store.replay_candidates(app.id, endpoint.id, since, until, after, CHUNK).await?;
+        let rows = cx
+            .server
+            .store
+            .replay_candidates(app.id, endpoint.id, since, until, after, CHUNK)
+            .await?;
         let now = cx.server.directory.now();
         counted.messages_seen += rows.items.len() as u64;
-        counted.count += rows.items.iter().filter(|candidate| takes(which, endpoint, candidate, now)).count() as u64;
+        counted.count += rows
+            .items
+            .iter()
+            .filter(|candidate| takes(which, endpoint, candidate, now))
+            .count() as u64;
         match rows.items.last() {
             Some(last) if rows.more => after = last.message.id.number(),
             _ => {
@@ -248,7 +327,10 @@ async fn count(
 
 fn takes(which: &ReplayWhich, endpoint: &Endpoint, candidate: &ReplayCandidate, now: Timestamp) -> bool {
     let state = candidate.delivery.map(|delivery| delivery.state);
-    let standing = Standing { state, last_status_code: candidate.last_status_code };
+    let standing = Standing {
+        state,
+        last_status_code: candidate.last_status_code,
+    };
     task::selects(which, endpoint, &candidate.message, standing, now)
 }
 

@@ -50,17 +50,24 @@ pub(super) fn operations() -> Vec<Operation> {
         .about("Due at once, with the endpoint's whole retry schedule ahead. The endpoint need not have got it before.")
         .statuses(&[202])
         .to(resend),
-        post("/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg/test-attempt", "v1.message.test-attempt", Access::APP)
-            .summary("Send a message to one endpoint and see what comes back")
-            .about("Answers when the first attempt is over. A failed one is retried like any other.")
-            .to(test_attempt),
+        post(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}/msg/test-attempt",
+            "v1.message.test-attempt",
+            Access::APP,
+        )
+        .summary("Send a message to one endpoint and see what comes back")
+        .about("Answers when the first attempt is over. A failed one is retried like any other.")
+        .to(test_attempt),
     ]
 }
 
 /// Whether something can be sent to it.
 fn must_be_enabled(endpoint: &Endpoint) -> Result<(), ApiError> {
     if endpoint.disabled.is_some() {
-        let detail = format!("endpoint {} is disabled; enable it, then send the request again", endpoint.id);
+        let detail = format!(
+            "endpoint {} is disabled; enable it, then send the request again",
+            endpoint.id
+        );
         return Err(ApiError::new(&ENDPOINT_DISABLED, detail));
     }
     Ok(())
@@ -72,11 +79,19 @@ async fn resend(Call { cx, .. }: Call) -> Result<Reply<EmptyResponse>, ApiError>
     let entry = cx.endpoint(&app)?;
     must_be_enabled(&entry.endpoint)?;
     if message.payload.is_none() {
-        let detail = format!("the payload of message {} has expired; publish the event anew", message.id);
+        let detail = format!(
+            "the payload of message {} has expired; publish the event anew",
+            message.id
+        );
         return Err(ApiError::new(&PAYLOAD_EXPIRED, detail));
     }
     let due_at = cx.server.directory.now();
-    let wanted = Requeue { message: message.id, endpoint: entry.endpoint.id, due_at, trigger: Trigger::Manual };
+    let wanted = Requeue {
+        message: message.id,
+        endpoint: entry.endpoint.id,
+        due_at,
+        trigger: Trigger::Manual,
+    };
     match cx.server.store.requeue(vec![wanted]).await? {
         0 => Err(ApiError::not_found("message", cx.param("msg_id"))),
         _ => Reply::json(StatusCode::ACCEPTED, &EmptyResponse {}),
@@ -88,20 +103,32 @@ async fn test_attempt(Call { cx, body, .. }: Call<NoQuery, MessageBody>) -> Resu
     let entry = cx.endpoint(&app)?;
     must_be_enabled(&entry.endpoint)?;
     if entry.endpoint.paused {
-        let detail = format!("endpoint {} is paused; resume it, then send the request again", entry.endpoint.id);
+        let detail = format!(
+            "endpoint {} is paused; resume it, then send the request again",
+            entry.endpoint.id
+        );
         return Err(ApiError::new(&ENDPOINT_DISABLED, detail));
     }
     let mut message: MessageIn<'_> = extract::json(&body.0)?;
     let channels = message.channels.take().map(Set::into_texts).unwrap_or_default();
-    let routes = vec![Route { endpoint: entry.endpoint.id, stored: entry.lane.is_backlogged() }];
+    let routes = vec![Route {
+        endpoint: entry.endpoint.id,
+        stored: entry.lane.is_backlogged(),
+    }];
     // Listens before there is anything to hear.
     let heard = cx.server.feed.watch();
-    let wish = Wish { app: &app, channels, routes, idempotency: None };
+    let wish = Wish {
+        app: &app,
+        channels,
+        routes,
+        idempotency: None,
+    };
     let id = accept(&cx, &body.0, message, wish).await?.id;
     match first_attempt(&cx, app.id, id, heard).await? {
         Some(row) => Reply::json(StatusCode::CREATED, &AttemptOut::of(row.attempt, true)),
         None => {
-            let detail = format!("message {id} was accepted and is still waiting for its first attempt; look at it later");
+            let detail =
+                format!("message {id} was accepted and is still waiting for its first attempt; look at it later");
             Err(ApiError::new(&ATTEMPT_PENDING, detail))
         }
     }
@@ -115,15 +142,25 @@ async fn first_attempt(
     mut heard: Receiver<FeedEvent>,
 ) -> Result<Option<AttemptRow>, StoreError> {
     let ends = Instant::now() + cx.server.limits.timeout_max + PATIENCE;
-    let first = Page { limit: 1, start: Start::After(AttemptId::from_number(0).number()), order: Order::Ascending };
+    let first = Page {
+        limit: 1,
+        start: Start::After(AttemptId::from_number(0).number()),
+        order: Order::Ascending,
+    };
     let mut over = false;
     while Instant::now() < ends {
         if over {
             tokio::time::sleep(ASK_SOON).await;
         } else {
-            over = tokio::time::timeout(ASK, hears_of(&mut heard, message)).await.unwrap_or(false);
+            over = tokio::time::timeout(ASK, hears_of(&mut heard, message))
+                .await
+                .unwrap_or(false);
         }
-        let rows = cx.server.store.attempts_of_message(app, message, AttemptFilter::default(), first).await?;
+        let rows = cx
+            .server
+            .store
+            .attempts_of_message(app, message, AttemptFilter::default(), first)
+            .await?;
         if let Some(row) = rows.items.into_iter().next() {
             return Ok(Some(row));
         }

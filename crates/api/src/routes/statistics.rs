@@ -3,6 +3,8 @@
 //! Usage statistics are background tasks for clients: here they are computed at once and answered as a task that is finished
 //! already, with its result in the task's `data`.
 
+mod chart;
+
 use std::{sync::Arc, time::Duration};
 
 use bellwire_core::{
@@ -21,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use self::chart::{Chart, Period};
 use super::background_task::{StatusOut, TaskOut, TypeOut};
 use crate::{
     auth::Access,
@@ -33,69 +36,56 @@ use crate::{
 };
 
 /// Everything there is, in one page.
-const ALL: Page = Page { limit: usize::MAX, start: Start::First, order: Order::Ascending };
-/// Most points of a chart.
-const POINTS_MAX: u64 = 1_000;
+const ALL: Page = Page {
+    limit: usize::MAX,
+    start: Start::First,
+    order: Order::Ascending,
+};
 /// Applications that usage may be asked for by name.
 const APPS_MAX: usize = 1_000;
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        get("/api/v1/stats/app/{app_id}/attempt", "v1.stats.app-attempts", Access::READ_APP)
-            .summary("Count an application's attempts over time")
-            .about(
-                "One number per period from `startDate` on. Without dates the last day, by the hour. Endpoints that were \
+        get(
+            "/api/v1/stats/app/{app_id}/attempt",
+            "v1.stats.app-attempts",
+            Access::READ_APP,
+        )
+        .summary("Count an application's attempts over time")
+        .about(
+            "One number per period from `startDate` on. Without dates the last day, by the hour. Endpoints that were \
                  deleted since are left out; attempts are never canceled, so that list is all zeros.",
-            )
-            .to(attempts_of_app),
-        get("/api/v1/app/stats/count-active", "v1.application.count-active", Access::READ)
-            .summary("Count the applications that have an endpoint")
-            .to(count_active),
-        post("/api/v1/stats/usage/app", "v1.statistics.aggregate-app-stats", Access::READ)
-            .summary("Count what applications sent")
-            .about("The answered task is finished already; `GET /api/v1/background-task/{task_id}` has the numbers.")
-            .statuses(&[202])
-            .to(usage_of_apps),
-        put("/api/v1/stats/usage/event-types", "v1.statistics.aggregate-event-types", Access::READ)
-            .summary("List which event types applications subscribe to")
-            .about("The answered task is finished already; `GET /api/v1/background-task/{task_id}` has the list.")
-            .statuses(&[202])
-            .to(usage_of_event_types),
+        )
+        .to(attempts_of_app),
+        get(
+            "/api/v1/app/stats/count-active",
+            "v1.application.count-active",
+            Access::READ,
+        )
+        .summary("Count the applications that have an endpoint")
+        .to(count_active),
+        post(
+            "/api/v1/stats/usage/app",
+            "v1.statistics.aggregate-app-stats",
+            Access::READ,
+        )
+        .summary("Count what applications sent")
+        .about("The answered task is finished already; `GET /api/v1/background-task/{task_id}` has the numbers.")
+        .statuses(&[202])
+        .to(usage_of_apps),
+        put(
+            "/api/v1/stats/usage/event-types",
+            "v1.statistics.aggregate-event-types",
+            Access::READ,
+        )
+        .summary("List which event types applications subscribe to")
+        .about("The answered task is finished already; `GET /api/v1/background-task/{task_id}` has the list.")
+        .statuses(&[202])
+        .to(usage_of_event_types),
     ]
 }
 
 // -- attempts over time --------------------------------------------------------------------------------------------
-
-/// How long one point of a chart stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "StatisticsPeriod")]
-enum Period {
-    /// A day.
-    OneDay,
-    /// An hour.
-    OneHour,
-    /// Five minutes.
-    FiveMinutes,
-}
-
-impl Period {
-    fn seconds(self) -> u32 {
-        match self {
-            Self::OneDay => 86_400,
-            Self::OneHour => 3_600,
-            Self::FiveMinutes => 300,
-        }
-    }
-
-    /// The finest that shows a span of time in a readable chart.
-    fn for_span(span: Duration) -> Self {
-        match span.as_secs() {
-            0..=21_600 => Self::FiveMinutes,
-            21_601..=604_800 => Self::OneHour,
-            _ => Self::OneDay,
-        }
-    }
-}
 
 /// Which attempts are counted.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -110,40 +100,6 @@ struct Charted {
     /// Only of messages of these types.
     #[serde(rename = "event_types")]
     event_types: Option<Set<EventTypeName, 0, 500>>,
-}
-
-/// A chart's points: one number per period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Chart {
-    period: Period,
-    start: Timestamp,
-    end: Timestamp,
-    points: usize,
-}
-
-impl Chart {
-    /// # Errors
-    /// `validation_failed` when it ends before it begins, or has too many points.
-    fn plan(from: Option<Timestamp>, to: Option<Timestamp>, period: Option<Period>, now: Timestamp) -> Result<Self, ApiError> {
-        let end = to.unwrap_or(now);
-        let start = from.unwrap_or_else(|| end.minus(Duration::from_secs(86_400)));
-        if end < start {
-            let msg = format!("it ends at {end}, before it begins at {start}; give a later date, or none for now");
-            return Err(ApiError::invalid(Problem::query("endDate", msg)));
-        }
-        let period = period.unwrap_or_else(|| Period::for_span(end.since(start)));
-        let seconds = i64::from(period.seconds());
-        let start = Timestamp::from_secs(start.secs() - start.secs().rem_euclid(seconds));
-        // The last period is the one in which it ends.
-        let points = end.since(start).as_micros().div_ceil(u128::from(period.seconds()) * 1_000_000).max(1);
-        match usize::try_from(points) {
-            Ok(points) if points as u64 <= POINTS_MAX => Ok(Self { period, start, end, points }),
-            _ => {
-                let msg = format!("that makes {points} numbers, at most {POINTS_MAX} are given; choose a longer period");
-                Err(ApiError::invalid(Problem::query("period", msg)))
-            }
-        }
-    }
 }
 
 /// Attempts over time.
@@ -171,18 +127,32 @@ async fn attempts_of_app(Call { cx, query, .. }: Call<Charted>) -> Result<Reply<
     let app = cx.app()?;
     let directory = &cx.server.directory;
     let (from, to) = (query.start_date.map(|time| time.0), query.end_date.map(|time| time.0));
-    let Chart { period, start, end, points } = Chart::plan(from, to, query.period, directory.now())?;
+    let Chart {
+        period,
+        start,
+        end,
+        points,
+    } = Chart::plan(from, to, query.period, directory.now())?;
     let endpoints = ids(directory.endpoints(app.id, ALL).items);
     let event_types = query.event_types.map(Set::into_texts).unwrap_or_default();
     let bucket = Duration::from_secs(period.seconds().into());
-    let mut counts = cx.server.store.attempt_counts(endpoints, event_types, start, bucket, points).await?;
+    let mut counts = cx
+        .server
+        .store
+        .attempt_counts(endpoints, event_types, start, bucket, points)
+        .await?;
     counts.resize(points, AttemptCounts::default());
     let data = AttemptStatisticsData {
         success_count: counts.iter().map(|count| count.succeeded).collect(),
         failure_count: counts.iter().map(|count| count.failed).collect(),
         canceled_count: vec![0; points],
     };
-    Reply::ok(&AttemptStatisticsResponse { data, start_date: start, end_date: end, period })
+    Reply::ok(&AttemptStatisticsResponse {
+        data,
+        start_date: start,
+        end_date: end,
+        period,
+    })
 }
 
 fn ids(entries: Vec<Arc<EndpointEntry>>) -> Vec<EndpointId> {
@@ -210,10 +180,14 @@ async fn count_active(Call { cx, query, .. }: Call<Active>) -> Result<Reply<Acti
     let exclude_disabled = query.exclude_disabled.unwrap_or(true);
     let is_active = |app: &Arc<App>| {
         let endpoints = directory.endpoints(app.id, ALL).items;
-        endpoints.iter().any(|entry| !exclude_disabled || entry.endpoint.disabled.is_none())
+        endpoints
+            .iter()
+            .any(|entry| !exclude_disabled || entry.endpoint.disabled.is_none())
     };
     let apps = apps_of(&cx)?;
-    Reply::ok(&ActiveOut { count: apps.iter().filter(|app| is_active(app)).count() })
+    Reply::ok(&ActiveOut {
+        count: apps.iter().filter(|app| is_active(app)).count(),
+    })
 }
 
 /// The applications that the caller sees.
@@ -261,7 +235,10 @@ async fn usage_of_apps(Call { cx, body, .. }: Call<NoQuery, UsageIn>) -> Result<
     let apps = match body.app_ids {
         None => apps_of(&cx)?,
         Some(names) if names.len() > APPS_MAX => {
-            let msg = format!("there are {} entries; give at most {APPS_MAX}, or none for all applications", names.len());
+            let msg = format!(
+                "there are {} entries; give at most {APPS_MAX}, or none for all applications",
+                names.len()
+            );
             return Err(ApiError::invalid(Problem::body(["appIds"], msg)));
         }
         Some(names) => {
@@ -284,10 +261,27 @@ async fn usage_of_apps(Call { cx, body, .. }: Call<NoQuery, UsageIn>) -> Result<
         }
         stats.push(json!({ "appId": app.id, "appUid": app.uid, "messageDestinations": destinations }));
     }
-    let task = report(&cx, ReportAbout::AppUsage, Map::from_iter([("appStats".to_owned(), Value::from(stats))]))?;
-    let TaskOut { id, status, task: kind, updated_at, .. } = TaskOut::of(&task);
-    let answer = UsageOut { id, status, task: kind, updated_at, unresolved_app_ids: unresolved };
-    cx.commit(vec![Change::PutTask(Box::new(task))], StatusCode::ACCEPTED, &answer).await
+    let task = report(
+        &cx,
+        ReportAbout::AppUsage,
+        Map::from_iter([("appStats".to_owned(), Value::from(stats))]),
+    )?;
+    let TaskOut {
+        id,
+        status,
+        task: kind,
+        updated_at,
+        ..
+    } = TaskOut::of(&task);
+    let answer = UsageOut {
+        id,
+        status,
+        task: kind,
+        updated_at,
+        unresolved_app_ids: unresolved,
+    };
+    cx.commit(vec![Change::PutTask(Box::new(task))], StatusCode::ACCEPTED, &answer)
+        .await
 }
 
 /// A task that is finished.
@@ -324,26 +318,51 @@ async fn usage_of_event_types(Call { cx, .. }: Call) -> Result<Reply<AggregateOu
     let directory = &cx.server.directory;
     let apps = apps_of(&cx)?;
     let rows: Vec<_> = apps.iter().map(|app| subscriptions(directory, app)).collect();
-    let task = report(&cx, ReportAbout::EventTypes, Map::from_iter([("event_types".to_owned(), Value::from(rows))]))?;
-    let TaskOut { id, status, task: kind, updated_at, .. } = TaskOut::of(&task);
-    let answer = AggregateOut { id, status, task: kind, updated_at };
-    cx.commit(vec![Change::PutTask(Box::new(task))], StatusCode::ACCEPTED, &answer).await
+    let task = report(
+        &cx,
+        ReportAbout::EventTypes,
+        Map::from_iter([("event_types".to_owned(), Value::from(rows))]),
+    )?;
+    let TaskOut {
+        id,
+        status,
+        task: kind,
+        updated_at,
+        ..
+    } = TaskOut::of(&task);
+    let answer = AggregateOut {
+        id,
+        status,
+        task: kind,
+        updated_at,
+    };
+    cx.commit(vec![Change::PutTask(Box::new(task))], StatusCode::ACCEPTED, &answer)
+        .await
 }
 
 /// What the endpoints of an application want.
 fn subscriptions(directory: &Directory, app: &App) -> Value {
     let entries = directory.endpoints(app.id, ALL).items;
-    let wanted: Vec<_> = entries.iter().map(|entry| entry.endpoint.event_types.as_deref()).collect();
+    let wanted: Vec<_> = entries
+        .iter()
+        .map(|entry| entry.endpoint.event_types.as_deref())
+        .collect();
     let (named, catches_all) = aggregate(&wanted);
     json!({ "appId": app.id, "explicitlySubscribedEventTypes": named, "hasCatchAllEndpoint": catches_all })
 }
 
 /// The event types that are named by some endpoint, sorted, and whether one wants all.
 fn aggregate<'a>(wanted: &[Option<&'a [String]>]) -> (Vec<&'a str>, bool) {
-    let mut named: Vec<&str> = wanted.iter().flatten().flat_map(|types| types.iter().map(String::as_str)).collect();
+    let mut named: Vec<&str> = wanted
+        .iter()
+        .flatten()
+        .flat_map(|types| types.iter().map(String::as_str))
+        .collect();
     named.sort_unstable();
     named.dedup();
-    let catches_all = wanted.iter().any(|types| types.is_none_or(|types| types.iter().any(|entry| entry == "*")));
+    let catches_all = wanted
+        .iter()
+        .any(|types| types.is_none_or(|types| types.iter().any(|entry| entry == "*")));
     named.retain(|entry| *entry != "*");
     (named, catches_all)
 }
@@ -351,46 +370,6 @@ fn aggregate<'a>(wanted: &[Option<&'a [String]>]) -> (Vec<&'a str>, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const DAY: i64 = 86_400;
-
-    fn plan(from: Option<i64>, to: Option<i64>, period: Option<Period>, now: i64) -> Result<Chart, ApiError> {
-        Chart::plan(from.map(Timestamp::from_secs), to.map(Timestamp::from_secs), period, Timestamp::from_secs(now))
-    }
-
-    #[test]
-    fn without_dates_a_chart_is_the_last_day_by_the_hour() {
-        let chart = plan(None, None, None, 10 * DAY + 1_800).unwrap();
-        let expected = Chart {
-            period: Period::OneHour,
-            start: Timestamp::from_secs(9 * DAY),
-            end: Timestamp::from_secs(10 * DAY + 1_800),
-            points: 25,
-        };
-        assert_eq!(chart, expected);
-    }
-
-    #[test]
-    fn the_period_follows_the_span_unless_it_is_given() {
-        let period = |span, given| plan(Some(DAY), Some(DAY + span), given, 0).unwrap().period;
-        assert_eq!(period(3_600, None), Period::FiveMinutes);
-        assert_eq!(period(7 * DAY, None), Period::OneHour);
-        assert_eq!(period(7 * DAY + 1, None), Period::OneDay);
-        assert_eq!(period(3_600, Some(Period::OneDay)), Period::OneDay);
-    }
-
-    #[test]
-    fn a_chart_has_whole_periods_that_cover_its_end_and_no_more() {
-        let points = |to| plan(Some(DAY + 10), Some(to), Some(Period::FiveMinutes), 0).unwrap().points;
-        assert_eq!((points(DAY + 10), points(DAY + 300), points(DAY + 301)), (1, 1, 2));
-    }
-
-    #[test]
-    fn impossible_and_endless_charts_are_refused() {
-        assert_eq!(plan(Some(DAY), Some(0), None, 0).unwrap_err().code().status, 422);
-        assert_eq!(plan(Some(0), Some(30 * DAY), Some(Period::FiveMinutes), 0).unwrap_err().code().status, 422);
-        assert!(plan(Some(0), Some(3 * DAY), Some(Period::FiveMinutes), 0).is_ok());
-    }
 
     #[test]
     fn an_endpoint_without_a_filter_or_with_a_star_catches_all() {

@@ -82,7 +82,13 @@ impl Filter {
                     && self.endpoint.is_none()
                     && !self.failed
             }
-            FeedEvent::Attempt { environment, app, endpoint, failure, .. } => {
+            FeedEvent::Attempt {
+                environment,
+                app,
+                endpoint,
+                failure,
+                ..
+            } => {
                 *environment == self.caller.environment
                     && self.app.is_none_or(|only| only == *app)
                     && self.endpoint.is_none_or(|only| only == *endpoint)
@@ -97,19 +103,37 @@ async fn tail(Call { cx, query, .. }: Call<Watched>) -> Result<Reply<Nothing>, A
     let directory = &cx.server.directory;
     let app = match &query.app {
         None => None,
-        Some(name) => Some(cx.find_app(name)?.ok_or_else(|| ApiError::not_found("application", name))?.id),
+        Some(name) => Some(
+            cx.find_app(name)?
+                .ok_or_else(|| ApiError::not_found("application", name))?
+                .id,
+        ),
     };
     let app = app.or(caller.app);
     let endpoint = query.endpoint.as_ref().map(|name| {
         let entry = match (app, name.parse()) {
             (Some(app), _) => directory.endpoint(app, name),
-            (None, Ok(id)) => directory.endpoint_by_id(id).filter(|entry| entry.environment == caller.environment),
+            (None, Ok(id)) => directory
+                .endpoint_by_id(id)
+                .filter(|entry| entry.environment == caller.environment),
             (None, Err(_)) => None,
         };
-        entry.map(|entry| entry.endpoint.id).ok_or_else(|| ApiError::not_found("endpoint", name))
+        entry
+            .map(|entry| entry.endpoint.id)
+            .ok_or_else(|| ApiError::not_found("endpoint", name))
     });
-    let filter = Filter { caller, app, endpoint: endpoint.transpose()?, failed: query.failed == Some(true) };
-    let watch = Watch { events: cx.server.feed.watch(), server: Arc::clone(&cx.server), filter, said: None };
+    let filter = Filter {
+        caller,
+        app,
+        endpoint: endpoint.transpose()?,
+        failed: query.failed == Some(true),
+    };
+    let watch = Watch {
+        events: cx.server.feed.watch(),
+        server: Arc::clone(&cx.server),
+        filter,
+        said: None,
+    };
     let frames = stream::unfold(watch, |mut watch| async move {
         let frame = watch.next().await?;
         Some((Ok::<_, Infallible>(Bytes::from(frame)), watch))
@@ -179,13 +203,34 @@ fn wire(kind: &str, at: Timestamp, data: &Value) -> String {
 /// The data of an event.
 fn shown(event: &FeedEvent, app_uid: Option<String>) -> Value {
     match event {
-        FeedEvent::Message { app, id, event_type, endpoints, at, .. } => json!({
+        FeedEvent::Message {
+            app,
+            id,
+            event_type,
+            endpoints,
+            at,
+            ..
+        } => json!({
             "id": id, "appId": app, "appUid": app_uid, "eventType": event_type, "endpoints": endpoints, "timestamp": at,
         }),
         FeedEvent::Attempt {
-            app, message, event_type, endpoint, number, status_code, failure, next_at, duration_ms, at, ..
+            app,
+            message,
+            event_type,
+            endpoint,
+            number,
+            status_code,
+            failure,
+            next_at,
+            duration_ms,
+            at,
+            ..
         } => {
-            let state = if failure.is_none() { DeliveryState::Succeeded } else { DeliveryState::Failed };
+            let state = if failure.is_none() {
+                DeliveryState::Succeeded
+            } else {
+                DeliveryState::Failed
+            };
             let status = Status(state);
             let (reason, response) = failure.as_ref().map(|(reason, words)| (reason, words)).unzip();
             json!({
@@ -237,20 +282,38 @@ mod tests {
     }
 
     fn all() -> Filter {
-        let caller =
-            Caller { environment: EnvironmentId::from_number(1), scope: Scope::Read, app: None, token: None };
-        Filter { caller, app: None, endpoint: None, failed: false }
+        let caller = Caller {
+            environment: EnvironmentId::from_number(1),
+            scope: Scope::Read,
+            app: None,
+            token: None,
+        };
+        Filter {
+            caller,
+            app: None,
+            endpoint: None,
+            failed: false,
+        }
     }
 
     #[test]
     fn a_watcher_sees_its_own_environment_and_what_it_asked_for() {
         assert!(all().passes(&message()) && all().passes(&attempt(false)));
-        let other = Caller { environment: EnvironmentId::from_number(9), ..all().caller };
+        let other = Caller {
+            environment: EnvironmentId::from_number(9),
+            ..all().caller
+        };
         assert!(!Filter { caller: other, ..all() }.passes(&message()));
         assert!(!Filter { caller: other, ..all() }.passes(&attempt(true)));
-        let app = Filter { app: Some(AppId::from_number(9)), ..all() };
+        let app = Filter {
+            app: Some(AppId::from_number(9)),
+            ..all()
+        };
         assert!(!app.passes(&message()) && !app.passes(&attempt(true)));
-        let endpoint = Filter { endpoint: Some(EndpointId::from_number(4)), ..all() };
+        let endpoint = Filter {
+            endpoint: Some(EndpointId::from_number(4)),
+            ..all()
+        };
         assert!(endpoint.passes(&attempt(false)) && !endpoint.passes(&message()));
         let failed = Filter { failed: true, ..all() };
         assert!(failed.passes(&attempt(true)) && !failed.passes(&attempt(false)) && !failed.passes(&message()));
@@ -260,17 +323,29 @@ mod tests {
     fn an_event_is_one_line_of_data_whatever_the_receiver_answered() {
         let text = wire("attempt", NOON, &shown(&attempt(true), Some("acme".to_owned())));
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!((lines.len(), lines[0], lines[1]), (4, "id: 1766000000000000", "event: attempt"));
+        assert_eq!(
+            (lines.len(), lines[0], lines[1]),
+            (4, "id: 1766000000000000", "event: attempt")
+        );
         let data: Value = serde_json::from_str(lines[2].strip_prefix("data: ").unwrap()).unwrap();
-        assert_eq!((&data["status"], &data["statusText"], &data["failure"]), (&json!(2), &json!("fail"), &json!("status_500")));
-        assert_eq!((&data["response"], &data["appUid"]), (&json!("out of\nmemory"), &json!("acme")));
+        assert_eq!(
+            (&data["status"], &data["statusText"], &data["failure"]),
+            (&json!(2), &json!("fail"), &json!("status_500"))
+        );
+        assert_eq!(
+            (&data["response"], &data["appUid"]),
+            (&json!("out of\nmemory"), &json!("acme"))
+        );
         assert!(text.ends_with("\n\n"));
     }
 
     #[test]
     fn a_message_is_shown_with_its_application() {
         let data = shown(&message(), None);
-        assert_eq!((&data["id"], &data["endpoints"]), (&json!(MessageId::from_number(3)), &json!(2)));
+        assert_eq!(
+            (&data["id"], &data["endpoints"]),
+            (&json!(MessageId::from_number(3)), &json!(2))
+        );
         assert_eq!(data["timestamp"], "2025-12-17T19:33:20.000000Z");
     }
 }

@@ -26,7 +26,11 @@ use crate::{
 };
 
 /// Everything there is, in one page.
-const ALL: Page = Page { limit: usize::MAX, start: Start::First, order: Order::Ascending };
+const ALL: Page = Page {
+    limit: usize::MAX,
+    start: Start::First,
+    order: Order::Ascending,
+};
 /// The longest that expiring tokens may take, in seconds: seven days.
 const EXPIRY_MAX: u64 = 604_800;
 
@@ -45,11 +49,15 @@ pub(super) fn operations() -> Vec<Operation> {
             .summary("Delete a token")
             .about("It is refused from now on.")
             .to(remove),
-        post("/api/v1/auth/app/{app_id}/expire-all", "v1.authentication.expire-all", Access::ADMIN)
-            .summary("Expire the tokens of an application")
-            .about("Every token that sees only this application: after `expiry` seconds, or at once.")
-            .statuses(&[204])
-            .to(expire_all),
+        post(
+            "/api/v1/auth/app/{app_id}/expire-all",
+            "v1.authentication.expire-all",
+            Access::ADMIN,
+        )
+        .summary("Expire the tokens of an application")
+        .about("Every token that sees only this application: after `expiry` seconds, or at once.")
+        .statuses(&[204])
+        .to(expire_all),
     ]
 }
 
@@ -140,7 +148,11 @@ struct TokenIn {
 async fn list(Call { cx, query, .. }: Call<ListQuery>) -> Result<Reply<ListResponse<TokenOut>>, ApiError> {
     let page = query.page::<TokenId>(Order::Ascending)?;
     let rows = cx.server.directory.tokens(cx.environment()?, page);
-    Reply::ok(&ListResponse::new(rows, |token| token.id.to_string(), |token| TokenOut::from(&*token)))
+    Reply::ok(&ListResponse::new(
+        rows,
+        |token| token.id.to_string(),
+        |token| TokenOut::from(&*token),
+    ))
 }
 
 async fn create(Call { cx, body, .. }: Call<NoQuery, TokenIn>) -> Result<Reply<NewTokenOut>, ApiError> {
@@ -152,22 +164,45 @@ async fn create(Call { cx, body, .. }: Call<NoQuery, TokenIn>) -> Result<Reply<N
     let scope: Scope = body.scope.unwrap_or(ScopeIn::Admin).into();
     let directory = &cx.server.directory;
     let app = match (&body.app_id, scope) {
-        (None, Scope::App) => return Err(refuse("appId", "the scope `app` takes an application; name it".to_owned())),
+        (None, Scope::App) => {
+            return Err(refuse(
+                "appId",
+                "the scope `app` takes an application; name it".to_owned(),
+            ));
+        }
         (None, _) => None,
         (Some(name), Scope::App) => {
             let unknown = || refuse("appId", format!("there is no application `{name}`; create it first"));
             Some(directory.app(environment, name).ok_or_else(unknown)?.id)
         }
-        (Some(_), _) => return Err(refuse("appId", format!("the scope `{scope}` takes no application; use `app`"))),
+        (Some(_), _) => {
+            return Err(refuse(
+                "appId",
+                format!("the scope `{scope}` takes no application; use `app`"),
+            ));
+        }
     };
     let expires_at = body.expires_at.map(|time| time.0);
     if expires_at.is_some_and(|at| at <= directory.now()) {
-        return Err(refuse("expiresAt", "it would have ended already; give a later time".to_owned()));
+        return Err(refuse(
+            "expiresAt",
+            "it would have ended already; give a later time".to_owned(),
+        ));
     }
-    let wish = TokenWish { environment, scope, app, name: body.name.into(), expires_at };
+    let wish = TokenWish {
+        environment,
+        scope,
+        app,
+        name: body.name.into(),
+        expires_at,
+    };
     let (record, new) = new_token(directory, wish).map_err(ApiError::internal)?;
-    let answer = NewTokenOut { record: TokenOut::from(&record), token: new.expose().to_owned() };
-    cx.commit(vec![Change::PutToken(Box::new(record))], StatusCode::CREATED, &answer).await
+    let answer = NewTokenOut {
+        record: TokenOut::from(&record),
+        token: new.expose().to_owned(),
+    };
+    cx.commit(vec![Change::PutToken(Box::new(record))], StatusCode::CREATED, &answer)
+        .await
 }
 
 /// The environment that a token is wanted for: one's own, or any for an admin of the default environment.
@@ -179,7 +214,12 @@ fn environment_named(cx: &Context, name: &str) -> Result<EnvironmentId, ApiError
     };
     let id: EnvironmentId = name.parse().map_err(|_| unknown())?;
     let may = id == caller.environment || caller.environment == cx.server.default_environment;
-    cx.server.directory.environment(id).filter(|_| may).map(|found| found.id).ok_or_else(unknown)
+    cx.server
+        .directory
+        .environment(id)
+        .filter(|_| may)
+        .map(|found| found.id)
+        .ok_or_else(unknown)
 }
 
 async fn remove(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {
@@ -187,7 +227,12 @@ async fn remove(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {
     let unknown = || ApiError::not_found("token", name);
     let id: TokenId = name.parse().map_err(|_| unknown())?;
     let environment = cx.environment()?;
-    let token = cx.server.directory.token(id).filter(|token| token.environment == environment).ok_or_else(unknown)?;
+    let token = cx
+        .server
+        .directory
+        .token(id)
+        .filter(|token| token.environment == environment)
+        .ok_or_else(unknown)?;
     cx.commit_silently(vec![Change::DeleteToken(token.id)]).await
 }
 
@@ -226,13 +271,22 @@ fn expire(token: &Token, at: Timestamp, at_once: bool) -> Option<Change> {
     match token.expires_at {
         _ if at_once => Some(Change::DeleteToken(token.id)),
         Some(earlier) if earlier <= at => None,
-        _ => Some(Change::PutToken(Box::new(Token { expires_at: Some(at), ..token.clone() }))),
+        _ => Some(Change::PutToken(Box::new(Token {
+            expires_at: Some(at),
+            ..token.clone()
+        }))),
     }
 }
 
 /// Makes an admin token of an environment. Used where an environment is made.
 pub(super) fn first_admin(cx: &Context, environment: EnvironmentId) -> Result<(Token, String), ApiError> {
-    let wish = TokenWish { environment, scope: Scope::Admin, app: None, name: "first admin".to_owned(), expires_at: None };
+    let wish = TokenWish {
+        environment,
+        scope: Scope::Admin,
+        app: None,
+        name: "first admin".to_owned(),
+        expires_at: None,
+    };
     let (record, new) = new_token(&cx.server.directory, wish).map_err(ApiError::internal)?;
     Ok((record, new.expose().to_owned()))
 }
@@ -277,6 +331,9 @@ mod tests {
             let change = expire(&token("a", longer), at, false);
             assert!(matches!(change, Some(Change::PutToken(token)) if token.expires_at == Some(at)));
         }
-        assert!(matches!(expire(&token("a", Some(99)), at, true), Some(Change::DeleteToken(_))));
+        assert!(matches!(
+            expire(&token("a", Some(99)), at, true),
+            Some(Change::DeleteToken(_))
+        ));
     }
 }

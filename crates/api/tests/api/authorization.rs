@@ -53,7 +53,7 @@ async fn scopes_reach_as_far_as_documented() {
     let only_read = api.token(Scope::Read, Some(&app)).await;
     let ep = format!("/api/v1/app/acme/endpoint/{endpoint}");
     let message = json!({ "eventType": "a", "payload": {} });
-    let new_endpoint = json!({ "url": "http://127.0.0.1:9/" });
+    let new_endpoint = json!({ "url": "http://127.0.0.1:9999/" });
     let app_body = json!({ "name": "x" });
     for (method, path, body, allowed) in [
         ("GET", "/api/v1/app", json!({}), [false, true, false, false]),
@@ -113,11 +113,11 @@ async fn a_portals_token_sees_one_application_until_it_is_given_back() {
     let token = made.text("token");
     assert!(made.text("url").starts_with("http://127.0.0.1:8071/") && made.text("url").contains(&token));
     assert_eq!(api.call_as(&token, "GET", "/api/v1/app/acme", ()).await.ok(200)["uid"], "acme");
-    api.call_as(&token, "POST", "/api/v1/app/acme/endpoint", json!({ "url": "http://127.0.0.1:9/" })).await.ok(201);
+    api.call_as(&token, "POST", "/api/v1/app/acme/endpoint", json!({ "url": "http://127.0.0.1:9999/" })).await.ok(201);
     let read_only = api.post("/api/v1/auth/app-portal-access/acme", json!({ "readOnly": true, "capabilities": [] })).await;
     let read_only = read_only.text("token");
     api.call_as(&read_only, "GET", "/api/v1/app/acme/endpoint", ()).await.ok(200);
-    api.call_as(&read_only, "POST", "/api/v1/app/acme/endpoint", json!({ "url": "http://127.0.0.1:9/" })).await.refused(403);
+    api.call_as(&read_only, "POST", "/api/v1/app/acme/endpoint", json!({ "url": "http://127.0.0.1:9999/" })).await.refused(403);
     api.call_as(&read_only, "GET", "/api/v1/app", ()).await.refused(403);
     api.call_as(&token, "POST", "/api/v1/auth/logout", ()).await.ok(204);
     api.call_as(&token, "GET", "/api/v1/app/acme", ()).await.refused(401);
@@ -144,7 +144,7 @@ async fn no_answer_and_no_printing_shows_a_token_or_a_secret() {
         let text = String::from_utf8_lossy(&answer.bytes);
         assert!(!text.contains("canary") && !text.contains("Y2FuYXJ5") && !text.contains(&api.admin), "{path}: {text}");
     }
-    let wrong = api.post("/api/v1/app/acme/endpoint", json!({ "url": "http://127.0.0.1:9/", "secret": "whsec_canary!" })).await;
+    let wrong = api.post("/api/v1/app/acme/endpoint", json!({ "url": "http://127.0.0.1:9999/", "secret": "whsec_canary!" })).await;
     assert_eq!(wrong.loc(), "body.secret");
     assert!(!String::from_utf8_lossy(&wrong.bytes).contains("canary"));
 }

@@ -9,7 +9,7 @@ use bellwire_api::{
 };
 use bellwire_core::{
     app::Environment,
-    id::{AppId, EnvironmentId, Id as _},
+    id::{AppId, EnvironmentId},
     seal::{Keyring, MainSecret},
     time::Timestamp,
     token::Scope,
@@ -186,7 +186,7 @@ impl Api {
 
     /// An endpoint; `more` is added to its settings. Answers its id.
     pub async fn endpoint(&self, app: &str, more: Value) -> String {
-        let mut body = serde_json::json!({ "url": "http://127.0.0.1:9/hook" });
+        let mut body = serde_json::json!({ "url": "http://127.0.0.1:9999/hook" });
         for (name, value) in more.as_object().into_iter().flatten() {
             body[name] = value.clone();
         }

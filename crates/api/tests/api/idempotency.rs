@@ -27,7 +27,7 @@ async fn a_message_is_published_once() {
     first.ok(202);
     api.clock.advance(Duration::from_secs(3_600));
     let again = api.once("k", "/api/v1/app/acme/msg", body.clone()).await;
-    assert_eq!((again.status, again.bytes), (202, first.bytes));
+    assert_eq!((again.status, again.bytes), (202, first.bytes.clone()));
     let other = json!({ "eventType": "a", "payload": { "n": 2 } });
     assert_eq!(api.once("k", "/api/v1/app/acme/msg", other).await.refused(422), "idempotency_mismatch");
     assert_eq!(api.ids("/api/v1/app/acme/msg").await, [first.text("id")]);

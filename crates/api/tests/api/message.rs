@@ -253,3 +253,16 @@ async fn messages_of_another_application_are_not_found() {
     let gone: Value = api.call("DELETE", &format!("/api/v1/app/other/msg/{id}/content"), ()).await.json();
     assert_eq!(gone["code"], "not_found");
 }
+
+#[tokio::test]
+async fn every_endpoint_is_told_why_it_got_a_message_or_did_not() {
+    let api = acme().await;
+    let all = api.endpoint("acme", json!({})).await;
+    let other = api.endpoint("acme", json!({ "eventTypes": ["b"] })).await;
+    let id = api.message("acme", "a").await;
+    let shown = api.get(&format!("{PATH}/{id}/explain")).await.ok(200);
+    let rows: Vec<_> = shown["data"].as_array().unwrap().iter().map(|row| (&row["endpointId"], &row["matches"])).collect();
+    assert_eq!(rows, [(&json!(all), &json!(true)), (&json!(other), &json!(false))]);
+    assert_eq!(shown["data"][0]["statusText"], "pending");
+    api.get(&format!("{PATH}/msg_doesnotexist/explain")).await.refused(404);
+}

@@ -14,14 +14,23 @@ async fn an_operational_endpoint_lives_from_creation_to_deletion() {
     assert_eq!(bench.get(HOOKS).await.body["data"], json!([]));
     let wanted = json!({ "url": "https://ops.example.com/", "uid": "ops", "headers": { "X-Team": "blue" } });
     let made = bench.post(HOOKS, wanted).await;
-    assert_eq!((made.status, &made.body["description"], &made.body["metadata"]), (201, &json!(""), &json!({})));
+    assert_eq!(
+        (made.status, &made.body["description"], &made.body["metadata"]),
+        (201, &json!(""), &json!({}))
+    );
     assert_eq!(bench.get(HOOKS).await.column("uid"), [json!("ops")]);
     assert_eq!(bench.get("operational-webhook/endpoint/ops").await.body, made.body);
     let update = json!({ "url": "https://ops.example.com/2", "uid": "ops", "eventTypes": ["endpoint.disabled"] });
     let updated = bench.put("operational-webhook/endpoint/ops", update).await;
-    assert_eq!((updated.status, updated.text("url")), (200, "https://ops.example.com/2".to_owned()));
+    assert_eq!(
+        (updated.status, updated.text("url")),
+        (200, "https://ops.example.com/2".to_owned())
+    );
     let headers = "operational-webhook/endpoint/ops/headers";
-    assert_eq!(bench.get(headers).await.body, json!({ "headers": { "X-Team": "blue" }, "sensitive": [] }));
+    assert_eq!(
+        bench.get(headers).await.body,
+        json!({ "headers": { "X-Team": "blue" }, "sensitive": [] })
+    );
     assert_eq!(bench.put(headers, json!({ "headers": {} })).await.status, 204);
     assert_eq!(bench.get(headers).await.body["headers"], json!({}));
     let secret = "operational-webhook/endpoint/ops/secret";
@@ -36,7 +45,9 @@ async fn an_operational_endpoint_lives_from_creation_to_deletion() {
 #[tokio::test]
 async fn a_rotation_that_is_repeated_with_its_key_happens_once() {
     let bench = Bench::new().await;
-    bench.post(HOOKS, json!({ "url": "https://ops.example.com/", "uid": "ops" })).await;
+    bench
+        .post(HOOKS, json!({ "url": "https://ops.example.com/", "uid": "ops" }))
+        .await;
     let secret = "operational-webhook/endpoint/ops/secret";
     let mut seen = vec![bench.get(secret).await.text("key")];
     for _ in 0..2 {
@@ -59,11 +70,28 @@ async fn the_application_behind_operational_endpoints_is_never_listed_nor_told_a
     assert_eq!(bench.get("app").await.body["data"], json!([]));
     let app = bench.state.directory.operational_app(bench.environment).unwrap();
     assert_eq!(bench.get(&format!("app/{}", app.id)).await.status, 404);
-    bench.put(&format!("{HOOKS}/{}", made.text("id")), json!({ "url": "https://ops.example.com/2" })).await;
-    let page = Page { limit: 10, start: Start::First, order: Order::Ascending };
+    bench
+        .put(
+            &format!("{HOOKS}/{}", made.text("id")),
+            json!({ "url": "https://ops.example.com/2" }),
+        )
+        .await;
+    let page = Page {
+        limit: 10,
+        start: Start::First,
+        order: Order::Ascending,
+    };
     let told = async || {
-        let rows = bench.state.store.messages(app.id, MessageFilter::default(), page, true).await.unwrap();
-        rows.items.into_iter().map(|message| message.event_type).collect::<Vec<_>>()
+        let rows = bench
+            .state
+            .store
+            .messages(app.id, MessageFilter::default(), page, true)
+            .await
+            .unwrap();
+        rows.items
+            .into_iter()
+            .map(|message| message.event_type)
+            .collect::<Vec<_>>()
     };
     assert_eq!(told().await, Vec::<String>::new());
     bench.app("acme").await;
@@ -83,30 +111,48 @@ async fn two_first_operational_endpoints_share_one_application() {
 }
 
 #[tokio::test]
-async fn operational_endpoints_are_the_admins_alone() {
+async fn operational_endpoints_are_shown_to_readers_and_changed_by_admins() {
     let bench = Bench::new().await;
     let app = bench.app("acme").await;
-    for token in [bench.token(Scope::App, Some(app)).await, bench.token(Scope::Read, None).await] {
-        assert_eq!(bench.ask_as(&token, "GET", HOOKS, None).await.status, 403);
-    }
+    let portal = bench.token(Scope::App, Some(app)).await;
+    let reader = bench.token(Scope::Read, None).await;
+    assert_eq!(bench.ask_as(&portal, "GET", HOOKS, None).await.status, 403);
+    assert_eq!(bench.ask_as(&reader, "GET", HOOKS, None).await.status, 200);
+    let wanted = Some(json!({ "url": "https://ops.example.com/" }));
+    assert_eq!(bench.ask_as(&reader, "POST", HOOKS, wanted).await.status, 403);
 }
 
 #[tokio::test]
 async fn an_export_imports_into_another_environment_as_it_is() {
     let bench = Bench::new().await;
-    bench.post("event-type", json!({ "name": "a.b", "description": "d", "schemas": { "1": { "type": "object" } } })).await;
-    bench.post("environment/import", json!({ "settings": { "validatePayloads": true } })).await;
+    bench
+        .post(
+            "event-type",
+            json!({ "name": "a.b", "description": "d", "schemas": { "1": { "type": "object" } } }),
+        )
+        .await;
+    bench
+        .post(
+            "environment/import",
+            json!({ "settings": { "validatePayloads": true } }),
+        )
+        .await;
     let export = bench.ask_as(ADMIN, "POST", "environment/export", None).await;
     assert_eq!((export.status, &export.body["connectors"]), (200, &json!([])));
     assert_eq!(export.body["settings"], json!({ "validatePayloads": true }));
     let other = bench.post("environment", json!({ "name": "other" })).await;
     assert_eq!(other.status, 201, "{other:?}");
     let token = other.text("token");
-    let imported = bench.ask_as(&token, "POST", "environment/import", Some(export.body.clone())).await;
+    let imported = bench
+        .ask_as(&token, "POST", "environment/import", Some(export.body.clone()))
+        .await;
     assert_eq!((imported.status, imported.body), (204, Value::Null));
     let again = bench.ask_as(&token, "POST", "environment/export", None).await.body;
     assert_eq!(again["settings"], export.body["settings"]);
-    assert_eq!(again["eventTypes"][0]["schemas"], export.body["eventTypes"][0]["schemas"]);
+    assert_eq!(
+        again["eventTypes"][0]["schemas"],
+        export.body["eventTypes"][0]["schemas"]
+    );
     assert_eq!(again["eventTypes"][0]["name"], json!("a.b"));
 }
 
@@ -126,12 +172,20 @@ async fn an_import_that_is_wrong_somewhere_changes_nothing() {
 async fn environments_are_made_by_the_operator_and_hidden_from_others() {
     let bench = Bench::new().await;
     let other = bench.post("environment", json!({ "name": "other" })).await;
-    assert_eq!(bench.get("environment").await.column("name"), [json!("default"), json!("other")]);
+    assert_eq!(
+        bench.get("environment").await.column("name"),
+        [json!("default"), json!("other")]
+    );
     let token = other.text("token");
     let own = bench.ask_as(&token, "GET", "environment", None).await;
     assert_eq!(own.column("id"), [other.body["id"].clone()]);
-    let refused = bench.ask_as(&token, "POST", "environment", Some(json!({ "name": "third" }))).await;
-    assert_eq!((refused.status, refused.text("code")), (403, "insufficient_access".to_owned()));
+    let refused = bench
+        .ask_as(&token, "POST", "environment", Some(json!({ "name": "third" })))
+        .await;
+    assert_eq!(
+        (refused.status, refused.text("code")),
+        (403, "insufficient_access".to_owned())
+    );
     assert_eq!(bench.post("environment", json!({ "name": "other" })).await.status, 409);
     bench.app("acme").await;
     assert_eq!(bench.ask_as(&token, "GET", "app", None).await.body["data"], json!([]));
@@ -147,7 +201,10 @@ async fn a_token_works_from_its_creation_to_its_deletion() {
     assert_eq!(bench.ask_as(&token, "GET", "token", None).await.status, 403);
     let listed = bench.get("token").await;
     assert_eq!(listed.column("name"), [json!("ci")]);
-    assert!(!listed.body.to_string().contains(&token), "its text is never shown again");
+    assert!(
+        !listed.body.to_string().contains(&token),
+        "its text is never shown again"
+    );
     assert_eq!(bench.delete(&format!("token/{}", made.text("id"))).await.status, 204);
     assert_eq!(bench.ask_as(&token, "GET", "app", None).await.status, 401);
     assert_eq!(bench.delete(&format!("token/{}", made.text("id"))).await.status, 404);
@@ -183,17 +240,32 @@ async fn a_token_for_another_environment_is_the_operators_to_make() {
     let environments = bench.ask_as(&made.text("token"), "GET", "environment", None).await;
     assert_eq!(environments.column("id"), [other.body["id"].clone()]);
     let back = json!({ "name": "b", "environmentId": bench.environment });
-    assert_eq!(bench.ask_as(&other.text("token"), "POST", "token", Some(back)).await.status, 422);
+    assert_eq!(
+        bench
+            .ask_as(&other.text("token"), "POST", "token", Some(back))
+            .await
+            .status,
+        422
+    );
 }
 
 #[tokio::test]
 async fn the_tokens_of_an_application_expire_together() {
     let bench = Bench::new().await;
     let (acme, other) = (bench.app("acme").await, bench.app("other").await);
-    let theirs = [bench.token(Scope::App, Some(acme)).await, bench.token(Scope::Read, Some(acme)).await];
+    let theirs = [
+        bench.token(Scope::App, Some(acme)).await,
+        bench.token(Scope::Read, Some(acme)).await,
+    ];
     let spared = bench.token(Scope::App, Some(other)).await;
     let works = async |token: &str, app: &str| bench.ask_as(token, "GET", &format!("app/{app}"), None).await.status;
-    assert_eq!(bench.post("auth/app/acme/expire-all", json!({ "expiry": 60 })).await.status, 204);
+    assert_eq!(
+        bench
+            .post("auth/app/acme/expire-all", json!({ "expiry": 60 }))
+            .await
+            .status,
+        204
+    );
     assert_eq!(works(&theirs[0], "acme").await, 200);
     bench.clock.advance(std::time::Duration::from_secs(60));
     assert_eq!(works(&theirs[0], "acme").await, 401);
@@ -201,5 +273,11 @@ async fn the_tokens_of_an_application_expire_together() {
     assert_eq!(works(&spared, "other").await, 200);
     assert_eq!(bench.post("auth/app/other/expire-all", json!({})).await.status, 204);
     assert_eq!(works(&spared, "other").await, 401);
-    assert_eq!(bench.post("auth/app/acme/expire-all", json!({ "sessionIds": ["s"] })).await.status, 422);
+    assert_eq!(
+        bench
+            .post("auth/app/acme/expire-all", json!({ "sessionIds": ["s"] }))
+            .await
+            .status,
+        422
+    );
 }

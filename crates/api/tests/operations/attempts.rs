@@ -1,12 +1,6 @@
 //! Attempts, deliveries, resending, and the explanation of both.
 
-use std::sync::Arc;
-
-use bellwire_core::{
-    id::EndpointId,
-    time::Timestamp,
-    token::Scope,
-};
+use bellwire_core::{id::EndpointId, time::Timestamp, token::Scope};
 use bellwire_store::{Verdict, feed::FeedEvent};
 use serde_json::{Value, json};
 
@@ -16,8 +10,18 @@ use crate::bench::{ADMIN, Bench, NOON};
 async fn failing() -> (Bench, EndpointId, String) {
     let bench = Bench::new().await;
     bench.app("acme").await;
-    let endpoint = bench.endpoint("acme", json!({ "uid": "hook", "headers": { "Authorization": "Bearer x" } })).await;
-    let message = bench.publish("acme", json!({ "eventId": "evt-1", "channels": ["eu"], "tags": ["blue"] })).await;
+    let endpoint = bench
+        .endpoint(
+            "acme",
+            json!({ "uid": "hook", "headers": { "Authorization": "Bearer x" } }),
+        )
+        .await;
+    let message = bench
+        .publish(
+            "acme",
+            json!({ "eventId": "evt-1", "channels": ["eu"], "tags": ["blue"] }),
+        )
+        .await;
     let later = NOON.plus(std::time::Duration::from_secs(3_600));
     assert_eq!(bench.attempt(endpoint, 500, Verdict::RetryAt(later)).await, 1);
     (bench, endpoint, message)
@@ -31,8 +35,14 @@ async fn an_attempt_is_listed_by_endpoint_and_by_message_and_got_by_its_id() {
     assert_eq!((by_endpoint.status, by_message.status), (200, 200));
     assert_eq!(by_endpoint.body["data"], by_message.body["data"]);
     let row = &by_endpoint.body["data"][0];
-    assert_eq!((&row["status"], &row["statusText"], &row["triggerType"]), (&json!(2), &json!("fail"), &json!(0)));
-    assert_eq!((&row["response"], &row["responseStatusCode"]), (&json!("answer 500"), &json!(500)));
+    assert_eq!(
+        (&row["status"], &row["statusText"], &row["triggerType"]),
+        (&json!(2), &json!("fail"), &json!(0))
+    );
+    assert_eq!(
+        (&row["response"], &row["responseStatusCode"]),
+        (&json!("answer 500"), &json!(500))
+    );
     assert_eq!((&row["msgId"], &row["endpointId"]), (&json!(message), &json!(endpoint)));
     assert_eq!((&by_endpoint.body["done"], row.get("msg")), (&json!(true), None));
     let id = row["id"].as_str().unwrap();
@@ -48,19 +58,37 @@ async fn a_list_of_attempts_is_narrowed_by_every_condition() {
         assert_eq!(list.status, 200, "{list:?}");
         list.body["data"].as_array().unwrap().len()
     };
-    for met in ["status=2", "status_code_class=500", "channel=eu", "tag=blue", "event_types=invoice.paid%2Cx",
-        "after=2025-12-18T12:00:00Z", "before=2025-12-18T13:00:00%2B00:00"]
-    {
+    for met in [
+        "status=2",
+        "status_code_class=500",
+        "channel=eu",
+        "tag=blue",
+        "event_types=invoice.paid%2Cx",
+        "after=2025-12-18T12:00:00Z",
+        "before=2025-12-18T13:00:00%2B00:00",
+    ] {
         assert_eq!(rows(met).await, 1, "{met}");
     }
-    for unmet in ["status=0", "status=1", "status_code_class=0", "channel=us", "tag=red", "event_types=x",
-        "after=2025-12-18T13:00:00Z", "before=2025-12-18T12:00:00Z"]
-    {
+    for unmet in [
+        "status=0",
+        "status=1",
+        "status_code_class=0",
+        "channel=us",
+        "tag=red",
+        "event_types=x",
+        "after=2025-12-18T13:00:00Z",
+        "before=2025-12-18T12:00:00Z",
+    ] {
         assert_eq!(rows(unmet).await, 0, "{unmet}");
     }
-    let only = bench.get(&format!("app/acme/attempt/msg/evt-1?endpoint_id={endpoint}")).await;
+    let only = bench
+        .get(&format!("app/acme/attempt/msg/evt-1?endpoint_id={endpoint}"))
+        .await;
     assert_eq!(only.column("endpointId"), [json!(endpoint)]);
-    assert_eq!(bench.get("app/acme/attempt/msg/evt-1?endpoint_id=nobody").await.status, 404);
+    assert_eq!(
+        bench.get("app/acme/attempt/msg/evt-1?endpoint_id=nobody").await.status,
+        404
+    );
     assert_eq!(bench.get("app/acme/attempt/endpoint/hook?status=9").await.status, 422);
 }
 
@@ -69,7 +97,9 @@ async fn content_and_message_are_shown_as_asked() {
     let (bench, ..) = failing().await;
     let with = bench.get("app/acme/attempt/endpoint/hook?with_msg=true").await;
     assert_eq!(with.body["data"][0]["msg"]["payload"], json!({ "n": 1 }));
-    let without = bench.get("app/acme/attempt/endpoint/hook?with_msg=true&with_content=false").await;
+    let without = bench
+        .get("app/acme/attempt/endpoint/hook?with_msg=true&with_content=false")
+        .await;
     let row = &without.body["data"][0];
     assert_eq!((&row["response"], &row["msg"]["payload"]), (&json!(""), &json!({})));
 }
@@ -86,10 +116,20 @@ async fn attempts_are_paged_forth_and_back_newest_first() {
     let at = format!("app/acme/attempt/endpoint/{endpoint}");
     let all = bench.get(&at).await.column("id");
     let first = bench.get(&format!("{at}?limit=2")).await;
-    assert_eq!((first.column("id").as_slice(), &first.body["done"]), (&all[..2], &json!(false)));
-    let second = bench.get(&format!("{at}?limit=2&iterator={}", first.text("iterator"))).await;
-    assert_eq!((second.column("id").as_slice(), &second.body["done"]), (&all[2..], &json!(true)));
-    let back = bench.get(&format!("{at}?limit=2&iterator={}", second.text("prevIterator"))).await;
+    assert_eq!(
+        (first.column("id").as_slice(), &first.body["done"]),
+        (&all[..2], &json!(false))
+    );
+    let second = bench
+        .get(&format!("{at}?limit=2&iterator={}", first.text("iterator")))
+        .await;
+    assert_eq!(
+        (second.column("id").as_slice(), &second.body["done"]),
+        (&all[2..], &json!(true))
+    );
+    let back = bench
+        .get(&format!("{at}?limit=2&iterator={}", second.text("prevIterator")))
+        .await;
     assert_eq!(back.column("id"), all[..2]);
     assert!(all[0].as_str() > all[1].as_str(), "newest first");
 }
@@ -97,10 +137,16 @@ async fn attempts_are_paged_forth_and_back_newest_first() {
 #[tokio::test]
 async fn the_headers_of_an_attempt_are_shown_without_secrets() {
     let (bench, _, message) = failing().await;
-    let id = bench.get("app/acme/attempt/msg/evt-1").await.body["data"][0]["id"].as_str().unwrap().to_owned();
+    let id = bench.get("app/acme/attempt/msg/evt-1").await.body["data"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let headers = bench.get(&format!("app/acme/msg/{message}/attempt/{id}/headers")).await;
     let sent = &headers.body["sentHeaders"];
-    assert_eq!((&sent["webhook-id"], &sent["svix-signature"]), (&json!(message), &json!("v1,abc")));
+    assert_eq!(
+        (&sent["webhook-id"], &sent["svix-signature"]),
+        (&json!(message), &json!("v1,abc"))
+    );
     assert_eq!(sent["Authorization"], json!("[redacted]"));
     assert_eq!(headers.body["sensitive"], json!(["Authorization"]));
     assert_eq!(headers.body["responseHeaders"], json!([["x-answer", "no"]]));
@@ -109,7 +155,10 @@ async fn the_headers_of_an_attempt_are_shown_without_secrets() {
 #[tokio::test]
 async fn what_the_receiver_answered_can_be_forgotten() {
     let (bench, _, message) = failing().await;
-    let id = bench.get("app/acme/attempt/msg/evt-1").await.body["data"][0]["id"].as_str().unwrap().to_owned();
+    let id = bench.get("app/acme/attempt/msg/evt-1").await.body["data"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let at = format!("app/acme/msg/{message}/attempt/{id}");
     assert_eq!(bench.delete(&format!("{at}/content")).await.status, 204);
     let forgotten = bench.get(&at).await;
@@ -130,26 +179,47 @@ async fn what_belongs_to_nobody_or_to_others_is_not_found() {
         format!("app/acme/msg/{message}/attempt/atmpt_1"),
     ] {
         let answer = bench.get(&path).await;
-        assert_eq!((answer.status, answer.text("code")), (404, "not_found".to_owned()), "{path}");
+        assert_eq!(
+            (answer.status, answer.text("code")),
+            (404, "not_found".to_owned()),
+            "{path}"
+        );
     }
-    let foreign = bench.ask_as(&token, "GET", "app/acme/attempt/endpoint/hook", None).await;
+    let foreign = bench
+        .ask_as(&token, "GET", "app/acme/attempt/endpoint/hook", None)
+        .await;
     assert_eq!(foreign.status, 404);
 }
 
 #[tokio::test]
 async fn a_delivery_is_seen_from_both_ends() {
     let (bench, endpoint, message) = failing().await;
-    let messages = bench.get("app/acme/endpoint/hook/msg?with_content=false&expanded_statuses=true").await;
+    let messages = bench
+        .get("app/acme/endpoint/hook/msg?with_content=false&expanded_statuses=true")
+        .await;
     let row = &messages.body["data"][0];
-    assert_eq!((&row["id"], &row["eventType"], &row["payload"]), (&json!(message), &json!("invoice.paid"), &json!({})));
+    assert_eq!(
+        (&row["id"], &row["eventType"], &row["payload"]),
+        (&json!(message), &json!("invoice.paid"), &json!({}))
+    );
     assert_eq!((&row["status"], &row["statusText"]), (&json!(1), &json!("pending")));
     assert_eq!(row["nextAttempt"], json!("2025-12-18T13:00:00.000000Z"));
     let full = bench.get("app/acme/endpoint/hook/msg?status=1").await;
     assert_eq!(full.body["data"][0]["payload"], json!({ "n": 1 }));
-    assert_eq!(bench.get("app/acme/endpoint/hook/msg?status=0").await.column("id").len(), 0);
+    assert_eq!(
+        bench
+            .get("app/acme/endpoint/hook/msg?status=0")
+            .await
+            .column("id")
+            .len(),
+        0
+    );
     let destinations = bench.get("app/acme/msg/evt-1/endpoint").await;
     let row = &destinations.body["data"][0];
-    assert_eq!((&row["id"], &row["url"]), (&json!(endpoint), &json!("https://example.com/hook")));
+    assert_eq!(
+        (&row["id"], &row["url"]),
+        (&json!(endpoint), &json!("https://example.com/hook"))
+    );
     assert_eq!((&row["status"], &row["description"]), (&json!(1), &json!("")));
 }
 
@@ -157,17 +227,40 @@ async fn a_delivery_is_seen_from_both_ends() {
 async fn cancelled_is_shown_to_those_who_ask_for_it() {
     let (bench, ..) = failing().await;
     bench.patch("app/acme/endpoint/hook", json!({ "disabled": true })).await;
-    bench.state.store.cancel(bench.get("app/acme/endpoint/hook").await.text("id").parse().unwrap(), 10).await.unwrap();
-    let status = async |query: &str| bench.get(&format!("app/acme/endpoint/hook/msg{query}")).await.column("status");
+    bench
+        .state
+        .store
+        .cancel(
+            bench.get("app/acme/endpoint/hook").await.text("id").parse().unwrap(),
+            10,
+        )
+        .await
+        .unwrap();
+    let status = async |query: &str| {
+        bench
+            .get(&format!("app/acme/endpoint/hook/msg{query}"))
+            .await
+            .column("status")
+    };
     assert_eq!(status("?expanded_statuses=true").await, [json!(4)]);
     assert_eq!(status("").await, [json!(0)]);
-    assert_eq!(bench.get("app/acme/msg/evt-1/endpoint").await.column("statusText"), [json!("canceled")]);
+    assert_eq!(
+        bench.get("app/acme/msg/evt-1/endpoint").await.column("statusText"),
+        [json!("canceled")]
+    );
 }
 
 #[tokio::test]
 async fn resending_starts_a_new_run_by_hand() {
     let (bench, endpoint, message) = failing().await;
-    let resent = bench.ask_as(ADMIN, "POST", &format!("app/acme/msg/{message}/endpoint/hook/resend"), None).await;
+    let resent = bench
+        .ask_as(
+            ADMIN,
+            "POST",
+            &format!("app/acme/msg/{message}/endpoint/hook/resend"),
+            None,
+        )
+        .await;
     assert_eq!((resent.status, resent.body), (202, json!({})));
     assert_eq!(bench.attempt(endpoint, 204, Verdict::Succeeded).await, 1);
     let attempts = bench.get("app/acme/attempt/msg/evt-1").await;
@@ -185,10 +278,18 @@ async fn what_cannot_be_resent_says_why() {
     };
     bench.patch("app/acme/endpoint/hook", json!({ "disabled": true })).await;
     assert_eq!(resend().await, (409, "endpoint_disabled".to_owned()));
-    bench.patch("app/acme/endpoint/hook", json!({ "disabled": false })).await;
+    bench
+        .patch("app/acme/endpoint/hook", json!({ "disabled": false }))
+        .await;
     bench.delete(&format!("app/acme/msg/{message}/content")).await;
     assert_eq!(resend().await, (409, "payload_expired".to_owned()));
-    assert_eq!(bench.post("app/acme/msg/evt-9/endpoint/hook/resend", json!({})).await.status, 404);
+    assert_eq!(
+        bench
+            .post("app/acme/msg/evt-9/endpoint/hook/resend", json!({}))
+            .await
+            .status,
+        404
+    );
 }
 
 #[tokio::test]
@@ -209,18 +310,17 @@ async fn a_resend_with_an_idempotency_key_happens_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_test_attempt_answers_what_came_back() {
-    let bench = Arc::new(Bench::new().await);
+    let bench = Bench::new().await;
     bench.app("acme").await;
     let endpoint = bench.endpoint("acme", json!({ "eventTypes": ["other"] })).await;
-    let asking = tokio::spawn({
-        let bench = Arc::clone(&bench);
-        let body = json!({ "eventType": "a.b", "payload": {} });
-        async move { bench.post(&format!("app/acme/endpoint/{endpoint}/msg/test-attempt"), body).await }
-    });
-    while bench.attempt(endpoint, 418, Verdict::Failed).await == 0 {
-        tokio::task::yield_now().await;
-    }
-    let answer = asking.await.unwrap();
+    let path = format!("app/acme/endpoint/{endpoint}/msg/test-attempt");
+    let asking = bench.post(&path, json!({ "eventType": "a.b", "payload": {} }));
+    let attempting = async {
+        while bench.attempt(endpoint, 418, Verdict::Failed).await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let (answer, ()) = tokio::join!(asking, attempting);
     assert_eq!((answer.status, &answer.body["responseStatusCode"]), (201, &json!(418)));
     assert_eq!(answer.body["response"], json!("answer 418"));
 }
@@ -233,8 +333,13 @@ async fn a_test_attempt_that_never_comes_is_not_waited_for_without_end() {
     let body = json!({ "eventType": "a.b", "payload": {} });
     let path = format!("app/acme/endpoint/{endpoint}/msg/test-attempt");
     let answer = bench.post(&path, body.clone()).await;
-    assert_eq!((answer.status, answer.text("code")), (504, "attempt_pending".to_owned()));
-    bench.patch(&format!("app/acme/endpoint/{endpoint}"), json!({ "paused": true })).await;
+    assert_eq!(
+        (answer.status, answer.text("code")),
+        (504, "attempt_pending".to_owned())
+    );
+    bench
+        .patch(&format!("app/acme/endpoint/{endpoint}"), json!({ "paused": true }))
+        .await;
     assert_eq!(bench.post(&path, body).await.status, 409);
 }
 
@@ -242,23 +347,39 @@ async fn a_test_attempt_that_never_comes_is_not_waited_for_without_end() {
 async fn an_explanation_follows_a_delivery() {
     let (bench, endpoint, message) = failing().await;
     let explain = async |endpoint: &str| {
-        let answer = bench.get(&format!("app/acme/msg/{message}/endpoint/{endpoint}/explain")).await;
+        let answer = bench
+            .get(&format!("app/acme/msg/{message}/endpoint/{endpoint}/explain"))
+            .await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.body
     };
     let retrying = explain("hook").await;
-    assert_eq!((&retrying["reason"], &retrying["attempts"]), (&json!("retrying"), &json!(1)));
+    assert_eq!(
+        (&retrying["reason"], &retrying["attempts"]),
+        (&json!("retrying"), &json!(1))
+    );
     assert_eq!(retrying["lastAttempt"]["responseStatusCode"], json!(500));
-    let picky = bench.endpoint("acme", json!({ "uid": "picky", "eventTypes": ["order.*"] })).await;
+    let picky = bench
+        .endpoint("acme", json!({ "uid": "picky", "eventTypes": ["order.*"] }))
+        .await;
     let filtered = explain("picky").await;
-    assert_eq!((&filtered["reason"], &filtered["matches"]), (&json!("event_type_filter"), &json!(false)));
-    assert_eq!((&filtered["status"], &filtered["endpointId"]), (&Value::Null, &json!(picky)));
+    assert_eq!(
+        (&filtered["reason"], &filtered["matches"]),
+        (&json!("event_type_filter"), &json!(false))
+    );
+    assert_eq!(
+        (&filtered["status"], &filtered["endpointId"]),
+        (&Value::Null, &json!(picky))
+    );
     bench.endpoint("acme", json!({ "uid": "newer" })).await;
     assert_eq!(explain("newer").await["reason"], json!("endpoint_newer"));
     bench.clock.advance(std::time::Duration::from_secs(3_600));
     bench.attempt(endpoint, 200, Verdict::Succeeded).await;
     let delivered = explain("hook").await;
-    assert_eq!((&delivered["reason"], &delivered["advice"]), (&json!("delivered"), &Value::Null));
+    assert_eq!(
+        (&delivered["reason"], &delivered["advice"]),
+        (&json!("delivered"), &Value::Null)
+    );
     let unknown = bench.get("app/acme/msg/evt-9/endpoint/hook/explain").await;
     assert_eq!(unknown.status, 404);
 }

@@ -53,11 +53,17 @@ async fn what_is_published_and_attempted_is_told_as_it_happens() {
     let mut stream = Stream::open(&bench, ADMIN, "").await;
     let id = bench.publish("acme", json!({})).await;
     let (kind, data) = stream.event().await;
-    assert_eq!((kind.as_str(), &data["id"], &data["appUid"]), ("message", &json!(id), &json!("acme")));
+    assert_eq!(
+        (kind.as_str(), &data["id"], &data["appUid"]),
+        ("message", &json!(id), &json!("acme"))
+    );
     assert_eq!(data["endpoints"], json!(1));
     bench.state.feed.tell(|| told(&bench, app, endpoint, true));
     let (kind, data) = stream.event().await;
-    assert_eq!((kind.as_str(), &data["endpointId"], &data["status"]), ("attempt", &json!(endpoint), &json!(2)));
+    assert_eq!(
+        (kind.as_str(), &data["endpointId"], &data["status"]),
+        ("attempt", &json!(endpoint), &json!(2))
+    );
 }
 
 #[tokio::test]

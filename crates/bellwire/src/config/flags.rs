@@ -29,12 +29,23 @@ impl Args for Flags {
         let command = command.next_help_heading("Settings (also in bellwire.toml and as BELLWIRE_… variables)");
         SETTINGS.iter().fold(command, |command, setting| {
             let Some(flag) = setting.flag else { return command };
-            let default = if setting.default.is_empty() { String::new() } else { format!(" [default: {}]", setting.default) };
-            let special = if setting.special.is_empty() { String::new() } else { format!(" [{}]", setting.special.replace('`', "")) };
+            let default = if setting.default.is_empty() {
+                String::new()
+            } else {
+                format!(" [default: {}]", setting.default)
+            };
+            let special = if setting.special.is_empty() {
+                String::new()
+            } else {
+                format!(" [{}]", setting.special.replace('`', ""))
+            };
             let arg = Arg::new(setting.key)
                 .long(flag)
                 .value_name("VALUE")
-                .help(format!("{}{default}{special}", setting.meaning.replace('`', "").trim_end_matches('.')))
+                .help(format!(
+                    "{}{default}{special}",
+                    setting.meaning.replace('`', "").trim_end_matches('.')
+                ))
                 .hide_short_help(!FAMILIAR.contains(&setting.key));
             let arg = match (setting.kind, setting.list) {
                 ("true or false", _) => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
@@ -55,10 +66,14 @@ const FAMILIAR: [&str; 4] = ["listen", "data", "allow_private", "log.level"];
 
 impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = SETTINGS.iter().enumerate().filter(|(_, setting)| setting.flag.is_some()).filter_map(|(at, setting)| {
-            let values = matches.get_many::<String>(setting.key)?;
-            Some((at, values.cloned().collect()))
-        });
+        let given = SETTINGS
+            .iter()
+            .enumerate()
+            .filter(|(_, setting)| setting.flag.is_some())
+            .filter_map(|(at, setting)| {
+                let values = matches.get_many::<String>(setting.key)?;
+                Some((at, values.cloned().collect()))
+            });
         Ok(Self(given.collect()))
     }
 

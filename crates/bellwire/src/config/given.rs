@@ -69,7 +69,11 @@ pub(super) fn from_file(file: &Path, text: &str) -> Result<Vec<Given>, ConfigErr
 
 fn collect(above: &str, table: &toml::Table, file: &Path, given: &mut Vec<Given>) -> Result<(), ConfigError> {
     for (name, value) in table {
-        let key = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
+        let key = if above.is_empty() {
+            name.clone()
+        } else {
+            format!("{above}.{name}")
+        };
         let setting = SETTINGS.iter().find(|setting| setting.key == key);
         match (setting, value) {
             (None, Value::Table(table)) if !table.is_empty() => collect(&key, table, file, given)?,
@@ -87,7 +91,11 @@ fn collect(above: &str, table: &toml::Table, file: &Path, given: &mut Vec<Given>
                     value: None,
                     problem: format!("it cannot be a {}; write {}", value.type_str(), setting.kind),
                 })?;
-                given.push(Given { setting, values, origin });
+                given.push(Given {
+                    setting,
+                    values,
+                    origin,
+                });
             }
         }
     }
@@ -118,7 +126,10 @@ fn split(setting: &Setting, text: &str) -> Vec<String> {
     if text == NONE {
         return Vec::new();
     }
-    text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+    text.split(',')
+        .map(|part| part.trim().to_owned())
+        .filter(|part| !part.is_empty())
+        .collect()
 }
 
 /// The variables of the environment. An empty one counts as not there. The variable of a secret may end in `_FILE` and name
@@ -129,14 +140,18 @@ pub(super) fn from_variables(
 ) -> Result<Vec<Given>, ConfigError> {
     let mut given: Vec<Given> = Vec::new();
     for (name, value) in variables {
-        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+            continue;
+        };
         if value.is_empty() || NO_SETTINGS.contains(&&name[PREFIX.len()..]) {
             continue;
         }
         let direct = SETTINGS.iter().find(|setting| setting.variable() == name);
         let by_file = || {
             let name = name.strip_suffix("_FILE")?;
-            SETTINGS.iter().find(|setting| setting.secret() && setting.variable() == name)
+            SETTINGS
+                .iter()
+                .find(|setting| setting.secret() && setting.variable() == name)
         };
         let origin = Origin::Variable(name.to_owned());
         let (setting, text) = if let Some(setting) = direct {
@@ -161,16 +176,26 @@ pub(super) fn from_variables(
         };
         if given.iter().any(|other| std::ptr::eq(other.setting, setting)) {
             let variable = setting.variable();
-            return Err(ConfigError::Contradiction(format!("{variable} and {variable}_FILE are both set; keep one")));
+            return Err(ConfigError::Contradiction(format!(
+                "{variable} and {variable}_FILE are both set; keep one"
+            )));
         }
-        given.push(Given { setting, values: split(setting, &text), origin });
+        given.push(Given {
+            setting,
+            values: split(setting, &text),
+            origin,
+        });
     }
     Ok(given)
 }
 
 /// Whether a variable was put there by Kubernetes, because a service in the namespace is called `bellwire` or `bellwire-…`.
 fn is_service_link(name: &str, value: &OsString) -> bool {
-    let address = value.to_str().is_some_and(|value| ["tcp://", "udp://", "sctp://"].iter().any(|start| value.starts_with(start)));
+    let address = value.to_str().is_some_and(|value| {
+        ["tcp://", "udp://", "sctp://"]
+            .iter()
+            .any(|start| value.starts_with(start))
+    });
     let part = ["_TCP", "_UDP", "_SCTP"].iter().any(|protocol| name.contains(protocol)) && name.contains("_PORT_");
     name.ends_with("_SERVICE_HOST") || name.contains("_SERVICE_PORT") || address || part
 }
@@ -180,7 +205,11 @@ pub(super) fn from_flags(flags: &[(usize, Vec<String>)]) -> Vec<Given> {
     let given = |(at, texts): &(usize, Vec<String>)| {
         let setting = &SETTINGS[*at];
         let values = texts.iter().flat_map(|text| split(setting, text)).collect();
-        Given { setting, values, origin: Origin::Flag(setting.flag.unwrap_or(setting.key)) }
+        Given {
+            setting,
+            values,
+            origin: Origin::Flag(setting.flag.unwrap_or(setting.key)),
+        }
     };
     flags.iter().map(given).collect()
 }
@@ -188,7 +217,11 @@ pub(super) fn from_flags(flags: &[(usize, Vec<String>)]) -> Vec<Given> {
 /// The known name that is most like this one, if one is like it at all.
 fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
     let bound = (name.len() / 3).max(2);
-    known.map(|known| (distance(name, &known), known)).filter(|(far, _)| *far <= bound).min().map(|(_, known)| known)
+    known
+        .map(|known| (distance(name, &known), known))
+        .filter(|(far, _)| *far <= bound)
+        .min()
+        .map(|(_, known)| known)
 }
 
 /// How many characters must be added, removed or changed to make one text of the other.
@@ -213,7 +246,13 @@ mod tests {
 
     #[test]
     fn distance_counts_additions_removals_and_changes() {
-        for (one, other, far) in [("listen", "listen", 0), ("lisen", "listen", 1), ("listenn", "listen", 1), ("data", "date", 1), ("", "abc", 3)] {
+        for (one, other, far) in [
+            ("listen", "listen", 0),
+            ("lisen", "listen", 1),
+            ("listenn", "listen", 1),
+            ("data", "date", 1),
+            ("", "abc", 3),
+        ] {
             assert_eq!(distance(one, other), far, "{one} {other}");
         }
     }

@@ -31,10 +31,12 @@ pub struct Loaded {
 ///
 /// # Errors
 /// [`ConfigError`], in words for the operator.
-#[expect(clippy::disallowed_methods, reason = "the one place where the environment is read for settings")]
 pub fn load(args: &ConfigArgs) -> Result<Loaded, ConfigError> {
     let file = match &args.config {
-        Some(file) => Some((file.clone(), fs::read_to_string(file).map_err(|e| ConfigError::Unreadable(file.clone(), e))?)),
+        Some(file) => Some((
+            file.clone(),
+            fs::read_to_string(file).map_err(|e| ConfigError::Unreadable(file.clone(), e))?,
+        )),
         None => match fs::read_to_string(FILE) {
             Ok(text) => Some((PathBuf::from(FILE), text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -52,7 +54,10 @@ fn merge(
     variables: impl Iterator<Item = (OsString, OsString)>,
     read: impl Fn(&Path) -> io::Result<String>,
 ) -> Result<Loaded, ConfigError> {
-    let mut loaded = Loaded { config: Config::default(), origins: vec![Origin::Default; SETTINGS.len()] };
+    let mut loaded = Loaded {
+        config: Config::default(),
+        origins: vec![Origin::Default; SETTINGS.len()],
+    };
     if args.dev {
         loaded.config.dev = true;
         loaded.config.calls.policy.allow_private = loopback();
@@ -74,7 +79,11 @@ fn merge(
 }
 
 fn apply(loaded: &mut Loaded, given: Given) -> Result<(), ConfigError> {
-    let Given { setting, values, origin } = given;
+    let Given {
+        setting,
+        values,
+        origin,
+    } = given;
     let texts: Vec<_> = values.iter().map(String::as_str).collect();
     (setting.set)(&mut loaded.config, &texts).map_err(|problem| ConfigError::Value {
         setting: setting.key,
@@ -101,7 +110,9 @@ pub(super) mod tests {
         let command = ConfigArgs::augment_args(clap::Command::new("test")).no_binary_name(true);
         let matches = command.try_get_matches_from(line).unwrap();
         let args = ConfigArgs::from_arg_matches(&matches).unwrap();
-        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let variables = variables
+            .iter()
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let secret_file = |file: &Path| match file.to_str() {
             Some("/run/secrets/token") => Ok(format!("{CANARY}\n")),
             _ => Err(io::ErrorKind::NotFound.into()),
@@ -122,16 +133,31 @@ pub(super) mod tests {
     #[test]
     fn flags_win_over_variables_over_the_file_over_defaults() {
         let file = "listen = '127.0.0.1:1'\nworkers = 2\nin_flight = 7\n[timeouts]\nattempt = 4\n";
-        let variables = [("BELLWIRE_LISTEN", "127.0.0.1:2"), ("BELLWIRE_WORKERS", "3"), ("PATH", "/bin"), ("BELLWIRE_DATA", "")];
+        let variables = [
+            ("BELLWIRE_LISTEN", "127.0.0.1:2"),
+            ("BELLWIRE_WORKERS", "3"),
+            ("PATH", "/bin"),
+            ("BELLWIRE_DATA", ""),
+        ];
         let loaded = loaded(file, &variables, &["--listen", "127.0.0.1:3"]).unwrap();
         let config = &loaded.config;
         assert_eq!(config.http.listen.port(), 3);
         assert_eq!((config.process.workers, config.delivery.in_flight), (Some(3), 7));
         assert_eq!(config.delivery.timeout, Duration::from_secs(4));
         assert_eq!(origin(&loaded, "listen"), Origin::Flag("listen"));
-        assert_eq!(origin(&loaded, "workers"), Origin::Variable("BELLWIRE_WORKERS".to_owned()));
-        assert_eq!(origin(&loaded, "timeouts.attempt"), Origin::File("bellwire.toml".into()));
-        assert_eq!(origin(&loaded, "data"), Origin::Default, "an empty variable says nothing");
+        assert_eq!(
+            origin(&loaded, "workers"),
+            Origin::Variable("BELLWIRE_WORKERS".to_owned())
+        );
+        assert_eq!(
+            origin(&loaded, "timeouts.attempt"),
+            Origin::File("bellwire.toml".into())
+        );
+        assert_eq!(
+            origin(&loaded, "data"),
+            Origin::Default,
+            "an empty variable says nothing"
+        );
     }
 
     #[test]
@@ -145,7 +171,10 @@ pub(super) mod tests {
         ] {
             assert_eq!(loaded.unwrap().config.calls.policy.allow_private.len(), 2);
         }
-        for loaded in [loaded("retry_schedule = []", &[], &[]), loaded("", &[("BELLWIRE_RETRY_SCHEDULE", "none")], &[])] {
+        for loaded in [
+            loaded("retry_schedule = []", &[], &[]),
+            loaded("", &[("BELLWIRE_RETRY_SCHEDULE", "none")], &[]),
+        ] {
             assert!(loaded.unwrap().config.delivery.retry_schedule.is_empty());
         }
     }
@@ -154,7 +183,10 @@ pub(super) mod tests {
     fn dev_opens_this_machine_unless_somebody_says_otherwise() {
         let dev = loaded("", &[], &["--dev"]).unwrap();
         assert!(dev.config.dev && dev.config.calls.policy.allow_private == loopback());
-        assert_eq!((dev.config.telemetry.format, origin(&dev, "log.format")), (LogFormat::Human, Origin::Dev));
+        assert_eq!(
+            (dev.config.telemetry.format, origin(&dev, "log.format")),
+            (LogFormat::Human, Origin::Dev)
+        );
         let said = loaded("allow_private = []\nlog.format = 'json'", &[], &["--dev"]).unwrap();
         assert!(said.config.calls.policy.allow_private.is_empty());
         assert_eq!(said.config.telemetry.format, LogFormat::Json);
@@ -162,19 +194,50 @@ pub(super) mod tests {
 
     #[test]
     fn a_flag_that_is_a_question_needs_no_answer() {
-        assert!(loaded("", &[], &["--https-only"]).unwrap().config.calls.policy.https_only);
-        assert!(!loaded("https_only = true", &[], &["--https-only=false"]).unwrap().config.calls.policy.https_only);
+        assert!(
+            loaded("", &[], &["--https-only"])
+                .unwrap()
+                .config
+                .calls
+                .policy
+                .https_only
+        );
+        assert!(
+            !loaded("https_only = true", &[], &["--https-only=false"])
+                .unwrap()
+                .config
+                .calls
+                .policy
+                .https_only
+        );
     }
 
     #[test]
     fn unknown_names_are_refused_with_the_nearest_known_one() {
-        assert_eq!(refused("lisen = 'x'", &[], &[]), "lisen in bellwire.toml is no setting; did you mean listen?");
+        assert_eq!(
+            refused("lisen = 'x'", &[], &[]),
+            "lisen in bellwire.toml is no setting; did you mean listen?"
+        );
         assert!(refused("[timeout]\nattempt = 3", &[], &[]).ends_with("did you mean timeouts.attempt?"));
         assert!(refused("[timeouts]\natempt = 3", &[], &[]).contains("timeouts.atempt in bellwire.toml"));
         let variable = refused("", &[("BELLWIRE_ALOW_PRIVATE", "x")], &[]);
-        assert_eq!(variable, "BELLWIRE_ALOW_PRIVATE is no setting; did you mean BELLWIRE_ALLOW_PRIVATE?");
+        assert_eq!(
+            variable,
+            "BELLWIRE_ALOW_PRIVATE is no setting; did you mean BELLWIRE_ALLOW_PRIVATE?"
+        );
         assert!(refused("zebra = 1", &[], &[]).ends_with("`bellwire config` lists them all"));
-        assert!(loaded("", &[("BELLWIRE_TOKEN", "x"), ("BELLWIRE_URL", "x"), ("BELLWIRE_PORT", "tcp://1.1.1.1:1")], &[]).is_ok());
+        assert!(
+            loaded(
+                "",
+                &[
+                    ("BELLWIRE_TOKEN", "x"),
+                    ("BELLWIRE_URL", "x"),
+                    ("BELLWIRE_PORT", "tcp://1.1.1.1:1")
+                ],
+                &[]
+            )
+            .is_ok()
+        );
     }
 
     #[test]
@@ -203,7 +266,14 @@ pub(super) mod tests {
             refused(&format!("main_secret = {{ a = '{CANARY}' }}"), &[], &[]),
             refused("", &[("BELLWIRE_MAIN_SECRET", short)], &[]),
             refused("", &[("BELLWIRE_PROXY", &url)], &[]),
-            refused("", &[("BELLWIRE_ADMIN_TOKEN", CANARY), ("BELLWIRE_ADMIN_TOKEN_FILE", "/run/secrets/token")], &[]),
+            refused(
+                "",
+                &[
+                    ("BELLWIRE_ADMIN_TOKEN", CANARY),
+                    ("BELLWIRE_ADMIN_TOKEN_FILE", "/run/secrets/token"),
+                ],
+                &[],
+            ),
         ] {
             assert!(!refusal.contains("canary"), "{refusal}");
         }
@@ -211,7 +281,9 @@ pub(super) mod tests {
 
     #[test]
     fn a_secret_may_lie_in_a_file_that_a_variable_names() {
-        let config = loaded("", &[("BELLWIRE_ADMIN_TOKEN_FILE", "/run/secrets/token")], &[]).unwrap().config;
+        let config = loaded("", &[("BELLWIRE_ADMIN_TOKEN_FILE", "/run/secrets/token")], &[])
+            .unwrap()
+            .config;
         assert_eq!(config.secrets.admin_token.unwrap().expose(), CANARY);
         assert!(refused("", &[("BELLWIRE_ADMIN_TOKEN_FILE", "/nowhere")], &[]).contains("cannot read /nowhere"));
         assert!(refused("", &[("BELLWIRE_LISTEN_FILE", "/nowhere")], &[]).contains("is no setting"));

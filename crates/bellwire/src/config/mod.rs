@@ -6,6 +6,8 @@
 //!
 //! A further setting is one field here, one row in the table and its use.
 
+#[cfg(test)]
+mod document;
 mod error;
 mod flags;
 mod given;
@@ -192,13 +194,21 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8071)), public_url: None, max_body: 1 << 20, max_connections: 10_000 }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8071)),
+            public_url: None,
+            max_body: 1 << 20,
+            max_connections: 10_000,
+        }
     }
 }
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { data: PathBuf::from("./bellwire-data"), store: None }
+        Self {
+            data: PathBuf::from("./bellwire-data"),
+            store: None,
+        }
     }
 }
 
@@ -233,23 +243,38 @@ impl Default for Delivery {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { messages: Some(90 * DAY), attempts: Some(90 * DAY), payloads: Some(90 * DAY) }
+        Self {
+            messages: Some(90 * DAY),
+            attempts: Some(90 * DAY),
+            payloads: Some(90 * DAY),
+        }
     }
 }
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { format: LogFormat::Json, level: "info".to_owned(), metrics: Metrics::On, otlp: None }
+        Self {
+            format: LogFormat::Json,
+            level: "info".to_owned(),
+            metrics: Metrics::On,
+            otlp: None,
+        }
     }
 }
 
 impl Default for Process {
     fn default() -> Self {
-        Self { workers: None, grace: Duration::from_secs(10) }
+        Self {
+            workers: None,
+            grace: Duration::from_secs(10),
+        }
     }
 }
 
 /// What `--dev` makes callable: this machine.
 pub fn loopback() -> Vec<Cidr> {
-    vec![Cidr::new([127, 0, 0, 0].into(), 8), Cidr::new(std::net::Ipv6Addr::LOCALHOST.into(), 128)]
+    vec![
+        Cidr::new([127, 0, 0, 0].into(), 8),
+        Cidr::new(std::net::Ipv6Addr::LOCALHOST.into(), 128),
+    ]
 }

@@ -19,7 +19,9 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, Wrong> {
     // A name would have to be looked up, and may mean two addresses; this one everybody writes.
     let spelled = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     let spelled = spelled.as_deref().unwrap_or(text);
-    spelled.parse().map_err(|_| "write an address and a port, such as 127.0.0.1:8071 or [::]:8071".to_owned())
+    spelled
+        .parse()
+        .map_err(|_| "write an address and a port, such as 127.0.0.1:8071 or [::]:8071".to_owned())
 }
 
 /// A DNS server: an address, with port 53 unless it says otherwise.
@@ -31,7 +33,11 @@ pub(super) fn name_server(text: &str) -> Result<SocketAddr, Wrong> {
 
 /// A DNS server in its shortest form.
 pub(super) fn write_name_server(server: &SocketAddr) -> String {
-    if server.port() == 53 { server.ip().to_string() } else { server.to_string() }
+    if server.port() == 53 {
+        server.ip().to_string()
+    } else {
+        server.to_string()
+    }
 }
 
 /// Yes or no.
@@ -50,14 +56,23 @@ where
 {
     let wrong = || format!("write a whole number from {least} to {most}");
     let value: T = text.parse().map_err(|_| wrong())?;
-    if value < least || value > most { Err(wrong()) } else { Ok(value) }
+    if value < least || value > most {
+        Err(wrong())
+    } else {
+        Ok(value)
+    }
 }
 
 /// A span of time in a range.
 pub(super) fn span(text: &str, least: Duration, most: Duration) -> Result<Duration, Wrong> {
-    let value = parse_span(text).map_err(|_| "write a duration: 500ms, 5s, 30m, 2h, 5d, or a number of seconds".to_owned())?;
+    let value =
+        parse_span(text).map_err(|_| "write a duration: 500ms, 5s, 30m, 2h, 5d, or a number of seconds".to_owned())?;
     if value < least || value > most {
-        return Err(format!("write a duration from {} to {}", format_span(least), format_span(most)));
+        return Err(format!(
+            "write a duration from {} to {}",
+            format_span(least),
+            format_span(most)
+        ));
     }
     Ok(value)
 }
@@ -68,7 +83,9 @@ pub(super) fn span_or(text: &str, word: &str) -> Result<Option<Duration>, Wrong>
         return Ok(None);
     }
     let longest = Duration::from_secs(36_500 * 86_400);
-    span(text, Duration::from_secs(1), longest).map(Some).map_err(|wrong| format!("{wrong}; or {word}"))
+    span(text, Duration::from_secs(1), longest)
+        .map(Some)
+        .map_err(|wrong| format!("{wrong}; or {word}"))
 }
 
 /// The text of a span, or the word for none.
@@ -80,21 +97,43 @@ const UNITS: [(&str, usize); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1
 
 /// A number of bytes in a range.
 pub(super) fn size(text: &str, least: usize, most: usize) -> Result<usize, Wrong> {
-    let wrong = || format!("write a size from {} to {}: bytes, or with KiB, MiB, GiB", write_size(least), write_size(most));
+    let wrong = || {
+        format!(
+            "write a size from {} to {}: bytes, or with KiB, MiB, GiB",
+            write_size(least),
+            write_size(most)
+        )
+    };
     let lower = text.to_ascii_lowercase();
-    let unit = UNITS.iter().find(|(unit, _)| lower.ends_with(&unit.to_ascii_lowercase()));
+    let unit = UNITS
+        .iter()
+        .find(|(unit, _)| lower.ends_with(&unit.to_ascii_lowercase()));
     let (digits, factor) = match unit {
         Some((unit, factor)) => (&text[..text.len() - unit.len()], *factor),
         None => (text, 1),
     };
-    let bytes = digits.trim().parse::<usize>().ok().and_then(|n| n.checked_mul(factor)).ok_or_else(wrong)?;
-    if (least..=most).contains(&bytes) { Ok(bytes) } else { Err(wrong()) }
+    let bytes = digits
+        .trim()
+        .parse::<usize>()
+        .ok()
+        .and_then(|n| n.checked_mul(factor))
+        .ok_or_else(wrong)?;
+    if (least..=most).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(wrong())
+    }
 }
 
 /// A number of bytes in its shortest exact form.
 pub(super) fn write_size(bytes: usize) -> String {
-    let unit = UNITS.iter().find(|(_, factor)| bytes >= *factor && bytes % factor == 0);
-    unit.map_or_else(|| bytes.to_string(), |(unit, factor)| format!("{}{unit}", bytes / factor))
+    let unit = UNITS
+        .iter()
+        .find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
+    unit.map_or_else(
+        || bytes.to_string(),
+        |(unit, factor)| format!("{}{unit}", bytes / factor),
+    )
 }
 
 /// An http or https URL without a trailing slash, user-info, query or fragment.
@@ -116,11 +155,25 @@ mod tests {
 
     #[test]
     fn sizes_are_read_with_units_and_written_shortest() {
-        for (text, bytes, shortest) in [("1048576", 1 << 20, "1MiB"), ("1 mib", 1 << 20, "1MiB"), ("1500", 1_500, "1500"), ("2KiB", 2_048, "2KiB")] {
+        for (text, bytes, shortest) in [
+            ("1048576", 1 << 20, "1MiB"),
+            ("1 mib", 1 << 20, "1MiB"),
+            ("1500", 1_500, "1500"),
+            ("2KiB", 2_048, "2KiB"),
+        ] {
             assert_eq!(size(text, 1, 1 << 30), Ok(bytes), "{text}");
             assert_eq!(write_size(bytes), shortest);
         }
-        for text in ["", "-1", "1 MB", "1.5MiB", "2GiB", "99999999999999999999", "18446744073709551615KiB", "Ω"] {
+        for text in [
+            "",
+            "-1",
+            "1 MB",
+            "1.5MiB",
+            "2GiB",
+            "99999999999999999999",
+            "18446744073709551615KiB",
+            "Ω",
+        ] {
             assert!(size(text, 1, 1 << 30).is_err(), "{text}");
         }
     }
@@ -147,7 +200,14 @@ mod tests {
     #[test]
     fn a_public_url_has_nothing_behind_its_path() {
         assert!(web_url("https://hooks.example.com/bw").is_ok());
-        for text in ["hooks.example.com", "ftp://h", "https://u:p@h", "https://h?x", "https://h#x", "https://"] {
+        for text in [
+            "hooks.example.com",
+            "ftp://h",
+            "https://u:p@h",
+            "https://h?x",
+            "https://h#x",
+            "https://",
+        ] {
             assert!(web_url(text).is_err(), "{text}");
         }
     }

@@ -13,8 +13,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use super::{
     Config, Hidden, LogFormat, Metrics,
     read::{
-        Wrong, address, name_server, number, parsed, size, span, span_or, truth, web_url, write_name_server, write_size,
-        write_span_or,
+        Wrong, address, name_server, number, parsed, size, span, span_or, truth, web_url, write_name_server,
+        write_size, write_span_or,
     },
 };
 
@@ -87,13 +87,21 @@ fn text(values: &[impl ToString]) -> Vec<String> {
 fn main_secret(text: &str) -> Result<Hidden, Wrong> {
     let chars = text.trim().chars().count();
     if chars < MAIN_SECRET_CHARS_MIN {
-        return Err(format!("it has {chars} characters; use at least {MAIN_SECRET_CHARS_MIN} random ones"));
+        return Err(format!(
+            "it has {chars} characters; use at least {MAIN_SECRET_CHARS_MIN} random ones"
+        ));
     }
     Ok(Hidden::new(text.trim()))
 }
 
 fn scheme(text: &str) -> Result<&'static Scheme, Wrong> {
-    let known = || SCHEMES.iter().map(|scheme| scheme.version).collect::<Vec<_>>().join(" or ");
+    let known = || {
+        SCHEMES
+            .iter()
+            .map(|scheme| scheme.version)
+            .collect::<Vec<_>>()
+            .join(" or ")
+    };
     Scheme::by_version(text).ok_or_else(|| format!("write {}", known()))
 }
 
@@ -102,7 +110,9 @@ fn log_filter(text: &str) -> Result<Targets, Wrong> {
     let wrong = || {
         "write a level (error, warn, info, debug, trace, off), or levels such as info,bellwire_deliver=debug".to_owned()
     };
-    let levels = text.split(',').map(|entry| entry.rsplit_once('=').map_or(entry, |(_, level)| level));
+    let levels = text
+        .split(',')
+        .map(|entry| entry.rsplit_once('=').map_or(entry, |(_, level)| level));
     if levels.clone().all(|level| level.trim().parse::<LevelFilter>().is_ok()) {
         text.parse().map_err(|_| wrong())
     } else {
@@ -121,11 +131,31 @@ fn without_password(url: &str) -> String {
 macro_rules! setting {
     ($key:literal, $flag:expr, $kind:literal, default $default:literal, special $special:literal, $meaning:literal,
      set $set:expr, get $get:expr) => {
-        Setting { key: $key, flag: $flag, kind: $kind, default: $default, special: $special, meaning: $meaning, list: false, set: $set, get: $get }
+        Setting {
+            key: $key,
+            flag: $flag,
+            kind: $kind,
+            default: $default,
+            special: $special,
+            meaning: $meaning,
+            list: false,
+            set: $set,
+            get: $get,
+        }
     };
     (list $key:literal, $flag:expr, $kind:literal, default $default:literal, special $special:literal, $meaning:literal,
      set $set:expr, get $get:expr) => {
-        Setting { key: $key, flag: $flag, kind: $kind, default: $default, special: $special, meaning: $meaning, list: true, set: $set, get: $get }
+        Setting {
+            key: $key,
+            flag: $flag,
+            kind: $kind,
+            default: $default,
+            special: $special,
+            meaning: $meaning,
+            list: true,
+            set: $set,
+            get: $get,
+        }
     };
 }
 
@@ -295,17 +325,17 @@ pub(super) static SETTINGS: &[Setting] = &[
         },
         get |c| vec![c.telemetry.level.clone()]),
     setting!("metrics", Some("metrics"), "`on`, `off`, or address and port", default "on", special "an address: there only, not beside the API",
-        "Where `/metrics` is, for Prometheus. It needs no token and names no customer.",
-        set |c, v| put(&mut c.telemetry.metrics, match one(v)? {
-            "on" | "true" => Metrics::On,
-            "off" | "false" => Metrics::Off,
-            other => Metrics::Listen(address(other).map_err(|_| "write on, off, or an address and a port such as 127.0.0.1:9071".to_owned())?),
-        }),
-        get |c| vec![match c.telemetry.metrics {
-            Metrics::On => "on".to_owned(),
-            Metrics::Off => "off".to_owned(),
-            Metrics::Listen(address) => address.to_string(),
-        }]),
+    "Where `/metrics` is, for Prometheus. It needs no token and names no customer.",
+    set |c, v| put(&mut c.telemetry.metrics, match one(v)? {
+        "on" | "true" => Metrics::On,
+        "off" | "false" => Metrics::Off,
+        other => Metrics::Listen(address(other).map_err(|_| "write on, off, or an address and a port such as 127.0.0.1:9071".to_owned())?),
+    }),
+    get |c| vec![match c.telemetry.metrics {
+        Metrics::On => "on".to_owned(),
+        Metrics::Off => "off".to_owned(),
+        Metrics::Listen(address) => address.to_string(),
+    }]),
     setting!("otlp_endpoint", Some("otlp-endpoint"), "URL", default "", special "unset: no traces",
         "Where traces are sent: the base URL of an OpenTelemetry collector that takes OTLP over plain HTTP, such as `http://127.0.0.1:4318`.",
         set |c, v| {
@@ -325,7 +355,12 @@ mod tests {
     #[test]
     fn the_documented_default_of_every_setting_is_the_one_in_force() {
         for setting in SETTINGS {
-            assert_eq!((setting.get)(&Config::default()).join(", "), setting.default, "{}", setting.key);
+            assert_eq!(
+                (setting.get)(&Config::default()).join(", "),
+                setting.default,
+                "{}",
+                setting.key
+            );
         }
     }
 
@@ -343,18 +378,35 @@ mod tests {
     #[test]
     fn names_are_unique_and_flags_are_the_names_with_dashes() {
         for (at, setting) in SETTINGS.iter().enumerate() {
-            assert!(SETTINGS[..at].iter().all(|other| other.variable() != setting.variable()), "{}", setting.key);
+            assert!(
+                SETTINGS[..at]
+                    .iter()
+                    .all(|other| other.variable() != setting.variable()),
+                "{}",
+                setting.key
+            );
             if let Some(flag) = setting.flag {
                 assert_eq!(flag, setting.key.replace(['.', '_'], "-"));
             }
-            assert!(setting.meaning.ends_with('.') && !setting.kind.is_empty(), "{}", setting.key);
+            assert!(
+                setting.meaning.ends_with('.') && !setting.kind.is_empty(),
+                "{}",
+                setting.key
+            );
         }
     }
 
     #[test]
     fn one_value_is_wanted_where_there_is_no_list() {
-        for setting in SETTINGS.iter().filter(|setting| !setting.list && setting.key != "log.level") {
-            assert!((setting.set)(&mut Config::default(), &["a", "b"]).is_err(), "{}", setting.key);
+        for setting in SETTINGS
+            .iter()
+            .filter(|setting| !setting.list && setting.key != "log.level")
+        {
+            assert!(
+                (setting.set)(&mut Config::default(), &["a", "b"]).is_err(),
+                "{}",
+                setting.key
+            );
         }
     }
 

@@ -17,7 +17,11 @@ pub fn show(loaded: &Loaded, json: bool) -> String {
 
 fn shown(setting: &Setting, loaded: &Loaded) -> Vec<String> {
     let values = (setting.get)(&loaded.config);
-    if setting.secret() { values.iter().map(|_| REDACTED.to_owned()).collect() } else { values }
+    if setting.secret() {
+        values.iter().map(|_| REDACTED.to_owned()).collect()
+    } else {
+        values
+    }
 }
 
 fn as_json(loaded: &Loaded) -> String {
@@ -36,7 +40,10 @@ fn as_json(loaded: &Loaded) -> String {
 fn as_file(loaded: &Loaded) -> String {
     let mut lines: Vec<(String, String)> = Vec::new();
     for (setting, origin) in SETTINGS.iter().zip(&loaded.origins) {
-        let quoted: Vec<_> = shown(setting, loaded).iter().map(|value| Value::from(value.as_str()).to_string()).collect();
+        let quoted: Vec<_> = shown(setting, loaded)
+            .iter()
+            .map(|value| Value::from(value.as_str()).to_string())
+            .collect();
         let line = match (setting.list, quoted.first()) {
             (true, _) => format!("{} = [{}]", setting.key, quoted.join(", ")),
             (false, Some(value)) => format!("{} = {value}", setting.key),
@@ -44,8 +51,16 @@ fn as_file(loaded: &Loaded) -> String {
         };
         lines.push((line, origin.to_string()));
     }
-    let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|width| *width <= 60).max().unwrap_or(0);
-    lines.iter().map(|(line, origin)| format!("{line:<width$}  # {origin}\n")).collect()
+    let width = lines
+        .iter()
+        .map(|(line, _)| line.chars().count())
+        .filter(|width| *width <= 60)
+        .max()
+        .unwrap_or(0);
+    lines
+        .iter()
+        .map(|(line, origin)| format!("{line:<width$}  # {origin}\n"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -59,10 +74,15 @@ mod tests {
         let file = show(&first, false);
         assert!(file.contains("disable_after = \"never\""), "{file}");
         let again = loaded(&file, &[], &[]).unwrap();
-        let both = SETTINGS.iter().map(|setting| ((setting.get)(&first.config), (setting.get)(&again.config)));
+        let both = SETTINGS
+            .iter()
+            .map(|setting| ((setting.get)(&first.config), (setting.get)(&again.config)));
         assert!(both.into_iter().all(|(one, other)| one == other));
         let json: Value = serde_json::from_str(&show(&first, true)).unwrap();
-        assert_eq!(json["in_flight"], json!({ "value": "9", "from": "BELLWIRE_IN_FLIGHT", "variable": "BELLWIRE_IN_FLIGHT" }));
+        assert_eq!(
+            json["in_flight"],
+            json!({ "value": "9", "from": "BELLWIRE_IN_FLIGHT", "variable": "BELLWIRE_IN_FLIGHT" })
+        );
         assert_eq!(json["allow_private"]["from"], "--dev");
         assert_eq!(json["public_url"]["value"], Value::Null);
     }
@@ -74,7 +94,12 @@ mod tests {
              proxy = 'http://me:{CANARY}@proxy:3128'\nstore = 'postgres://me:{CANARY}@db/x'\n"
         );
         let loaded = loaded(&file, &[], &[]).unwrap();
-        for shown in [show(&loaded, false), show(&loaded, true), format!("{loaded:?}"), format!("{loaded:#?}")] {
+        for shown in [
+            show(&loaded, false),
+            show(&loaded, true),
+            format!("{loaded:?}"),
+            format!("{loaded:#?}"),
+        ] {
             assert!(!shown.contains("canary"), "{shown}");
         }
         assert!(show(&loaded, false).contains("admin_token = \"(set, not shown)\""));

@@ -27,7 +27,7 @@ pub struct BackupArgs {
 }
 
 /// Who makes the copy.
-enum From {
+pub(super) enum From {
     /// This process: nobody had the store open, and the copy is made.
     Store,
     /// The server that has it open.
@@ -43,7 +43,10 @@ impl BackupArgs {
     pub fn run(self, globals: &Globals, out: &mut Out) -> Result<(), Failure> {
         let Self { file, config } = self;
         if file.exists() {
-            return Err(Failure::Usage(format!("there is something at {} already; name another file", file.display())));
+            return Err(Failure::Usage(format!(
+                "there is something at {} already; name another file",
+                file.display()
+            )));
         }
         let from = with_config(&config, async |config| copy(&config, &file).await)?;
         if matches!(from, From::Server) {
@@ -58,7 +61,7 @@ impl BackupArgs {
     }
 }
 
-async fn copy(config: &Config, to: &Path) -> Result<From, Failure> {
+pub(super) async fn copy(config: &Config, to: &Path) -> Result<From, Failure> {
     if is_in_use(&existing_file(config)?) {
         return Ok(From::Server);
     }

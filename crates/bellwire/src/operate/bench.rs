@@ -52,7 +52,10 @@ impl BenchCommand {
         let words = std::iter::once("bellwire bench".into()).chain(self.options);
         let args = BenchLine::parse_from(words).args;
         // Two threads are what the published figures use.
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
         let report = runtime.block_on(bellwire_bench::run(args));
         report.map(drop).map_err(|error| Failure::Failed(format!("{error:#}")))
     }

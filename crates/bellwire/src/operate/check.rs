@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{keys_of, open, with_config};
+use super::{keys_of, open, place::existing_file, with_config};
 use crate::{
     cli::{Failure, Out},
     config::ConfigArgs,
@@ -23,6 +23,7 @@ impl CheckArgs {
     /// When something contradicts itself, or the store cannot be opened.
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
         let report = with_config(&self.config, async |config| {
+            existing_file(&config)?;
             let store = open(&config, &keys_of(&config)?).await?;
             let report = store.check().await.map_err(super::failed);
             store.close().await;

@@ -35,19 +35,26 @@ impl MigrateArgs {
         let dry_run = self.dry_run;
         let place = with_config(&self.config, async |config| migrate(&config, dry_run).await)?;
         if out.is_json() {
-            return out.line(&json!({ "store": place, "dryRun": dry_run, "version": env!("CARGO_PKG_VERSION") }).to_string());
+            return out
+                .line(&json!({ "store": place, "dryRun": dry_run, "version": env!("CARGO_PKG_VERSION") }).to_string());
         }
         let what = if dry_run { "can be brought to" } else { "has" };
-        out.line(&format!("the store at {place} {what} the schema of bellwire {}", env!("CARGO_PKG_VERSION")))
+        out.line(&format!(
+            "the store at {place} {what} the schema of bellwire {}",
+            env!("CARGO_PKG_VERSION")
+        ))
     }
 }
 
-async fn migrate(config: &Config, dry_run: bool) -> Result<String, Failure> {
+pub(super) async fn migrate(config: &Config, dry_run: bool) -> Result<String, Failure> {
     let file = existing_file(config)?;
     let keys = keys_of(config)?;
     if dry_run {
         if is_in_use(&file) {
-            return Err(Failure::Failed(format!("the store at {} is in use by a running server; stop it first", file.display())));
+            return Err(Failure::Failed(format!(
+                "the store at {} is in use by a running server; stop it first",
+                file.display()
+            )));
         }
         rehearse(&file, &keys).await?;
     } else {
@@ -71,7 +78,10 @@ async fn rehearse(file: &Path, keys: &Keys) -> Result<(), Failure> {
         Ok(())
     });
     let rehearsed = match copied {
-        Err(error) => Err(Failure::Failed(format!("cannot copy the store to {}: {error}", directory.display()))),
+        Err(error) => Err(Failure::Failed(format!(
+            "cannot copy the store to {}: {error}",
+            directory.display()
+        ))),
         Ok(()) => opens_and_adds_up(&copy, keys).await,
     };
     let removed = fs::remove_dir_all(&directory);

@@ -11,6 +11,8 @@ mod place;
 mod restore;
 mod rotate;
 mod show;
+#[cfg(test)]
+mod tests;
 
 use std::{future::Future, sync::Arc};
 
@@ -54,7 +56,9 @@ async fn open(config: &Config, keys: &Keys) -> Result<Arc<dyn Store>, Failure> {
 async fn open_at(url: &str, keys: &Keys) -> Result<Arc<dyn Store>, Failure> {
     let options = backends::OpenOptions::new(Arc::new(SystemClock), Vault::new(keys.ring.clone()));
     backends::open(url, options).await.map_err(|error| match error {
-        OpenError::InUse(place) => Failure::Failed(format!("the store at {place} is in use by a running server; stop it first")),
+        OpenError::InUse(place) => Failure::Failed(format!(
+            "the store at {place} is in use by a running server; stop it first"
+        )),
         other => failed(other),
     })
 }

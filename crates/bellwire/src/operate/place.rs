@@ -17,11 +17,19 @@ use crate::{cli::Failure, config::Config};
 pub(super) fn database_file(config: &Config) -> Result<PathBuf, Failure> {
     let url = config.storage.url();
     let Some(place) = url.strip_prefix("sqlite:") else {
-        return Err(Failure::usage("this command works on embedded stores (sqlite:…); use the database's own tools for others"));
+        return Err(Failure::usage(
+            "this command works on embedded stores (sqlite:…); use the database's own tools for others",
+        ));
     };
     let path = Path::new(place.strip_prefix("//").unwrap_or(place));
-    let named_as_file = path.extension().is_some_and(|end| ["db", "sqlite", "sqlite3"].iter().any(|known| end == *known));
-    Ok(if path.is_file() || (named_as_file && !path.is_dir()) { path.to_owned() } else { path.join("bellwire.db") })
+    let named_as_file = path
+        .extension()
+        .is_some_and(|end| ["db", "sqlite", "sqlite3"].iter().any(|known| end == *known));
+    Ok(if path.is_file() || (named_as_file && !path.is_dir()) {
+        path.to_owned()
+    } else {
+        path.join("bellwire.db")
+    })
 }
 
 /// Like [`database_file`], for commands that must not make a store where there is none.
@@ -33,7 +41,10 @@ pub(super) fn existing_file(config: &Config) -> Result<PathBuf, Failure> {
     if file.is_file() {
         Ok(file)
     } else {
-        Err(Failure::Usage(format!("there is no store at {}; say where it is with --data or --store", file.display())))
+        Err(Failure::Usage(format!(
+            "there is no store at {}; say where it is with --data or --store",
+            file.display()
+        )))
     }
 }
 

@@ -35,9 +35,11 @@ pub struct RestoreArgs {
 }
 
 /// What was done.
-struct Restored {
-    to: PathBuf,
-    aside: Option<PathBuf>,
+pub(super) struct Restored {
+    /// Where the store is.
+    pub to: PathBuf,
+    /// Where the one that was there is now.
+    pub aside: Option<PathBuf>,
 }
 
 impl RestoreArgs {
@@ -60,7 +62,7 @@ impl RestoreArgs {
     }
 }
 
-async fn restore(config: &Config, backup: &Path, force: bool) -> Result<Restored, Failure> {
+pub(super) async fn restore(config: &Config, backup: &Path, force: bool) -> Result<Restored, Failure> {
     let data = &config.storage.data;
     let to = database_file(config)?;
     if !backup.is_file() {
@@ -74,13 +76,21 @@ async fn restore(config: &Config, backup: &Path, force: bool) -> Result<Restored
         )));
     }
     if is_in_use(&to) {
-        return Err(Failure::Failed(format!("the store at {} is in use by a running server; stop it first", to.display())));
+        return Err(Failure::Failed(format!(
+            "the store at {} is in use by a running server; stop it first",
+            to.display()
+        )));
     }
     if to.exists() && !force {
-        return Err(Failure::Usage(format!("there is a store at {} already; --force moves it aside", to.display())));
+        return Err(Failure::Usage(format!(
+            "there is a store at {} already; --force moves it aside",
+            to.display()
+        )));
     }
     let keys = keys_of(config)?;
-    let aside = to.exists().then(|| appended(&to, &format!(".before-restore-{}", SystemClock.now().secs())));
+    let aside = to
+        .exists()
+        .then(|| appended(&to, &format!(".before-restore-{}", SystemClock.now().secs())));
     let cannot = |what: &str, error: io::Error| Failure::Failed(format!("cannot {what}: {error}"));
     if let Some(aside) = &aside {
         move_all(&to, aside).map_err(|error| cannot("move the store aside", error))?;

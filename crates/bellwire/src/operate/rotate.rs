@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{failed, keys_of, open, with_config};
+use super::{failed, keys_of, open, place::existing_file, with_config};
 use crate::{
     cli::{Failure, Out},
     config::{Config, ConfigArgs},
@@ -39,11 +39,12 @@ impl SecretsCommand {
     }
 }
 
-async fn rotate(config: Config) -> Result<String, Failure> {
+pub(super) async fn rotate(config: Config) -> Result<String, Failure> {
     let configured = config.secrets.main_secret.is_some();
     if configured && config.secrets.previous.is_empty() && !keys::kept_file(&config.storage.data).exists() {
         return Err(Failure::Usage(TWO_STEPS.to_owned()));
     }
+    existing_file(&config)?;
     let old = keys_of(&config)?;
     // Proves that nobody has the store open and that everything opens with the secrets at hand, before anything changes.
     let store = open(&config, &old).await?;
@@ -58,12 +59,19 @@ async fn rotate(config: Config) -> Result<String, Failure> {
     let sealed = keys::reseal(&new, store.as_ref()).await.map_err(failed);
     store.close().await;
     let sealed = sealed?;
-    let rest = if configured { "; previous_main_secrets can be removed now" } else { "" };
-    Ok(format!("{sealed} secrets were sealed anew with main secret {}{rest}", new.ring.current.id()))
+    let rest = if configured {
+        "; previous_main_secrets can be removed now"
+    } else {
+        ""
+    };
+    Ok(format!(
+        "{sealed} secrets were sealed anew with main secret {}{rest}",
+        new.ring.current.id()
+    ))
 }
 
 /// Keeps a new secret, with the old one beside it until everything is sealed anew. A crash at any point leaves both.
-fn replace(config: &Config) -> std::io::Result<()> {
+pub(super) fn replace(config: &Config) -> std::io::Result<()> {
     let data = &config.storage.data;
     let (kept, replaced) = (keys::kept_file(data), keys::replaced_file(data));
     let text = keys::new_text().map_err(std::io::Error::other)?;

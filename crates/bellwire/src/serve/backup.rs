@@ -43,7 +43,11 @@ pub(super) fn route(state: ApiState, directory: PathBuf) -> Router {
             if let Err(refused) = allow(&state, &headers) {
                 return refused.into_response(&state.docs_url);
             }
-            let name = format!("backup-{}-{}.db", std::process::id(), count.fetch_add(1, Ordering::Relaxed));
+            let name = format!(
+                "backup-{}-{}.db",
+                std::process::id(),
+                count.fetch_add(1, Ordering::Relaxed)
+            );
             stream(Arc::clone(&state.store), directory.join(name))
         }),
     )
@@ -71,14 +75,20 @@ fn stream(store: Arc<dyn Store>, to: PathBuf) -> Response {
     let pieces = futures_util::stream::try_unfold(Stage::Copy(store, to), async |stage| {
         let mut file = match stage {
             Stage::Read(file) => file,
-            Stage::Copy(store, to) => copy(store.as_ref(), &to).await.inspect_err(|error| tracing::error!(%error, "a backup failed"))?,
+            Stage::Copy(store, to) => copy(store.as_ref(), &to)
+                .await
+                .inspect_err(|error| tracing::error!(%error, "a backup failed"))?,
         };
         let mut piece = vec![0; PIECE];
         let read = file.read(&mut piece).await?;
         piece.truncate(read);
         Ok::<_, io::Error>((read > 0).then(|| (Bytes::from(piece), Stage::Read(file))))
     });
-    ([(header::CONTENT_TYPE, "application/vnd.sqlite3")], Body::from_stream(pieces)).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/vnd.sqlite3")],
+        Body::from_stream(pieces),
+    )
+        .into_response()
 }
 
 async fn copy(store: &dyn Store, to: &std::path::Path) -> io::Result<File> {

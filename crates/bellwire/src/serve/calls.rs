@@ -17,7 +17,11 @@ use crate::config::{Calls, Delivery};
 /// When the file of certificates cannot be read, or a setting cannot work.
 pub(super) fn guard(calls: &Calls) -> Result<Guard, ServeError> {
     let read = |file: &std::path::PathBuf| {
-        fs::read(file).map_err(|error| ServeError::File { what: "cannot read ca_file", file: file.clone(), error })
+        fs::read(file).map_err(|error| ServeError::File {
+            what: "cannot read ca_file",
+            file: file.clone(),
+            error,
+        })
     };
     let guard = GuardConfig {
         policy: calls.policy.clone(),

@@ -22,7 +22,9 @@ pub fn run(args: &ConfigArgs) -> Result<(), Failure> {
     let runtime = runtime(&config)?;
     let ending = runtime.block_on(async {
         let signals = Signals::listen()?;
-        let server = serve(config.clone()).await.map_err(|error| Failure::Failed(error.to_string()))?;
+        let server = serve(config.clone())
+            .await
+            .map_err(|error| Failure::Failed(error.to_string()))?;
         announce(&server, &config)?;
         let stop = server.stop.clone();
         tokio::select! {
@@ -33,8 +35,12 @@ pub fn run(args: &ConfigArgs) -> Result<(), Failure> {
     runtime.shutdown_timeout(Duration::from_secs(1));
     match ending {
         Ending::Graceful => Ok(()),
-        Ending::CutShort => Err(Failure::Failed("stopped before everything had ended; what was cut off is tried again at the next start".to_owned())),
-        Ending::Died(task) => Err(Failure::Failed(format!("stopped because {task} died; the log says why"))),
+        Ending::CutShort => Err(Failure::Failed(
+            "stopped before everything had ended; what was cut off is tried again at the next start".to_owned(),
+        )),
+        Ending::Died(task) => Err(Failure::Failed(format!(
+            "stopped because {task} died; the log says why"
+        ))),
     }
 }
 
@@ -43,7 +49,11 @@ fn runtime(config: &Config) -> Result<tokio::runtime::Runtime, Failure> {
     if let Some(workers) = config.process.workers {
         builder.worker_threads(workers);
     }
-    builder.enable_all().thread_name("bellwire").build().map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))
+    builder
+        .enable_all()
+        .thread_name("bellwire")
+        .build()
+        .map_err(|error| Failure::Failed(format!("cannot start threads: {error}")))
 }
 
 struct Signals {
@@ -53,7 +63,10 @@ struct Signals {
 
 impl Signals {
     fn listen() -> Result<Self, Failure> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     async fn next(&mut self) {
@@ -93,7 +106,10 @@ fn announce(server: &Running, config: &Config) -> Result<(), Failure> {
 fn welcome(url: &str, token: &str, config: &Config) -> String {
     let found = config.dev && config.storage.data == Config::default().storage.data && url == "http://127.0.0.1:8071";
     let (place, export) = if found {
-        (", also in the data directory, where this command line finds it", String::new())
+        (
+            ", also in the data directory, where this command line finds it",
+            String::new(),
+        )
     } else {
         ("", format!("    export BELLWIRE_URL={url} BELLWIRE_TOKEN={token}\n"))
     };
@@ -111,12 +127,21 @@ mod tests {
 
     #[test]
     fn the_greeting_can_be_pasted() {
-        let mut config = Config { dev: true, ..Config::default() };
+        let mut config = Config {
+            dev: true,
+            ..Config::default()
+        };
         let short = welcome("http://127.0.0.1:8071", "TOKEN", &config);
-        assert!(short.contains("\n    bellwire send ") && !short.contains("export"), "{short}");
+        assert!(
+            short.contains("\n    bellwire send ") && !short.contains("export"),
+            "{short}"
+        );
         config.storage.data = "/srv/bellwire".into();
         let long = welcome("http://127.0.0.1:9", "TOKEN", &config);
-        assert!(long.contains("export BELLWIRE_URL=http://127.0.0.1:9 BELLWIRE_TOKEN=TOKEN\n"), "{long}");
+        assert!(
+            long.contains("export BELLWIRE_URL=http://127.0.0.1:9 BELLWIRE_TOKEN=TOKEN\n"),
+            "{long}"
+        );
         assert!(long.contains("curl http://127.0.0.1:9/api/v1/app/ -H 'Authorization: Bearer TOKEN'"));
     }
 }

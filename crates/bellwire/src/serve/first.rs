@@ -33,11 +33,17 @@ pub(super) async fn prepare(directory: &Directory, config: &Config) -> Result<Pr
         if config.dev {
             leave(data, &file, token)?;
         }
-        return Ok(Prepared { environment, new_token: None });
+        return Ok(Prepared {
+            environment,
+            new_token: None,
+        });
     }
     // A development server without the file is of no use to the command line: it gets a new one.
     if has_admin(directory, &environment) && (!config.dev || file.exists()) {
-        return Ok(Prepared { environment, new_token: None });
+        return Ok(Prepared {
+            environment,
+            new_token: None,
+        });
     }
     let wish = TokenWish {
         environment: environment.id,
@@ -52,7 +58,10 @@ pub(super) async fn prepare(directory: &Directory, config: &Config) -> Result<Pr
     if config.dev {
         leave(data, &file, &text)?;
     }
-    Ok(Prepared { environment, new_token: Some(text) })
+    Ok(Prepared {
+        environment,
+        new_token: Some(text),
+    })
 }
 
 /// The oldest environment; `default` is made when there is none.
@@ -68,19 +77,31 @@ async fn environment(directory: &Directory) -> Result<Arc<Environment>, ServeErr
         created_at: now,
         updated_at: now,
     };
-    directory.commit(vec![Change::PutEnvironment(new.clone())], None).await?;
+    directory
+        .commit(vec![Change::PutEnvironment(new.clone())], None)
+        .await?;
     Ok(Arc::new(new))
 }
 
 /// Whether somebody has a token to administer it with.
 fn has_admin(directory: &Directory, environment: &Environment) -> bool {
     let now = directory.now();
-    let page = Page { limit: usize::MAX, start: Start::First, order: Order::Ascending };
+    let page = Page {
+        limit: usize::MAX,
+        start: Start::First,
+        order: Order::Ascending,
+    };
     let tokens = directory.tokens(environment.id, page).items;
-    tokens.iter().any(|token| token.scope == Scope::Admin && token.expires_at.is_none_or(|at| at > now))
+    tokens
+        .iter()
+        .any(|token| token.scope == Scope::Admin && token.expires_at.is_none_or(|at| at > now))
 }
 
 fn leave(data: &Path, file: &Path, token: &Hidden) -> Result<(), ServeError> {
     let written = private::make_directory(data).and_then(|()| private::write_line(file, token.expose()));
-    written.map_err(|error| ServeError::File { what: "cannot write the admin token to", file: file.to_owned(), error })
+    written.map_err(|error| ServeError::File {
+        what: "cannot write the admin token to",
+        file: file.to_owned(),
+        error,
+    })
 }

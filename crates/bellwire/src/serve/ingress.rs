@@ -43,7 +43,11 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 /// # Errors
 /// When the address cannot be had.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -80,7 +84,13 @@ impl Ingress {
             .max_concurrent_streams(STREAMS)
             .keep_alive_interval(Some(Duration::from_secs(30)))
             .keep_alive_timeout(Duration::from_secs(15));
-        Self { listener, router, places: Arc::new(Semaphore::new(most)), open, http }
+        Self {
+            listener,
+            router,
+            places: Arc::new(Semaphore::new(most)),
+            open,
+            http,
+        }
     }
 
     /// Accepts until stopped, then lets the requests under way end. Dropping the future cuts them off.
@@ -105,7 +115,13 @@ impl Ingress {
             match accepted {
                 Ok((stream, _)) => {
                     self.open.fetch_add(1, Ordering::Relaxed);
-                    return Some((stream, Place { open: Arc::clone(&self.open), _permit: permit }));
+                    return Some((
+                        stream,
+                        Place {
+                            open: Arc::clone(&self.open),
+                            _permit: permit,
+                        },
+                    ));
                 }
                 // It ended before it was accepted: nobody's problem.
                 Err(error) if is_about_one_connection(&error) => {}

@@ -50,7 +50,12 @@ pub struct Keys {
 impl Keys {
     /// Whether a kept secret was replaced, and not everything may be sealed anew yet.
     pub fn is_being_replaced(&self) -> bool {
-        self.replaced.is_some() && self.ring.previous.iter().any(|previous| previous.id() != self.ring.current.id())
+        self.replaced.is_some()
+            && self
+                .ring
+                .previous
+                .iter()
+                .any(|previous| previous.id() != self.ring.current.id())
     }
 }
 
@@ -81,7 +86,8 @@ pub fn load(config: &Config) -> Result<Keys, KeyError> {
     };
     let mut ring = Keyring::new(current);
     for secret in &config.secrets.previous {
-        ring.previous.push(parse(secret.expose(), || "previous_main_secrets".to_owned())?);
+        ring.previous
+            .push(parse(secret.expose(), || "previous_main_secrets".to_owned())?);
     }
     // Whoever configures a secret after the first start still has things sealed with the one that was kept.
     if let (Some(_), Some(text)) = (configured, &kept) {
@@ -90,7 +96,10 @@ pub fn load(config: &Config) -> Result<Keys, KeyError> {
     if let Some(text) = &replaced {
         ring.previous.push(parse(text, || replaced_in.display().to_string())?);
     }
-    Ok(Keys { ring, replaced: replaced.map(|_| replaced_in) })
+    Ok(Keys {
+        ring,
+        replaced: replaced.map(|_| replaced_in),
+    })
 }
 
 /// Seals anew what was sealed with a secret of before, and forgets the kept one that was replaced. Returns how many were
@@ -119,7 +128,9 @@ pub async fn reseal(keys: &Keys, store: &dyn Store) -> Result<u64, StoreError> {
 /// When the machine gives no randomness.
 pub fn new_text() -> Result<String, KeyError> {
     let mut entropy = [0; 32];
-    SystemRandom::new().fill(&mut entropy).map_err(|_| KeyError::NoRandomness)?;
+    SystemRandom::new()
+        .fill(&mut entropy)
+        .map_err(|_| KeyError::NoRandomness)?;
     Ok(MainSecret::new_text(entropy))
 }
 
@@ -175,7 +186,10 @@ mod tests {
         let kept = load(&config(folder.path(), None)).unwrap().ring.current.id();
         let keys = load(&config(folder.path(), Some(ONE))).unwrap();
         assert_eq!(keys.ring.current.id(), MainSecret::parse(ONE).unwrap().id());
-        assert_eq!(keys.ring.previous.iter().map(MainSecret::id).collect::<Vec<_>>(), [kept]);
+        assert_eq!(
+            keys.ring.previous.iter().map(MainSecret::id).collect::<Vec<_>>(),
+            [kept]
+        );
     }
 
     #[test]
@@ -201,6 +215,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(kept_file(folder.path()), "canary\n").unwrap();
         let refusal = load(&config(folder.path(), None)).unwrap_err().to_string();
-        assert!(refusal.contains("main-secret") && refusal.contains('6') && !refusal.contains("canary"), "{refusal}");
+        assert!(
+            refusal.contains("main-secret") && refusal.contains('6') && !refusal.contains("canary"),
+            "{refusal}"
+        );
     }
 }

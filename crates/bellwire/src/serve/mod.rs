@@ -11,6 +11,8 @@ mod ingress;
 pub mod keys;
 mod page;
 pub mod private;
+#[cfg(test)]
+mod tests;
 
 use std::{
     net::SocketAddr,
@@ -97,8 +99,17 @@ pub struct Running {
 impl Running {
     /// Runs until it is stopped, or cannot go on; then everything has ended and the store is closed.
     pub async fn wait(self) -> Ending {
-        let Self { stop, supervisor, store, ready, grace, .. } = self;
-        let ending = supervisor.run(stop, grace, || ready.store(false, Ordering::Relaxed)).await;
+        let Self {
+            stop,
+            supervisor,
+            store,
+            ready,
+            grace,
+            ..
+        } = self;
+        let ending = supervisor
+            .run(stop, grace, || ready.store(false, Ordering::Relaxed))
+            .await;
         store.close().await;
         ending
     }
@@ -111,12 +122,17 @@ impl Running {
 pub async fn serve(config: Config) -> Result<Running, ServeError> {
     // The address first: a second server by mistake shall not get as far as the store.
     let listener = bind(config.http.listen).await?;
-    let address = listener.local_addr().map_err(|error| ServeError::Bind { address: config.http.listen, error })?;
+    let address = listener.local_addr().map_err(|error| ServeError::Bind {
+        address: config.http.listen,
+        error,
+    })?;
     let metrics_listener = match config.telemetry.metrics {
         Metrics::Listen(address) => Some(bind(address).await?),
         Metrics::On | Metrics::Off => None,
     };
-    let metrics_address = metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    let metrics_address = metrics_listener
+        .as_ref()
+        .and_then(|listener| listener.local_addr().ok());
 
     let guard = calls::guard(&config.calls)?;
     let keys = keys::load(&config)?;
@@ -150,12 +166,22 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
             payload_retention: config.retention.payloads.unwrap_or(Duration::MAX),
             ..ApiLimits::default()
         },
-        admin_token: config.secrets.admin_token.as_ref().map(|token| hash_opaque(token.expose())),
+        admin_token: config
+            .secrets
+            .admin_token
+            .as_ref()
+            .map(|token| hash_opaque(token.expose())),
         default_signature: config.delivery.default_signature,
         tasks_wake: Arc::clone(&wake),
         ready: Arc::clone(&ready),
         public_url: public_url(&config, address),
-        ..ApiState::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&feed), vault, environment.id)
+        ..ApiState::new(
+            Arc::clone(&store),
+            Arc::clone(&directory),
+            Arc::clone(&feed),
+            vault,
+            environment.id,
+        )
     };
     let connections = Arc::new(AtomicUsize::new(0));
     let metrics = MetricsPage {
@@ -168,9 +194,17 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
 
     let mut supervisor = Supervisor::default();
     let copies_in = config.storage.data.clone();
-    let router = bellwire_api::router(api.clone()).merge(page::root()).merge(backup::route(api, copies_in));
-    let router = if config.telemetry.metrics == Metrics::On { router.merge(page::metrics(metrics.clone())) } else { router };
-    let ingress = |listener, router: Router, connections| Ingress::new(listener, router, config.http.max_connections, connections);
+    let router = bellwire_api::router(api.clone())
+        .merge(page::root())
+        .merge(backup::route(api, copies_in));
+    let router = if config.telemetry.metrics == Metrics::On {
+        router.merge(page::metrics(metrics.clone()))
+    } else {
+        router
+    };
+    let ingress = |listener, router: Router, connections| {
+        Ingress::new(listener, router, config.http.max_connections, connections)
+    };
     let front = Arc::new(ingress(listener, router, connections));
     supervisor.spawn(Stage::Ingress, "ingress", OnPanic::Restart, move |stop| {
         let front = Arc::clone(&front);
@@ -188,7 +222,10 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         let tasks = Arc::clone(&tasks);
         async move { tasks.run(stop).await }
     });
-    let kept = bellwire_tasks::Retention { messages: config.retention.messages, attempts: config.retention.attempts };
+    let kept = bellwire_tasks::Retention {
+        messages: config.retention.messages,
+        attempts: config.retention.attempts,
+    };
     let (kept_in, told_by) = (Arc::clone(&store), Arc::clone(&directory));
     supervisor.spawn(Stage::Background, "retention", OnPanic::Restart, move |stop| {
         bellwire_tasks::keep(Arc::clone(&kept_in), Arc::clone(&told_by), kept, stop)
@@ -217,7 +254,16 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         });
     }
     tracing::info!(%address, environment = %environment.id, version = env!("CARGO_PKG_VERSION"), "started");
-    Ok(Running { address, metrics_address, new_token, stop: Stop::default(), supervisor, store, ready, grace })
+    Ok(Running {
+        address,
+        metrics_address,
+        new_token,
+        stop: Stop::default(),
+        supervisor,
+        store,
+        ready,
+        grace,
+    })
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
@@ -226,14 +272,22 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
 
 /// What people reach the server by.
 fn public_url(config: &Config, address: SocketAddr) -> String {
-    config.http.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(address)))
+    config
+        .http
+        .public_url
+        .clone()
+        .unwrap_or_else(|| format!("http://{}", reachable(address)))
 }
 
 /// An address to connect to for one that is listened on: 'all addresses' is none of them.
 pub fn reachable(listened: SocketAddr) -> SocketAddr {
     let mut address = listened;
     if address.ip().is_unspecified() {
-        let loopback = if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+        let loopback = if address.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        };
         address.set_ip(loopback);
     }
     address

@@ -81,7 +81,10 @@ pub struct Supervisor {
 impl Default for Supervisor {
     fn default() -> Self {
         let (deaths, died) = mpsc::unbounded_channel();
-        let stages = Stage::ALL.into_iter().map(|stage| (stage, (CancellationToken::new(), JoinSet::new()))).collect();
+        let stages = Stage::ALL
+            .into_iter()
+            .map(|stage| (stage, (CancellationToken::new(), JoinSet::new())))
+            .collect();
         Self { stages, deaths, died }
     }
 }
@@ -98,7 +101,9 @@ impl Supervisor {
         F: Future<Output = ()> + Send + 'static,
     {
         let deaths = self.deaths.clone();
-        let Some((token, tasks)) = self.stages.get_mut(&stage) else { return };
+        let Some((token, tasks)) = self.stages.get_mut(&stage) else {
+            return;
+        };
         let token = token.clone();
         tasks.spawn(async move {
             let mut restarts = Restarts::default();
@@ -107,7 +112,11 @@ impl Supervisor {
                 if token.is_cancelled() {
                     return;
                 }
-                let how = if ended.is_err() { "panicked" } else { "ended without being asked to" };
+                let how = if ended.is_err() {
+                    "panicked"
+                } else {
+                    "ended without being asked to"
+                };
                 let wait = match on_panic {
                     OnPanic::Restart => restarts.after_death(Instant::now()),
                     OnPanic::Exit => None,
@@ -260,7 +269,10 @@ mod tests {
         let mut supervisor = Supervisor::default();
         fake(&mut supervisor, Stage::Delivery, "delivery", &log, &ends);
         supervisor.spawn(Stage::Ingress, "needed", OnPanic::Exit, |_| async { panic!("told to") });
-        assert_eq!(supervisor.run(Stop::default(), GRACE, || {}).await, Ending::Died("needed"));
+        assert_eq!(
+            supervisor.run(Stop::default(), GRACE, || {}).await,
+            Ending::Died("needed")
+        );
         assert_eq!(*log.lock().unwrap(), ["delivery"]);
     }
 
@@ -288,6 +300,9 @@ mod tests {
     async fn a_task_that_dies_again_and_again_ends_the_server() {
         let mut supervisor = Supervisor::default();
         supervisor.spawn(Stage::Background, "hopeless", OnPanic::Restart, |_| async {});
-        assert_eq!(supervisor.run(Stop::default(), GRACE, || {}).await, Ending::Died("hopeless"));
+        assert_eq!(
+            supervisor.run(Stop::default(), GRACE, || {}).await,
+            Ending::Died("hopeless")
+        );
     }
 }

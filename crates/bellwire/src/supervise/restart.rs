@@ -20,7 +20,11 @@ impl Restarts {
     /// The task died. Answers how long to wait before it is started anew; `None` when it is hopeless.
     pub fn after_death(&mut self, now: Instant) -> Option<Duration> {
         self.deaths.push_back(now);
-        while self.deaths.front().is_some_and(|death| now.duration_since(*death) >= WINDOW) {
+        while self
+            .deaths
+            .front()
+            .is_some_and(|death| now.duration_since(*death) >= WINDOW)
+        {
             self.deaths.pop_front();
         }
         let recent = self.deaths.len();
@@ -36,7 +40,9 @@ mod tests {
     fn waits_grow_until_it_is_hopeless_and_old_deaths_are_forgiven() {
         let begin = Instant::now();
         let mut restarts = Restarts::default();
-        let waits: Vec<_> = (0..6).map(|n| restarts.after_death(begin + Duration::from_secs(n))).collect();
+        let waits: Vec<_> = (0..6)
+            .map(|n| restarts.after_death(begin + Duration::from_secs(n)))
+            .collect();
         let millis: Vec<_> = waits.iter().flatten().map(Duration::as_millis).collect();
         assert_eq!(millis, [100, 200, 400, 800, 1_600]);
         assert_eq!(waits[5], None);

@@ -25,9 +25,6 @@ use prometheus_client::{
     registry::Registry,
 };
 
-
-
-
 /// Where the numbers come from.
 #[derive(Clone)]
 pub struct MetricsPage {
@@ -86,18 +83,44 @@ struct Snapshot {
 impl Collector for Snapshot {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let mut out = Out(encoder);
-        let Self { now, store, endpoints, deliver, in_flight, in_memory, connections } = self;
+        let Self {
+            now,
+            store,
+            endpoints,
+            deliver,
+            in_flight,
+            in_memory,
+            connections,
+        } = self;
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
 
-        out.info("bellwire_build", "The program", [("version", env!("CARGO_PKG_VERSION"))])?;
+        out.info(
+            "bellwire_build",
+            "The program",
+            [("version", env!("CARGO_PKG_VERSION"))],
+        )?;
         let ended = [
             ("succeeded", read(&deliver.delivered)),
             ("failed", read(&deliver.exhausted)),
             ("cancelled", read(&deliver.cancelled)),
         ];
-        out.counters("bellwire_deliveries_ended", "Deliveries that ended, by how", "state", ended)?;
-        out.counters("bellwire_attempts_failed", "Attempts that failed, by named reason", "reason", deliver.failed())?;
-        out.counter("bellwire_attempts_retried", "Failed attempts that are followed by another", read(&deliver.retried))?;
+        out.counters(
+            "bellwire_deliveries_ended",
+            "Deliveries that ended, by how",
+            "state",
+            ended,
+        )?;
+        out.counters(
+            "bellwire_attempts_failed",
+            "Attempts that failed, by named reason",
+            "reason",
+            deliver.failed(),
+        )?;
+        out.counter(
+            "bellwire_attempts_retried",
+            "Failed attempts that are followed by another",
+            read(&deliver.retried),
+        )?;
         let (counts, sum) = deliver.latency();
         out.histogram(
             "bellwire_delivery_latency_seconds",
@@ -106,22 +129,49 @@ impl Collector for Snapshot {
             sum,
         )?;
         out.gauge("bellwire_attempts_in_flight", "Attempts under way", *in_flight as f64)?;
-        out.gauge("bellwire_deliveries_in_memory", "Deliveries in memory that are due and not begun", *in_memory as f64)?;
-        out.gauge("bellwire_deliveries_waiting", "Deliveries that wait in the store", store.waiting as f64)?;
+        out.gauge(
+            "bellwire_deliveries_in_memory",
+            "Deliveries in memory that are due and not begun",
+            *in_memory as f64,
+        )?;
+        out.gauge(
+            "bellwire_deliveries_waiting",
+            "Deliveries that wait in the store",
+            store.waiting as f64,
+        )?;
         let age = store.oldest_due.map_or(0.0, |due| now.since(due).as_secs_f64());
-        out.gauge("bellwire_oldest_due_age_seconds", "How long the earliest waiting delivery has been due", age)?;
+        out.gauge(
+            "bellwire_oldest_due_age_seconds",
+            "How long the earliest waiting delivery has been due",
+            age,
+        )?;
         out.gauge("bellwire_endpoints", "Endpoints", *endpoints as f64)?;
-        out.gauge("bellwire_http_connections", "Open connections to the server", *connections as f64)?;
-        out.gauge("bellwire_store_writable", "1 when the store can be written, 0 when not", f64::from(u8::from(store.unwritable.is_none())))?;
+        out.gauge(
+            "bellwire_http_connections",
+            "Open connections to the server",
+            *connections as f64,
+        )?;
+        out.gauge(
+            "bellwire_store_writable",
+            "1 when the store can be written, 0 when not",
+            f64::from(u8::from(store.unwritable.is_none())),
+        )?;
         out.gauge("bellwire_store_bytes", "Size of the store on disk", store.bytes as f64)?;
         out.counter("bellwire_store_commits", "Transactions committed", store.commits)?;
-        out.counter_seconds("bellwire_store_commit_seconds", "Time spent committing", store.commit_time.as_secs_f64())
+        out.counter_seconds(
+            "bellwire_store_commit_seconds",
+            "Time spent committing",
+            store.commit_time.as_secs_f64(),
+        )
     }
 }
 
 /// The buckets with their upper bounds in seconds; the last one holds everything above.
 fn seconds_buckets(counts: &[u64]) -> Vec<(f64, u64)> {
-    let bounds = LATENCY_BUCKETS_MS.iter().map(|millis| *millis as f64 / 1_000.0).chain([f64::INFINITY]);
+    let bounds = LATENCY_BUCKETS_MS
+        .iter()
+        .map(|millis| *millis as f64 / 1_000.0)
+        .chain([f64::INFINITY]);
     bounds.zip(counts.iter().copied()).collect()
 }
 
@@ -129,20 +179,40 @@ fn seconds_buckets(counts: &[u64]) -> Vec<(f64, u64)> {
 struct Out<'a>(DescriptorEncoder<'a>);
 
 impl Out<'_> {
-    fn info<const N: usize>(&mut self, name: &str, help: &str, labels: [(&'static str, &'static str); N]) -> fmt::Result {
-        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(&labels)
+    fn info<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: [(&'static str, &'static str); N],
+    ) -> fmt::Result {
+        self.0
+            .encode_descriptor(name, &format!("{help}."), None, MetricType::Info)?
+            .encode_info(&labels)
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
-        ConstGauge::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
+        ConstGauge::new(value).encode(
+            self.0
+                .encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?,
+        )
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        ConstCounter::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Counter)?)
+        ConstCounter::new(value).encode(self.0.encode_descriptor(
+            name,
+            &format!("{help}."),
+            None,
+            MetricType::Counter,
+        )?)
     }
 
     fn counter_seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
-        ConstCounter::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Counter)?)
+        ConstCounter::new(value).encode(self.0.encode_descriptor(
+            name,
+            &format!("{help}."),
+            None,
+            MetricType::Counter,
+        )?)
     }
 
     fn counters<'a>(
@@ -152,7 +222,9 @@ impl Out<'_> {
         label: &'static str,
         values: impl IntoIterator<Item = (&'a str, u64)>,
     ) -> fmt::Result {
-        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let mut encoder = self
+            .0
+            .encode_descriptor(name, &format!("{help}."), None, MetricType::Counter)?;
         for (value, count) in values {
             ConstCounter::new(count).encode(encoder.encode_family(&[(label, value)])?)?;
         }
@@ -161,7 +233,9 @@ impl Out<'_> {
 
     fn histogram(&mut self, name: &str, help: &str, buckets: &[(f64, u64)], sum: f64) -> fmt::Result {
         let count = buckets.iter().map(|(_, count)| count).sum();
-        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        let mut encoder = self
+            .0
+            .encode_descriptor(name, &format!("{help}."), None, MetricType::Histogram)?;
         encoder.encode_histogram::<[(&str, &str); 0]>(sum, count, buckets, None)
     }
 }
@@ -196,7 +270,15 @@ mod tests {
             commits: 5,
             commit_time: Duration::from_millis(1_500),
         };
-        let page = page(Snapshot { now, store, endpoints: 2, deliver, in_flight: 1, in_memory: 0, connections: 4 });
+        let page = page(Snapshot {
+            now,
+            store,
+            endpoints: 2,
+            deliver,
+            in_flight: 1,
+            in_memory: 0,
+            connections: 4,
+        });
         for line in [
             "bellwire_deliveries_ended_total{state=\"succeeded\"} 7",
             "bellwire_attempts_failed_total{reason=\"timeout_headers\"} 1",
@@ -219,7 +301,10 @@ mod tests {
     fn nothing_due_is_no_age() {
         let snapshot = Snapshot {
             now: Timestamp::from_secs(1_000),
-            store: StoreHealth { oldest_due: Some(Timestamp::from_secs(2_000)), ..StoreHealth::default() },
+            store: StoreHealth {
+                oldest_due: Some(Timestamp::from_secs(2_000)),
+                ..StoreHealth::default()
+            },
             endpoints: 0,
             deliver: Arc::default(),
             in_flight: 0,

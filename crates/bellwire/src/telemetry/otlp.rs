@@ -19,7 +19,13 @@ use bellwire_store::{
 };
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
-use tokio::{sync::broadcast::error::RecvError, time::Instant};
+use tokio::{
+    sync::broadcast::{
+        Receiver,
+        error::{RecvError, TryRecvError},
+    },
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Spans in one request.
@@ -49,43 +55,40 @@ struct Trace {
 impl Exporter {
     /// An exporter to the collector with this base URL.
     pub fn new(base: &url::Url, feed: Arc<Feed>, store: Arc<dyn Store>) -> Self {
-        let config = ureq::Agent::config_builder().proxy(None).max_redirects(0).timeout_global(Some(PATIENCE));
+        let config = ureq::Agent::config_builder()
+            .proxy(None)
+            .max_redirects(0)
+            .timeout_global(Some(PATIENCE));
         let url = format!("{}/v1/traces", base.as_str().trim_end_matches('/'));
-        Self { url, agent: config.build().into(), feed, store }
+        Self {
+            url,
+            agent: config.build().into(),
+            feed,
+            store,
+        }
     }
 
-    /// Exports until stopped, and then once more what has gathered.
+    /// Exports until stopped, and then what has gathered.
     pub async fn run(&self, stop: CancellationToken) {
         let mut events = self.feed.watch();
-        let mut lost = 0;
-        while !stop.is_cancelled() {
-            let mut batch = Vec::new();
-            let mut deadline = None;
-            while batch.len() < BATCH {
-                let full = async {
-                    match deadline {
-                        Some(deadline) => tokio::time::sleep_until(deadline).await,
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => break,
-                    event = events.recv() => match event {
-                        Ok(event) => {
-                            deadline.get_or_insert_with(|| Instant::now() + GATHER);
-                            batch.push(event);
-                        }
-                        Err(RecvError::Lagged(missed)) => lost += missed,
-                        Err(RecvError::Closed) => return,
-                    },
-                    () = full => break,
-                }
-            }
+        loop {
+            let stopping = stop.is_cancelled();
+            let Gathered {
+                batch,
+                mut lost,
+                closed,
+            } = gather(&mut events, &stop).await;
             lost += self.export(&batch).await;
             if lost > 0 {
-                tracing::warn!(lost, collector = self.url, "traces were lost: the collector is slow or cannot be reached");
-                lost = 0;
+                let collector = &self.url;
+                tracing::warn!(
+                    lost,
+                    collector,
+                    "traces were lost: the collector is slow or cannot be reached"
+                );
+            }
+            if closed || (stopping && batch.len() < BATCH) {
+                return;
             }
         }
     }
@@ -93,14 +96,21 @@ impl Exporter {
     /// Sends a batch; answers how many spans were lost.
     async fn export(&self, batch: &[FeedEvent]) -> u64 {
         let traces = self.traces(batch).await;
-        let spans: Vec<_> = batch.iter().filter_map(|event| span(event, traces.get(&message_of(event).1)?, fastrand::u64(1..))).collect();
+        let spans: Vec<_> = batch
+            .iter()
+            .filter_map(|event| span(event, traces.get(&message_of(event).1)?, fastrand::u64(1..)))
+            .collect();
         if spans.is_empty() {
             return 0;
         }
         let (agent, url, count) = (self.agent.clone(), self.url.clone(), spans.len() as u64);
         let body = request(&spans).to_string();
         let sent = tokio::task::spawn_blocking(move || {
-            agent.post(&url).header("content-type", "application/json").send(body.as_bytes()).map(|_| ())
+            agent
+                .post(&url)
+                .header("content-type", "application/json")
+                .send(body.as_bytes())
+                .map(|_| ())
         });
         match sent.await {
             Ok(Ok(())) => 0,
@@ -128,6 +138,55 @@ impl Exporter {
     }
 }
 
+/// What came from the feed.
+#[derive(Default)]
+struct Gathered {
+    batch: Vec<FeedEvent>,
+    /// Events that the feed's buffer could not hold.
+    lost: u64,
+    /// Nothing will come any more.
+    closed: bool,
+}
+
+/// Waits for events until there are enough for a batch, or the first one has waited long enough. When it is stopped, only
+/// takes what is there.
+async fn gather(events: &mut Receiver<FeedEvent>, stop: &CancellationToken) -> Gathered {
+    let mut gathered = Gathered::default();
+    let mut deadline = None;
+    while gathered.batch.len() < BATCH {
+        let event = match events.try_recv() {
+            Ok(event) => Ok(event),
+            Err(TryRecvError::Empty) if stop.is_cancelled() => break,
+            Err(TryRecvError::Lagged(missed)) => Err(RecvError::Lagged(missed)),
+            Err(TryRecvError::Closed) => Err(RecvError::Closed),
+            Err(TryRecvError::Empty) => tokio::select! {
+                event = events.recv() => event,
+                () = stop.cancelled() => break,
+                () = until(deadline) => break,
+            },
+        };
+        match event {
+            Ok(event) => {
+                deadline.get_or_insert_with(|| Instant::now() + GATHER);
+                gathered.batch.push(event);
+            }
+            Err(RecvError::Lagged(missed)) => gathered.lost += missed,
+            Err(RecvError::Closed) => {
+                gathered.closed = true;
+                break;
+            }
+        }
+    }
+    gathered
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
 fn message_of(event: &FeedEvent) -> (AppId, MessageId) {
     match event {
         FeedEvent::Message { app, id, .. } => (*app, *id),
@@ -152,10 +211,17 @@ fn trace(id: MessageId, traceparent: Option<&str>) -> Trace {
         let mut parts = text.split('-').skip(1);
         let (trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?);
         let sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
-        (trace.len() == 32 && parent.len() == 16)
-            .then(|| Trace { id: trace.to_owned(), parent: Some(parent.to_owned()), sampled })
+        (trace.len() == 32 && parent.len() == 16).then(|| Trace {
+            id: trace.to_owned(),
+            parent: Some(parent.to_owned()),
+            sampled,
+        })
     });
-    given.unwrap_or_else(|| Trace { id: names(id).0, parent: None, sampled: true })
+    given.unwrap_or_else(|| Trace {
+        id: names(id).0,
+        parent: None,
+        sampled: true,
+    })
 }
 
 fn nanos(at: Timestamp) -> String {
@@ -179,7 +245,14 @@ fn span(event: &FeedEvent, trace: &Trace, id: u64) -> Option<Value> {
     }
     let first = names(message_of(event).1).1;
     let span = match event {
-        FeedEvent::Message { environment, app, id, event_type, endpoints, at } => json!({
+        FeedEvent::Message {
+            environment,
+            app,
+            id,
+            event_type,
+            endpoints,
+            at,
+        } => json!({
             "traceId": trace.id,
             "spanId": first,
             "parentSpanId": trace.parent.as_deref().unwrap_or_default(),
@@ -195,7 +268,19 @@ fn span(event: &FeedEvent, trace: &Trace, id: u64) -> Option<Value> {
                 number("bellwire.endpoints", *endpoints as u64),
             ],
         }),
-        FeedEvent::Attempt { environment, app, message, event_type, endpoint, number: nth, status_code, failure, duration_ms, at, .. } => {
+        FeedEvent::Attempt {
+            environment,
+            app,
+            message,
+            event_type,
+            endpoint,
+            number: nth,
+            status_code,
+            failure,
+            duration_ms,
+            at,
+            ..
+        } => {
             let mut attributes = vec![
                 attribute("bellwire.environment", environment),
                 attribute("bellwire.app", app),
@@ -207,10 +292,13 @@ fn span(event: &FeedEvent, trace: &Trace, id: u64) -> Option<Value> {
             if *status_code > 0 {
                 attributes.push(number("http.response.status_code", u64::from(*status_code)));
             }
-            let status = failure.as_ref().map_or_else(|| json!({}), |(reason, words)| {
-                attributes.push(attribute("error.type", reason));
-                json!({ "code": 2, "message": words })
-            });
+            let status = failure.as_ref().map_or_else(
+                || json!({}),
+                |(reason, words)| {
+                    attributes.push(attribute("error.type", reason));
+                    json!({ "code": 2, "message": words })
+                },
+            );
             json!({
                 "traceId": trace.id,
                 "spanId": format!("{id:016x}"),
@@ -261,12 +349,38 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn events_gather_for_a_while_and_when_stopping_nothing_that_is_there_is_left() {
+        let (feed, stop) = (Feed::default(), CancellationToken::new());
+        let mut events = feed.watch();
+        let began = Instant::now();
+        feed.tell(|| attempt(None));
+        feed.tell(|| attempt(None));
+        assert_eq!(gather(&mut events, &stop).await.batch.len(), 2);
+        assert_eq!(began.elapsed(), GATHER);
+        for _ in 0..BATCH + 1 {
+            feed.tell(|| attempt(None));
+        }
+        stop.cancel();
+        assert_eq!(gather(&mut events, &stop).await.batch.len(), BATCH);
+        assert_eq!(gather(&mut events, &stop).await.batch.len(), 1);
+        assert_eq!(began.elapsed(), GATHER, "nobody waits when stopping");
+        for _ in 0..5_000 {
+            feed.tell(|| attempt(None));
+        }
+        let lagged = gather(&mut events, &stop).await;
+        assert_eq!(lagged.lost, 5_000 - 4_096, "what the feed cannot hold is counted");
+    }
+
     #[test]
     fn a_message_continues_the_publishers_trace_or_has_its_own() {
         let id = MessageId::from_number(3);
         let given = trace(id, Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
         assert_eq!(given.id, "4bf92f3577b34da6a3ce929d0e0e4736");
-        assert_eq!((given.parent.as_deref(), given.sampled), (Some("00f067aa0ba902b7"), true));
+        assert_eq!(
+            (given.parent.as_deref(), given.sampled),
+            (Some("00f067aa0ba902b7"), true)
+        );
         let own = trace(id, None);
         assert_eq!((own.id.len(), own.parent, own.sampled), (32, None, true));
         assert_eq!(trace(id, Some("nonsense")).id, own.id);
@@ -277,7 +391,12 @@ mod tests {
     #[test]
     fn an_attempt_is_a_client_span_below_its_messages_span() {
         let id = MessageId::from_number(3);
-        let failed = span(&attempt(Some(("status_503", "the receiver answered 503"))), &trace(id, None), 9).unwrap();
+        let failed = span(
+            &attempt(Some(("status_503", "the receiver answered 503"))),
+            &trace(id, None),
+            9,
+        )
+        .unwrap();
         assert_eq!(failed["parentSpanId"], names(id).1);
         assert_eq!(failed["spanId"], "0000000000000009");
         assert_eq!(failed["startTimeUnixNano"], "1766000000000000000");

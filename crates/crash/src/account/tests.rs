@@ -209,7 +209,7 @@ fn more_repeats_than_can_have_been_in_flight_are_over_the_bound() {
     let mut account = account();
     // 56 attempts may be open; nothing was answered shortly before the kill, as the receiver saw it.
     account.killed(100_000, 0);
-    let bound = account.kills().next().unwrap().bound;
+    let bound = account.kills().next().unwrap().bound();
     assert_eq!(bound, 56);
     let seqs: Vec<u64> = (0..60).map(|_| account.open()).collect();
     for seq in &seqs {
@@ -233,7 +233,7 @@ fn what_was_answered_within_the_settling_window_widens_the_bound() {
     delivered(&mut account);
     account.killed(10_500, 3);
     let kill = account.kills().next().unwrap();
-    assert_eq!((kill.bound, kill.phase), (56 + 4, 3));
+    assert_eq!((kill.bound(), kill.phase), (56 + 4, 3));
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn while_the_store_cannot_be_written_outcomes_wait_and_a_kill_repeats_them() {
     account.writable();
     arrive(&mut account, seq, 0, 1_100_000);
     assert!(account.violations().is_empty(), "{}", account.violations());
-    assert_eq!(account.kills().next().unwrap().bound, 56 + 5);
+    assert_eq!(account.kills().next().unwrap().bound(), 56 + 5);
     kill(&mut account, 1_200_000);
     arrive(&mut account, seq, 0, 1_300_000);
     only(&account.close(), Kind::Stray, 1);

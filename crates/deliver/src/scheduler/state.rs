@@ -323,7 +323,6 @@ impl State {
     pub fn tick(&mut self, now: Timestamp, effects: &mut Effects) {
         while let Some(Reverse((at, endpoint))) = self.timers.peek().copied() {
             if at > now {
-                effects.wake_at = Some(at);
                 break;
             }
             self.timers.pop();

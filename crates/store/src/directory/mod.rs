@@ -40,7 +40,7 @@ pub struct Directory {
     clock: Arc<dyn Clock>,
     view: RwLock<View>,
     /// One writer at a time: uniqueness is judged on the view that the change is then made to.
-    writing: tokio::sync::Mutex<()>,
+    writing: Arc<tokio::sync::Mutex<()>>,
     ids: Mutex<IdGenerator>,
     changed: broadcast::Sender<EndpointId>,
 }
@@ -64,7 +64,7 @@ impl Directory {
             store,
             clock,
             view: RwLock::new(view),
-            writing: tokio::sync::Mutex::new(()),
+            writing: Arc::new(tokio::sync::Mutex::new(())),
             ids,
             changed: broadcast::Sender::new(CHANGES_BUFFER),
         })
@@ -111,8 +111,27 @@ impl Directory {
         answer: Option<StoredAnswer>,
         build: impl FnOnce() -> Result<Vec<Change>, E>,
     ) -> Result<(), E> {
-        let _writing = self.writing.lock().await;
-        let changes = build()?;
+        let edit = self.edit().await;
+        self.commit_edit(edit, build()?, answer).await?;
+        Ok(())
+    }
+
+    /// Keeps everybody else from changing anything until it is committed or dropped: for changes that are made, over
+    /// several steps, from what the view shows. Whoever holds it must not commit in another way.
+    pub async fn edit(&self) -> Edit {
+        Edit(Arc::clone(&self.writing).lock_owned().await)
+    }
+
+    /// As [`Self::commit`], with the lock held already.
+    ///
+    /// # Errors
+    /// Those of [`Self::commit`].
+    pub async fn commit_edit(
+        &self,
+        _edit: Edit,
+        changes: Vec<Change>,
+        answer: Option<StoredAnswer>,
+    ) -> Result<(), StoreError> {
         self.view().judge(&changes)?;
         self.store.apply(changes.clone(), answer).await?;
         let touched = {
@@ -287,6 +306,10 @@ impl Directory {
         }
     }
 }
+
+/// The right to change the configuration: one at a time.
+#[derive(Debug)]
+pub struct Edit(#[expect(dead_code, reason = "held, not looked at")] tokio::sync::OwnedMutexGuard<()>);
 
 /// Where a page of named things begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -62,7 +62,11 @@ impl Stands {
     fn new(state: DeliveryState, next_at: Option<Timestamp>, expanded: bool) -> Self {
         let status = Status::shown(state, expanded);
         let waits = matches!(state, DeliveryState::Pending | DeliveryState::Sending);
-        Self { status, status_text: status.text(), next_attempt: next_at.filter(|_| waits) }
+        Self {
+            status,
+            status_text: status.text(),
+            next_attempt: next_at.filter(|_| waits),
+        }
     }
 }
 
@@ -109,7 +113,11 @@ async fn messages(Call { cx, query, .. }: Call<Messages>) -> Result<Reply<ListRe
     let state = query.status.map(|status| status.0);
     let with_content = query.with_content.unwrap_or(true);
     let expanded = query.expanded_statuses.unwrap_or(false);
-    let rows = cx.server.store.endpoint_messages(app.id, endpoint, filter, state, page, with_content).await?;
+    let rows = cx
+        .server
+        .store
+        .endpoint_messages(app.id, endpoint, filter, state, page, with_content)
+        .await?;
     let show = |row: EndpointMessage| EndpointMessageOut {
         message: MessageOut::of(row.message, with_content),
         stands: Stands::new(row.delivery.state, row.delivery.next_at, expanded),
@@ -150,12 +158,29 @@ async fn destinations(
         super::must_exist(&cx, &app, message).await?;
     }
     let directory = &cx.server.directory;
-    let mut list = ListResponse::new(rows, |row| row.endpoint.to_string(), |row| {
-        let entry = directory.endpoint_by_id(row.endpoint)?;
-        let stands = Stands::new(row.state, row.next_at, expanded);
-        Some(MessageEndpointOut { endpoint: EndpointOut::from(&*entry), stands })
-    });
+    let mut list = ListResponse::new(
+        rows,
+        |row| row.endpoint.to_string(),
+        |row| {
+            let entry = directory.endpoint_by_id(row.endpoint)?;
+            let stands = Stands::new(row.state, row.next_at, expanded);
+            Some(MessageEndpointOut {
+                endpoint: EndpointOut::from(&*entry),
+                stands,
+            })
+        },
+    );
     let data = std::mem::take(&mut list.data).into_iter().flatten().collect();
-    let ListResponse { iterator, prev_iterator, done, .. } = list;
-    Reply::ok(&ListResponse { data, iterator, prev_iterator, done })
+    let ListResponse {
+        iterator,
+        prev_iterator,
+        done,
+        ..
+    } = list;
+    Reply::ok(&ListResponse {
+        data,
+        iterator,
+        prev_iterator,
+        done,
+    })
 }

@@ -24,7 +24,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .summary("Get the headers of an attempt")
             .about(
                 "The sent headers are put together from the message, the attempt and the endpoint's custom headers as they \
-                 are now. The answer's headers are kept for failed attempts only. Values that may be secret are redacted.",
+                 are now. Values that may be secret are redacted.",
             )
             .to(show),
     ]
@@ -48,7 +48,12 @@ async fn show(Call { cx, .. }: Call) -> Result<Reply<MessageAttemptHeadersOut>, 
     let row = found.ok_or_else(|| ApiError::not_found("attempt", cx.param("attempt_id")))?;
     let entry = cx.server.directory.endpoint_by_id(row.attempt.endpoint);
     let endpoint = entry.as_ref().map(|entry| &entry.endpoint);
-    Reply::ok(&headers(&row.attempt, row.message.as_ref(), endpoint, &cx.server.sent_headers))
+    Reply::ok(&headers(
+        &row.attempt,
+        row.message.as_ref(),
+        endpoint,
+        &cx.server.sent_headers,
+    ))
 }
 
 /// What was sent and what came back; an endpoint that is gone, and a message that has expired, leave out what they set.
@@ -69,7 +74,9 @@ fn headers(
         REDACTED.to_owned()
     };
     let mut sent_headers = BTreeMap::new();
-    let content_type = message.and_then(|message| message.content_type.as_deref()).unwrap_or("application/json");
+    let content_type = message
+        .and_then(|message| message.content_type.as_deref())
+        .unwrap_or("application/json");
     sent_headers.insert("content-type".to_owned(), content_type.to_owned());
     sent_headers.insert("user-agent".to_owned(), sent.user_agent.clone());
     for (name, value) in endpoint.into_iter().flat_map(|endpoint| &endpoint.headers) {
@@ -79,7 +86,11 @@ fn headers(
     }
     // An attempt that ended before it was signed sent nothing of these.
     if !attempt.signature.is_empty() {
-        let values = [attempt.message.to_string(), attempt.at.secs().to_string(), attempt.signature.clone()];
+        let values = [
+            attempt.message.to_string(),
+            attempt.at.secs().to_string(),
+            attempt.signature.clone(),
+        ];
         let prefixes: &[&str] = if sent.svix { &["webhook", "svix"] } else { &["webhook"] };
         for prefix in prefixes {
             for (name, value) in ["id", "timestamp", "signature"].iter().zip(&values) {
@@ -88,9 +99,15 @@ fn headers(
         }
     }
     let answered = attempt.response_headers.iter();
-    let response_headers: Vec<_> = answered.map(|(name, value)| (name.clone(), shown(name, value))).collect();
+    let response_headers: Vec<_> = answered
+        .map(|(name, value)| (name.clone(), shown(name, value)))
+        .collect();
     let response_headers = Some(response_headers).filter(|headers| !headers.is_empty());
-    MessageAttemptHeadersOut { sent_headers, response_headers, sensitive }
+    MessageAttemptHeadersOut {
+        sent_headers,
+        response_headers,
+        sensitive,
+    }
 }
 
 #[cfg(test)]
@@ -122,7 +139,10 @@ mod tests {
             status_code: 500,
             failure: Some("status_500".to_owned()),
             response: Bytes::new(),
-            response_headers: vec![("set-cookie".to_owned(), "a=b".to_owned()), ("x".to_owned(), "y".to_owned())],
+            response_headers: vec![
+                ("set-cookie".to_owned(), "a=b".to_owned()),
+                ("x".to_owned(), "y".to_owned()),
+            ],
             signature: signature.to_owned(),
             last: false,
         }
@@ -141,7 +161,10 @@ mod tests {
             channels: None,
             throttle_rate: None,
             metadata: BTreeMap::new(),
-            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            headers: headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
             keys: Vec::new(),
             retry_schedule: None,
             timeout: None,
@@ -152,12 +175,20 @@ mod tests {
     }
 
     fn sent(svix: bool) -> SentHeaders {
-        SentHeaders { user_agent: "Bellwire/1".to_owned(), svix }
+        SentHeaders {
+            user_agent: "Bellwire/1".to_owned(),
+            svix,
+        }
     }
 
     #[test]
     fn sent_headers_are_those_of_the_signed_request() {
-        let found = headers(&attempt("v1,abc"), None, Some(&endpoint(&[("X-Team", "blue")])), &sent(true));
+        let found = headers(
+            &attempt("v1,abc"),
+            None,
+            Some(&endpoint(&[("X-Team", "blue")])),
+            &sent(true),
+        );
         let id = MessageId::from_number(2).to_string();
         let expected = [
             ("X-Team", "blue"),
@@ -170,7 +201,11 @@ mod tests {
             ("webhook-signature", "v1,abc"),
             ("webhook-timestamp", "1766000000"),
         ];
-        let found: Vec<_> = found.sent_headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let found: Vec<_> = found
+            .sent_headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         assert_eq!(found, expected);
     }
 
@@ -190,6 +225,11 @@ mod tests {
     #[test]
     fn what_was_never_signed_was_never_sent() {
         let found = headers(&attempt(""), None, None, &sent(true));
-        assert!(!found.sent_headers.keys().any(|name| name.starts_with("webhook-") || name.starts_with("svix-")));
+        assert!(
+            !found
+                .sent_headers
+                .keys()
+                .any(|name| name.starts_with("webhook-") || name.starts_with("svix-"))
+        );
     }
 }

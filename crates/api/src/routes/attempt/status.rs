@@ -16,7 +16,11 @@ pub struct Status(pub DeliveryState);
 impl Status {
     /// Where an attempt stands: it is over, so it succeeded or failed.
     pub fn of(attempt: &Attempt) -> Self {
-        Self(if attempt.failure.is_none() { DeliveryState::Succeeded } else { DeliveryState::Failed })
+        Self(if attempt.failure.is_none() {
+            DeliveryState::Succeeded
+        } else {
+            DeliveryState::Failed
+        })
     }
 
     /// As it is shown: clients that do not know `canceled` (they do not ask for `expanded_statuses`) see a success instead,
@@ -66,7 +70,8 @@ impl<'de> Deserialize<'de> for Status {
             3 => DeliveryState::Sending,
             4 => DeliveryState::Cancelled,
             other => {
-                let why = format_args!("{other} is no status; write 0 success, 1 pending, 2 fail, 3 sending or 4 canceled");
+                let why =
+                    format_args!("{other} is no status; write 0 success, 1 pending, 2 fail, 3 sending or 4 canceled");
                 return Err(D::Error::custom(why));
             }
         }))
@@ -115,7 +120,8 @@ impl<'de> Deserialize<'de> for StatusClass {
         match u16::deserialize(deserializer)? {
             class @ (0 | 100 | 200 | 300 | 400 | 500) => Ok(Self(class)),
             other => {
-                let why = format_args!("{other} is no class of status codes; write 0 (no answer), 100, 200, 300, 400 or 500");
+                let why =
+                    format_args!("{other} is no class of status codes; write 0 (no answer), 100, 200, 300, 400 or 500");
                 Err(D::Error::custom(why))
             }
         }
@@ -169,12 +175,23 @@ mod tests {
 
     #[test]
     fn every_status_has_its_number_and_word() {
-        for (number, word) in [(0, "success"), (1, "pending"), (2, "fail"), (3, "sending"), (4, "canceled")] {
+        for (number, word) in [
+            (0, "success"),
+            (1, "pending"),
+            (2, "fail"),
+            (3, "sending"),
+            (4, "canceled"),
+        ] {
             let status: Status = from_value(json!(number)).unwrap();
             assert_eq!(to_value(status).unwrap(), json!(number));
             assert_eq!(to_value(status.text()).unwrap(), json!(word));
         }
-        assert!(from_value::<Status>(json!(5)).unwrap_err().to_string().contains("4 canceled"));
+        assert!(
+            from_value::<Status>(json!(5))
+                .unwrap_err()
+                .to_string()
+                .contains("4 canceled")
+        );
     }
 
     #[test]

@@ -27,10 +27,12 @@ pub(super) fn operations() -> Vec<Operation> {
         put("/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers", "v1.endpoint.update-headers", Access::APP)
             .summary("Replace an endpoint's headers")
             .statuses(&[204])
+            .edits()
             .to(replace),
         patch("/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers", "v1.endpoint.patch-headers", Access::APP)
             .summary("Change some of an endpoint's headers")
             .statuses(&[204])
+            .edits()
             .to(change),
     ]
 }

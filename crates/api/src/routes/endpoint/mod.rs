@@ -51,9 +51,11 @@ pub(super) fn operations() -> Vec<Operation> {
             .summary("Create or replace an endpoint")
             .about("Secret and headers stay, and so do those settings that only this server knows, unless they are given.")
             .statuses(&[200, 201])
+            .edits()
             .to(update),
         patch("/api/v1/app/{app_id}/endpoint/{endpoint_id}", "patch_endpoint", Access::APP)
             .summary("Change an endpoint")
+            .edits()
             .to(change),
         delete("/api/v1/app/{app_id}/endpoint/{endpoint_id}", "v1.endpoint.delete", Access::APP)
             .summary("Delete an endpoint")

@@ -35,6 +35,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .about("The old one goes on signing beside it for the time of grace: 24 hours, or as asked, up to 7 days.")
             .statuses(&[200])
             .shows_secret()
+            .edits()
             .to(rotate),
     ]
 }
@@ -73,7 +74,9 @@ async fn show(Call { cx, .. }: Call) -> Result<Reply<EndpointSecretOut>, ApiErro
 /// A defect: an endpoint without any.
 pub(in crate::routes) fn secret_of(endpoint: &Endpoint) -> Result<EndpointSecretOut, ApiError> {
     let newest = endpoint.keys.first().ok_or_else(|| ApiError::internal("an endpoint without a key"))?;
-    Ok(EndpointSecretOut { key: newest.key.expose(), public_key: newest.key.public_form() })
+    // What the receiver verifies with: of an Ed25519 key that is the public half, and the private half never leaves.
+    let public_key = newest.key.public_form();
+    Ok(EndpointSecretOut { key: public_key.clone().unwrap_or_else(|| newest.key.expose()), public_key })
 }
 
 async fn rotate(

@@ -220,7 +220,7 @@ pub(in crate::routes) fn key_of(
 ) -> Result<SigningKey, ApiError> {
     let Some(text) = given else {
         let kind = signature.map_or(default.key_kind, Signature::kind);
-        let scheme = SCHEMES.iter().find(|scheme| scheme.key_kind == kind).unwrap_or(&default);
+        let scheme = SCHEMES.iter().find(|scheme| scheme.key_kind == kind).unwrap_or(default);
         let entropy = random().ok_or_else(|| ApiError::internal("the machine gives no randomness"))?;
         return scheme.generate(entropy).map_err(ApiError::internal);
     };

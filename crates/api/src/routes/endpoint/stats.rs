@@ -1,4 +1,4 @@
-//! `…/endpoint/{endpoint_id}/stats`: how its deliveries stand. Attempts are counted in `statistics`.
+//! `…/endpoint/{endpoint_id}/stats` and `/attempt-stats`: how its deliveries stand and how attempts at it went.
 
 use std::time::Duration;
 
@@ -23,6 +23,13 @@ pub(super) fn operations() -> Vec<Operation> {
         get("/api/v1/app/{app_id}/endpoint/{endpoint_id}/stats", "v1.endpoint.get-stats", Access::READ_APP)
             .summary("Count an endpoint's deliveries by their state")
             .to(deliveries),
+        get(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}/attempt-stats",
+            "v1.endpoint.get-attempt-stats",
+            Access::READ_APP,
+        )
+        .summary("Count attempts at an endpoint by their outcome")
+        .to(attempts),
     ]
 }
 
@@ -56,6 +63,15 @@ struct EndpointStats {
     canceled: u64,
 }
 
+/// Attempts begun in a span of time.
+#[derive(Debug, Serialize, JsonSchema)]
+struct EndpointAttemptStats {
+    success: u64,
+    fail: u64,
+    /// Always 0: what is cancelled is not attempted.
+    canceled: u64,
+}
+
 async fn deliveries(Call { cx, query, .. }: Call<StatsQuery>) -> Result<Reply<EndpointStats>, ApiError> {
     let app = cx.app()?;
     let entry = cx.endpoint(&app)?;
@@ -70,6 +86,16 @@ async fn deliveries(Call { cx, query, .. }: Call<StatsQuery>) -> Result<Reply<En
         fail: counts.failed,
         canceled: counts.cancelled,
     })
+}
+
+async fn attempts(Call { cx, query, .. }: Call<StatsQuery>) -> Result<Reply<EndpointAttemptStats>, ApiError> {
+    let app = cx.app()?;
+    let entry = cx.endpoint(&app)?;
+    let (since, until) = query.range(now(&cx))?;
+    let bucket = until.since(since).max(Duration::from_secs(1));
+    let counts = cx.server.store.attempt_counts(vec![entry.endpoint.id], Vec::new(), since, bucket, 1).await?;
+    let counts = counts.first().copied().unwrap_or_default();
+    Reply::ok(&EndpointAttemptStats { success: counts.succeeded, fail: counts.failed, canceled: 0 })
 }
 
 fn now(cx: &Context) -> Timestamp {

@@ -225,7 +225,11 @@ impl Client {
     pub fn download(&self, path: &str, to: &Path) -> Result<(), Failure> {
         let request = self.request(Method::GET, path).body(());
         let request = request.map_err(|error| Failure::usage(format!("bad request: {error}")))?;
-        let request = self.agent.configure_request(request).timeout_per_read(Some(PREPARATION)).build();
+        let request = self
+            .agent
+            .configure_request(request)
+            .timeout_per_read(Some(PREPARATION))
+            .build();
         let mut response = self.agent.run(request).map_err(|error| self.unreachable(&error))?;
         if !response.status().is_success() {
             let status = response.status().as_u16();
@@ -235,11 +239,13 @@ impl Client {
         let cannot = |error: io::Error| Failure::Failed(format!("cannot write {}: {error}", to.display()));
         let mut file = private::create(to).map_err(cannot)?;
         let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
-        io::copy(&mut body, &mut file).and_then(|_| file.sync_all()).map_err(|error| {
-            // Half a file is worse than none.
-            let _ = fs::remove_file(to);
-            Failure::Failed(format!("the download broke off: {error}; the server's log says more"))
-        })
+        io::copy(&mut body, &mut file)
+            .and_then(|_| file.sync_all())
+            .map_err(|error| {
+                // Half a file is worse than none.
+                let _ = fs::remove_file(to);
+                Failure::Failed(format!("the download broke off: {error}; the server's log says more"))
+            })
     }
 
     fn request(&self, method: Method, path: &str) -> http::request::Builder {

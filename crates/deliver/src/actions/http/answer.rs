@@ -9,7 +9,7 @@ use hyper::{Response, body::Incoming, header};
 
 /// So much of an answer's body is read; what comes after it is not waited for.
 const READ_MAX: usize = 64 * 1_024;
-/// So many of an answer's headers are kept of a failed attempt.
+/// So many of an answer's headers are kept.
 const HEADERS_KEPT: usize = 32;
 
 /// What the receiver said.
@@ -43,11 +43,9 @@ pub(super) async fn read(response: Response<Incoming>, keep: usize) -> Result<(A
         .filter(|_| failed)
         .and_then(|value| value.to_str().ok())
         .map(|value| RetryAfter(value.to_owned()));
-    let mut headers = Vec::new();
-    if failed {
-        let text = |value: &header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        headers.extend(parts.headers.iter().take(HEADERS_KEPT).map(|(name, value)| (name.to_string(), text(value))));
-    }
+    let text = |value: &header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers =
+        parts.headers.iter().take(HEADERS_KEPT).map(|(name, value)| (name.to_string(), text(value))).collect();
     let mut excerpt = BytesMut::new();
     let mut read = 0;
     let mut complete = true;

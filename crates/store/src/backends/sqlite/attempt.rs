@@ -92,12 +92,12 @@ pub(super) fn of_message(
         return Ok(Rows::EMPTY);
     }
     let mut walk = Walk::new(page);
-    // No attempt is older than its message.
-    let span = walk.span().and(begun(&filter.message)).and(Span {
-        first: message.number(),
-        end: u64::MAX,
-    });
-    'days: for day in span.days(&days, Kind::Attempt, walk.ascending()) {
+    let span = walk.span().and(begun(&filter.message));
+    let mut its_days: Vec<i64> = days.of_attempts(message.number()).collect();
+    if !walk.ascending() {
+        its_days.reverse();
+    }
+    'days: for day in its_days {
         let mut statement = connection.prepare_cached(&of_message_sql(day, walk.ascending()))?;
         let mut rows = statement.query((key(message.number()), span.first_key(), span.end_key()))?;
         while let Some(row) = rows.next()? {
@@ -196,7 +196,7 @@ pub(super) fn last_status(
     endpoint: u64,
     many: bool,
 ) -> Result<Option<u16>, Fault> {
-    let mut candidates: Vec<i64> = days.from(Kind::Attempt, day_of(message)).collect();
+    let mut candidates: Vec<i64> = days.of_attempts(message).collect();
     if many {
         candidates.reverse();
     }

@@ -106,7 +106,7 @@ impl<'c> Standing<'c> {
 
     /// Whether there is an attempt. Without a row there is at most one, soon after the message.
     pub fn has_attempt(&self, message: u64, endpoint: u64) -> Result<bool, Fault> {
-        for day in self.days.from(Kind::Attempt, day_of(message)) {
+        for day in self.days.of_attempts(message) {
             let sql = format!("SELECT 1 FROM attempt_{day} WHERE msg = ?1 AND endpoint = ?2");
             if self
                 .connection
@@ -338,7 +338,7 @@ pub(super) fn counts(
         first: span.first.max(first_number_at_day(standing.attempts_kept_from)),
         end: span.end,
     };
-    for day in standing.days.from(Kind::Attempt, day_of(kept.first)) {
+    for day in standing.days.of_attempts(kept.first) {
         let mut statement = connection.prepare_cached(&successes_sql(day))?;
         let mut rows = statement.query((key(number_of_endpoint), kept.first_key(), kept.end_key()))?;
         while let Some(row) = rows.next()? {

@@ -53,7 +53,20 @@ pub(super) fn prepare(database: &Path) -> Result<Lock, OpenError> {
         Err(TryLockError::Error(error)) => return Err(failed("cannot lock the lock file", &error)),
     }
     open_private(database).map_err(|error| failed("cannot open the file", &error))?;
+    sync_directory(database);
     Ok(Lock(lock))
+}
+
+/// Makes the names of new files durable, and that of the directory they are in. Where a system cannot, it need not.
+pub(super) fn sync_directory(file: &Path) {
+    for directory in file
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .filter(|directory| !directory.as_os_str().is_empty())
+    {
+        let _ = File::open(directory).and_then(|directory| directory.sync_all());
+    }
 }
 
 /// Opens a file for writing, made for its owner only if it is missing. Leaves what is in it.

@@ -96,6 +96,12 @@ impl Days {
         self.0.range((kind, first)..=(kind, i64::MAX)).map(|(_, day)| *day)
     }
 
+    /// Days in which a message's attempts can lie, oldest first. An attempt's id may have been given by somebody whose clock
+    /// was a little behind the one that gave the message's.
+    pub fn of_attempts(&self, message: u64) -> impl DoubleEndedIterator<Item = i64> + '_ {
+        self.from(Kind::Attempt, day_of(message) - 1)
+    }
+
     fn add(&mut self, kind: Kind, day: i64) {
         self.0.insert((kind, day));
     }

@@ -64,40 +64,45 @@ pub(super) fn step(tx: &mut Tx<'_>, victim: Victim, after: u64) -> Result<Step, 
     if !tx.tables.days().has(kind, day) {
         return Ok(Step::Gone);
     }
+    let large = rows > ROWS_DROPPED_AT_ONCE;
     match kind {
         Kind::Attempt => books::set_attempts_kept_from(tx.connection, day + 1)?,
         Kind::Message => {
-            let next = forget_event_ids(tx, day, after)?;
-            if let Some(next) = next {
-                return Ok(Step::GoOn(next));
+            if let Some(last) = forget_event_ids(tx, day, after)? {
+                if !large {
+                    return Ok(Step::GoOn(last));
+                }
+                let gone = delete_up_to(tx, "DELETE FROM message_{d} WHERE id <= ?1", day, last)?;
+                delete_up_to(tx, "DELETE FROM delivery_{d} WHERE msg <= ?1", day, last)?;
+                tx.tables.count(kind, day, -gone);
+                return Ok(Step::GoOn(0));
             }
         }
         Kind::Payload | Kind::Idempotent => {}
     }
-    let key_column = match kind {
-        Kind::Message | Kind::Payload => Some("id"),
-        Kind::Attempt => Some("msg"),
-        Kind::Idempotent => None,
+    let delete_some = match kind {
+        Kind::Payload => Some(
+            "DELETE FROM payload_{d} WHERE id <= (SELECT max(id) FROM (SELECT id FROM payload_{d} ORDER BY id LIMIT ?1))",
+        ),
+        Kind::Attempt => Some(
+            "DELETE FROM attempt_{d} WHERE msg <= (SELECT max(msg) FROM (SELECT msg FROM attempt_{d} ORDER BY msg LIMIT ?1))",
+        ),
+        Kind::Message | Kind::Idempotent => None,
     };
-    if let Some(column) = key_column.filter(|_| rows > ROWS_DROPPED_AT_ONCE) {
-        let mut deleted = 0;
-        for table in kind.tables() {
-            let column = if table.starts_with("delivery") { "msg" } else { column };
-            let sql = format!(
-                "DELETE FROM {table} WHERE {column} <= (SELECT max({column}) FROM (SELECT {column} FROM {table} ORDER BY {column} LIMIT ?1))"
-            );
-            deleted += tx
-                .connection
-                .prepare_cached(&render(&sql, day))?
-                .execute([ROWS_PER_STEP])?;
-        }
-        tx.tables.count(kind, day, -i64::try_from(deleted).unwrap_or(0));
-        if i64::try_from(deleted).unwrap_or(i64::MAX) >= ROWS_PER_STEP {
-            return Ok(Step::GoOn(after));
+    if let Some(template) = delete_some.filter(|_| large) {
+        let gone = delete_up_to(tx, template, day, ROWS_PER_STEP as u64)?;
+        tx.tables.count(kind, day, -gone);
+        if gone > 0 {
+            return Ok(Step::GoOn(0));
         }
     }
     tx.tables.drop(tx.connection, kind, day)?;
     Ok(Step::Gone)
+}
+
+fn delete_up_to(tx: &mut Tx<'_>, template: &'static str, day: i64, bound: u64) -> Result<i64, Fault> {
+    let sql = tx.tables.sql(template, day);
+    Ok(tx.connection.prepare_cached(sql)?.execute([key(bound)])? as i64)
 }
 
 /// How far forgetting a day has come.
@@ -174,7 +179,7 @@ fn erase_message(tx: &mut Tx<'_>, message: u64, payload_expires_at: Timestamp) -
         delete_due(tx, message, number(endpoint), due_at)?;
     }
     delete(tx, "DELETE FROM delivery_{d} WHERE msg = ?1", day, id)?;
-    let attempt_days: Vec<i64> = tx.tables.days().from(Kind::Attempt, day).collect();
+    let attempt_days: Vec<i64> = tx.tables.days().of_attempts(message).collect();
     for attempt_day in attempt_days {
         delete(tx, "DELETE FROM attempt_{d} WHERE msg = ?1", attempt_day, id)?;
     }

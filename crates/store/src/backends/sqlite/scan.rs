@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::{
     fault::Fault,
-    partition::{Days, Kind},
+    partition::Days,
     row::{key, number},
 };
 
@@ -56,7 +56,7 @@ pub(super) fn stride(connection: &Connection, days: &Days, day: i64, from: u64) 
         };
         stride.rows.insert((number(row.get(0)?), number(row.get(1)?)), state);
     }
-    for attempt_day in days.from(Kind::Attempt, day) {
+    for attempt_day in days.of_attempts(first.0) {
         let sql = format!("SELECT msg, endpoint FROM attempt_{attempt_day} WHERE msg BETWEEN ?1 AND ?2");
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(range)?;

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::{
     configuration::each_endpoint,
     fault::Fault,
-    location::create_private,
+    location::{create_private, sync_directory},
     partition::{Kind, day_of, render},
     row::key,
     tx::Tx,
@@ -129,6 +129,7 @@ pub(super) fn backup(connection: &Connection, to: &Path) -> Result<(), Fault> {
     }
     file.sync_all()
         .map_err(|error| failed("it cannot be written out", &error))?;
+    sync_directory(to);
     Ok(())
 }
 

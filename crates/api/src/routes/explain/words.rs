@@ -1,0 +1,455 @@
+//! The explanation, pure: from the message, the endpoint as it is now, the delivery and the last attempt.
+//!
+//! What an endpoint was like when the message was accepted is not kept; where that matters, the words say so.
+
+use bellwire_core::{
+    attempt::Attempt,
+    delivery::DeliveryState,
+    endpoint::{Disabled, DisabledReason, Endpoint},
+    message::Message,
+    route::{self, Verdict},
+    time::Timestamp,
+};
+use bellwire_store::query::DeliveryRow;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Why a delivery is where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "ExplanationReason")]
+pub(super) enum Reason {
+    /// The receiver has it.
+    Delivered,
+    /// It is due at a later time that the publisher chose.
+    Scheduled,
+    /// It waits for its first attempt.
+    Waiting,
+    /// It waits because the endpoint is paused.
+    Paused,
+    /// An attempt failed; it will be tried again.
+    Retrying,
+    /// Every attempt failed.
+    Exhausted,
+    /// It was stopped before it succeeded.
+    Cancelled,
+    /// The endpoint is disabled.
+    EndpointDisabled,
+    /// The endpoint wants other event types.
+    EventTypeFilter,
+    /// The endpoint listens on other channels.
+    ChannelFilter,
+    /// The endpoint was made after the message.
+    EndpointNewer,
+    /// The endpoint was changed after the message, and matches it only now.
+    EndpointChanged,
+    /// It matches now but was not sent: it did not match when the message was accepted, or its delivery is not kept any more.
+    NotRouted,
+}
+
+/// What is known.
+pub(super) struct Found<'a> {
+    pub message: &'a Message,
+    pub endpoint: &'a Endpoint,
+    pub delivery: Option<DeliveryRow>,
+    pub last: Option<&'a Attempt>,
+    pub now: Timestamp,
+}
+
+/// Reason, what happened, what to do.
+pub(super) type Words = (Reason, String, Option<String>);
+
+impl Found<'_> {
+    /// Whether the endpoint would get such a message now.
+    pub fn verdict(&self) -> Verdict {
+        route::verdict(self.endpoint, &self.message.event_type, &self.message.channels)
+    }
+
+    /// Why the delivery is where it is.
+    pub fn explain(&self) -> Words {
+        match self.delivery {
+            Some(delivery) => self.with_delivery(delivery),
+            None => self.without_delivery(),
+        }
+    }
+
+    fn with_delivery(&self, delivery: DeliveryRow) -> Words {
+        let tries = delivery.progress.tries;
+        let last = self.last.map(last_words).unwrap_or_default();
+        let next = delivery
+            .next_at
+            .map(|at| at.to_string())
+            .unwrap_or_else(|| "soon".to_owned());
+        match delivery.state {
+            DeliveryState::Succeeded => {
+                let summary = match self.last {
+                    Some(last) => format!("delivered: the receiver answered {} at {}", last.status_code, last.at),
+                    None => "delivered".to_owned(),
+                };
+                (Reason::Delivered, summary, None)
+            }
+            DeliveryState::Pending | DeliveryState::Sending if self.endpoint.paused => {
+                let advice = "resume the endpoint: PATCH it with {\"paused\": false}";
+                (
+                    Reason::Paused,
+                    "waits: the endpoint is paused".to_owned(),
+                    Some(advice.to_owned()),
+                )
+            }
+            DeliveryState::Pending | DeliveryState::Sending if tries > 0 => {
+                let summary = format!("failed {tries} times so far{last}; tried again at {next}");
+                (
+                    Reason::Retrying,
+                    summary,
+                    Some("correct the receiver; resend to try at once".to_owned()),
+                )
+            }
+            DeliveryState::Pending | DeliveryState::Sending => match self.message.deliver_at {
+                Some(at) if at > self.now => (
+                    Reason::Scheduled,
+                    format!("waits: the publisher asked for delivery at {at}"),
+                    None,
+                ),
+                _ => {
+                    let summary = format!("waits for its first attempt, due at {next}");
+                    let advice = "if it waits for long, the endpoint is slow, failing or at its rate limit; look at its attempts";
+                    (Reason::Waiting, summary, Some(advice.to_owned()))
+                }
+            },
+            DeliveryState::Failed => {
+                let summary = format!("given up after {tries} attempts{last}");
+                (
+                    Reason::Exhausted,
+                    summary,
+                    Some("correct the receiver, then resend the message or recover the endpoint".to_owned()),
+                )
+            }
+            DeliveryState::Cancelled => {
+                let summary = match self.endpoint.disabled {
+                    Some(disabled) => format!("cancelled: {}", disabled_words(disabled)),
+                    None => "cancelled: the endpoint was disabled while the message waited".to_owned(),
+                };
+                let enable = if self.endpoint.disabled.is_some() {
+                    "enable the endpoint, then "
+                } else {
+                    ""
+                };
+                (
+                    Reason::Cancelled,
+                    summary,
+                    Some(format!("{enable}resend the message or recover the endpoint")),
+                )
+            }
+        }
+    }
+
+    fn without_delivery(&self) -> Words {
+        let Message {
+            event_type,
+            channels,
+            created_at,
+            ..
+        } = self.message;
+        let advice = |text: &str| Some(text.to_owned());
+        match self.verdict() {
+            Verdict::Disabled => {
+                let why = self.endpoint.disabled.map(disabled_words).unwrap_or_default();
+                let what = advice("enable the endpoint, then replay what is missing");
+                (Reason::EndpointDisabled, format!("not sent: {why}"), what)
+            }
+            Verdict::EventType { wanted } => {
+                let summary = format!(
+                    "not sent: the endpoint wants {}, and this is `{event_type}`",
+                    list(&wanted)
+                );
+                (
+                    Reason::EventTypeFilter,
+                    summary,
+                    advice("add the event type to the endpoint's `eventTypes`, or resend"),
+                )
+            }
+            Verdict::Channel { wanted } => {
+                let on = if channels.is_empty() {
+                    "no channel".to_owned()
+                } else {
+                    list(channels)
+                };
+                let summary = format!(
+                    "not sent: the endpoint listens on {}, and this is on {on}",
+                    list(&wanted)
+                );
+                (
+                    Reason::ChannelFilter,
+                    summary,
+                    advice("publish on one of those channels, or change the endpoint's `channels`"),
+                )
+            }
+            Verdict::Matched => {
+                let what = advice("replay what is missing to send it now");
+                let Endpoint {
+                    created_at: made,
+                    updated_at: changed,
+                    ..
+                } = self.endpoint;
+                if made > created_at {
+                    let summary =
+                        format!("not sent: the endpoint was made at {made}, after the message at {created_at}");
+                    (Reason::EndpointNewer, summary, what)
+                } else if changed > created_at {
+                    let summary = format!(
+                        "not sent: the endpoint matches now, but was changed at {changed}, after the message at {created_at}"
+                    );
+                    (Reason::EndpointChanged, summary, what)
+                } else {
+                    let summary =
+                        "no delivery is kept: it was sent to particular endpoints only, or its records expired";
+                    (Reason::NotRouted, summary.to_owned(), what)
+                }
+            }
+        }
+    }
+}
+
+fn last_words(last: &Attempt) -> String {
+    let why = last.failure.as_deref().unwrap_or("success");
+    match last.status_code {
+        0 => format!("; the last attempt, at {}, got no answer ({why})", last.at),
+        code => format!("; the last attempt, at {}, was answered {code}", last.at),
+    }
+}
+
+fn disabled_words(disabled: Disabled) -> String {
+    let why = match disabled.reason {
+        DisabledReason::Requested => "somebody asked for it",
+        DisabledReason::Gone => "its receiver answered 410 Gone",
+        DisabledReason::Failing => "nothing but failures came back for too long",
+    };
+    format!("the endpoint is disabled since {}, because {why}", disabled.since)
+}
+
+/// `a`, `b` or `c`; a long list is cut.
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    let more = if names.len() > SHOWN {
+        format!(" and {} more", names.len() - SHOWN)
+    } else {
+        String::new()
+    };
+    format!("{}{more}", shown.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bellwire_core::{
+        delivery::{Progress, Trigger},
+        id::{AppId, AttemptId, EndpointId, Id as _, MessageId},
+    };
+    use bytes::Bytes;
+
+    use super::*;
+
+    const NOON: Timestamp = Timestamp::from_secs(1_766_000_000);
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn message() -> Message {
+        Message {
+            id: MessageId::from_number(1),
+            app: AppId::from_number(2),
+            event_type: "invoice.paid".to_owned(),
+            event_id: None,
+            channels: vec!["eu".to_owned()],
+            tags: Vec::new(),
+            payload: None,
+            payload_expires_at: NOON.plus(HOUR),
+            deliver_at: None,
+            traceparent: None,
+            content_type: None,
+            created_at: NOON,
+        }
+    }
+
+    fn endpoint() -> Endpoint {
+        Endpoint {
+            id: EndpointId::from_number(3),
+            app: AppId::from_number(2),
+            uid: None,
+            url: "https://example.com/".to_owned(),
+            description: String::new(),
+            disabled: None,
+            paused: false,
+            event_types: None,
+            channels: None,
+            throttle_rate: None,
+            metadata: Default::default(),
+            headers: Default::default(),
+            keys: Vec::new(),
+            retry_schedule: None,
+            timeout: None,
+            max_in_flight: None,
+            created_at: NOON.minus(HOUR),
+            updated_at: NOON.minus(HOUR),
+        }
+    }
+
+    fn delivery(state: DeliveryState, tries: u16) -> DeliveryRow {
+        DeliveryRow {
+            message: MessageId::from_number(1),
+            endpoint: EndpointId::from_number(3),
+            state,
+            progress: Progress {
+                run: 0,
+                tries,
+                trigger: Trigger::Scheduled,
+            },
+            next_at: Some(NOON.plus(HOUR)),
+        }
+    }
+
+    fn attempt(status_code: u16) -> Attempt {
+        Attempt {
+            id: AttemptId::from_number(4),
+            app: AppId::from_number(2),
+            message: MessageId::from_number(1),
+            endpoint: EndpointId::from_number(3),
+            trigger: Trigger::Scheduled,
+            number: 1,
+            at: NOON,
+            duration: Duration::ZERO,
+            url: "https://example.com/".to_owned(),
+            status_code,
+            failure: (status_code != 200).then(|| "connection_refused".to_owned()),
+            response: Bytes::new(),
+            response_headers: Vec::new(),
+            signature: String::new(),
+            last: false,
+        }
+    }
+
+    fn words(endpoint: &Endpoint, delivery: Option<DeliveryRow>, last: Option<&Attempt>) -> Words {
+        Found {
+            message: &message(),
+            endpoint,
+            delivery,
+            last,
+            now: NOON,
+        }
+        .explain()
+    }
+
+    #[test]
+    fn an_endpoint_that_does_not_match_is_told_because_of_which_clause() {
+        let types = Endpoint {
+            event_types: Some(vec!["order.*".to_owned()]),
+            ..endpoint()
+        };
+        let (reason, summary, _) = words(&types, None, None);
+        assert_eq!(reason, Reason::EventTypeFilter);
+        assert!(
+            summary.contains("`order.*`") && summary.contains("`invoice.paid`"),
+            "{summary}"
+        );
+        let channels = Endpoint {
+            channels: Some(vec!["us".to_owned()]),
+            ..endpoint()
+        };
+        let (reason, summary, _) = words(&channels, None, None);
+        assert_eq!(reason, Reason::ChannelFilter);
+        assert!(summary.contains("`us`") && summary.contains("`eu`"), "{summary}");
+        let gone = Endpoint {
+            disabled: Some(Disabled {
+                since: NOON,
+                reason: DisabledReason::Gone,
+            }),
+            ..endpoint()
+        };
+        let (reason, summary, _) = words(&gone, None, None);
+        assert_eq!(reason, Reason::EndpointDisabled);
+        assert!(summary.contains("410"), "{summary}");
+    }
+
+    #[test]
+    fn an_endpoint_that_matches_only_now_is_told_since_when() {
+        let newer = Endpoint {
+            created_at: NOON.plus(HOUR),
+            updated_at: NOON.plus(HOUR),
+            ..endpoint()
+        };
+        assert_eq!(words(&newer, None, None).0, Reason::EndpointNewer);
+        let changed = Endpoint {
+            updated_at: NOON.plus(HOUR),
+            ..endpoint()
+        };
+        assert_eq!(words(&changed, None, None).0, Reason::EndpointChanged);
+        assert_eq!(words(&endpoint(), None, None).0, Reason::NotRouted);
+    }
+
+    #[test]
+    fn a_delivery_is_told_by_its_state_and_its_last_attempt() {
+        let refused = attempt(0);
+        let (reason, summary, advice) = words(&endpoint(), Some(delivery(DeliveryState::Failed, 10)), Some(&refused));
+        assert_eq!(reason, Reason::Exhausted);
+        assert!(
+            summary.contains("10 attempts") && summary.contains("connection_refused"),
+            "{summary}"
+        );
+        assert!(advice.is_some());
+        let (reason, summary, _) = words(
+            &endpoint(),
+            Some(delivery(DeliveryState::Pending, 2)),
+            Some(&attempt(503)),
+        );
+        assert_eq!(reason, Reason::Retrying);
+        assert!(
+            summary.contains("answered 503") && summary.contains(&NOON.plus(HOUR).to_string()),
+            "{summary}"
+        );
+        assert_eq!(
+            words(&endpoint(), Some(delivery(DeliveryState::Pending, 0)), None).0,
+            Reason::Waiting
+        );
+        let (reason, _, advice) = words(
+            &endpoint(),
+            Some(delivery(DeliveryState::Succeeded, 1)),
+            Some(&attempt(200)),
+        );
+        assert_eq!((reason, advice), (Reason::Delivered, None));
+        let paused = Endpoint {
+            paused: true,
+            ..endpoint()
+        };
+        assert_eq!(
+            words(&paused, Some(delivery(DeliveryState::Pending, 3)), None).0,
+            Reason::Paused
+        );
+        assert_eq!(
+            words(&endpoint(), Some(delivery(DeliveryState::Cancelled, 0)), None).0,
+            Reason::Cancelled
+        );
+    }
+
+    #[test]
+    fn a_message_that_is_to_be_delivered_later_is_not_overdue() {
+        let later = Message {
+            deliver_at: Some(NOON.plus(HOUR)),
+            ..message()
+        };
+        let pending = Some(delivery(DeliveryState::Pending, 0));
+        let found = Found {
+            message: &later,
+            endpoint: &endpoint(),
+            delivery: pending,
+            last: None,
+            now: NOON,
+        };
+        assert_eq!(found.explain().0, Reason::Scheduled);
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names: Vec<_> = (0..12).map(|n| n.to_string()).collect();
+        assert!(list(&names).ends_with("`9` and 2 more"));
+    }
+}
