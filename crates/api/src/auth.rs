@@ -31,15 +31,25 @@ impl Access {
     /// With any valid token.
     pub const ANY: Self = Self { scopes: Scope::ALL };
     /// The environment's own administration.
-    pub const ADMIN: Self = Self { scopes: &[Scope::Admin] };
+    pub const ADMIN: Self = Self {
+        scopes: &[Scope::Admin],
+    };
     /// Reading what belongs to the environment.
-    pub const READ: Self = Self { scopes: &[Scope::Admin, Scope::Read] };
+    pub const READ: Self = Self {
+        scopes: &[Scope::Admin, Scope::Read],
+    };
     /// Reading what belongs to an application, or is offered to applications.
-    pub const READ_APP: Self = Self { scopes: &[Scope::Admin, Scope::Read, Scope::App] };
+    pub const READ_APP: Self = Self {
+        scopes: &[Scope::Admin, Scope::Read, Scope::App],
+    };
     /// Changing what belongs to an application, and seeing its secrets.
-    pub const APP: Self = Self { scopes: &[Scope::Admin, Scope::App] };
+    pub const APP: Self = Self {
+        scopes: &[Scope::Admin, Scope::App],
+    };
     /// Publishing.
-    pub const PUBLISH: Self = Self { scopes: &[Scope::Admin, Scope::Publish, Scope::App] };
+    pub const PUBLISH: Self = Self {
+        scopes: &[Scope::Admin, Scope::Publish, Scope::App],
+    };
 }
 
 /// Who asks.
@@ -70,16 +80,24 @@ pub fn authorize(state: &ApiState, access: Access, headers: &HeaderMap) -> Resul
         return Ok(Some(caller));
     }
     let wanted: Vec<_> = access.scopes.iter().map(|scope| scope.as_str()).collect();
-    let only = if caller.app.is_some() { " for one application" } else { "" };
-    let detail = format!("a token of scope `{}`{only} may not do this; it takes {}", caller.scope, wanted.join(" or "));
+    let only = if caller.app.is_some() {
+        " for one application"
+    } else {
+        ""
+    };
+    let detail = format!(
+        "a token of scope `{}`{only} may not do this; it takes {}",
+        caller.scope,
+        wanted.join(" or ")
+    );
     Err(ApiError::new(&INSUFFICIENT_ACCESS, detail))
 }
 
 fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let fail = |why: &str| ApiError::new(&AUTHENTICATION_FAILED, why);
-    let header = headers.get(header::AUTHORIZATION).ok_or_else(|| {
-        fail("send a token: `Authorization: Bearer <token>`; `bellwire token create` makes one")
-    })?;
+    let header = headers
+        .get(header::AUTHORIZATION)
+        .ok_or_else(|| fail("send a token: `Authorization: Bearer <token>`; `bellwire token create` makes one"))?;
     let text = header.to_str().unwrap_or_default();
     let text = match text.split_at_checked(7) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token.trim(),
@@ -89,7 +107,12 @@ fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Caller, ApiErro
         && hash_opaque(text) == *operators
     {
         let environment = state.default_environment;
-        return Ok(Caller { environment, scope: Scope::Admin, app: None, token: None });
+        return Ok(Caller {
+            environment,
+            scope: Scope::Admin,
+            app: None,
+            token: None,
+        });
     }
     let unknown = || fail("this token is not known, or was deleted; check that it was copied whole");
     let presented = Presented::parse(text).map_err(|_| unknown())?;
@@ -105,7 +128,12 @@ fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Caller, ApiErro
     if token.scope == Scope::App && token.app.is_none() {
         return Err(unknown());
     }
-    Ok(Caller { environment: token.environment, scope: token.scope, app: token.app, token: Some(id) })
+    Ok(Caller {
+        environment: token.environment,
+        scope: token.scope,
+        app: token.app,
+        token: Some(id),
+    })
 }
 
 /// What a new token is to be.

@@ -24,14 +24,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
-use crate::{
-    auth::Caller,
-    error::ApiError,
-    extract::NoBody,
-    idempotency::REMEMBERED,
-    query::NoQuery,
-    state::Server,
-};
+use crate::{auth::Caller, error::ApiError, extract::NoBody, idempotency::REMEMBERED, query::NoQuery, state::Server};
 
 /// A request that may be answered. Handlers take it apart: `Call { cx, query, body }`.
 pub(crate) struct Call<Q = NoQuery, B = NoBody> {
@@ -67,7 +60,8 @@ impl Context {
     /// # Errors
     /// Never where the operation asks for a token.
     pub fn caller(&self) -> Result<Caller, ApiError> {
-        self.caller.ok_or_else(|| ApiError::internal("an operation without a caller asked who calls"))
+        self.caller
+            .ok_or_else(|| ApiError::internal("an operation without a caller asked who calls"))
     }
 
     /// The caller's environment.
@@ -80,7 +74,10 @@ impl Context {
 
     /// A path parameter.
     pub fn param(&self, name: &str) -> &str {
-        self.params.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+        self.params
+            .iter()
+            .find(|(known, _)| known == name)
+            .map_or("", |(_, value)| value)
     }
 
     /// The application that the path names by id or uid.
@@ -89,7 +86,8 @@ impl Context {
     /// `not_found`, also for one that the caller may not see.
     pub fn app(&self) -> Result<Arc<App>, ApiError> {
         let name = self.param("app_id");
-        self.find_app(name)?.ok_or_else(|| ApiError::not_found("application", name))
+        self.find_app(name)?
+            .ok_or_else(|| ApiError::not_found("application", name))
     }
 
     /// An application by id or uid, if there is one and the caller may see it.
@@ -105,7 +103,10 @@ impl Context {
     /// `not_found`.
     pub fn endpoint(&self, app: &App) -> Result<Arc<EndpointEntry>, ApiError> {
         let name = self.param("endpoint_id");
-        self.server.directory.endpoint(app.id, name).ok_or_else(|| ApiError::not_found("endpoint", name))
+        self.server
+            .directory
+            .endpoint(app.id, name)
+            .ok_or_else(|| ApiError::not_found("endpoint", name))
     }
 
     /// The application's message that the path names by id or event id. That an id is one does not mean that there is a
@@ -144,14 +145,17 @@ impl Context {
     /// Those of the directory; nothing is changed then.
     pub async fn commit_silently(&self, changes: Vec<Change>) -> Result<Reply<Nothing>, ApiError> {
         let mut reply = Reply::nothing();
-        self.write(changes, self.stored(StatusCode::NO_CONTENT, &reply)?).await?;
+        self.write(changes, self.stored(StatusCode::NO_CONTENT, &reply)?)
+            .await?;
         reply.stored = true;
         Ok(reply)
     }
 
     fn stored<O>(&self, status: StatusCode, reply: &Reply<O>) -> Result<Option<StoredAnswer>, ApiError> {
         let Some(key) = self.idempotency else { return Ok(None) };
-        let ReplyBody::Bytes(body) = &reply.body else { return Ok(None) };
+        let ReplyBody::Bytes(body) = &reply.body else {
+            return Ok(None);
+        };
         self.server.remember(key, status, body, self.shows_secret).map(Some)
     }
 
@@ -180,7 +184,10 @@ impl Server {
         self.write(None, changes, answer).await
     }
 
-    #[expect(clippy::disallowed_methods, reason = "waited for at once; it only outlives a client that went away")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "waited for at once; it only outlives a client that went away"
+    )]
     async fn write(
         &self,
         edit: Option<Edit>,
@@ -211,26 +218,44 @@ impl Server {
             false => body.to_vec(),
         };
         let expires_at = self.directory.now().plus(REMEMBERED);
-        Ok(StoredAnswer { key: key.key, body_hash: key.body, status: status.as_u16(), body, expires_at })
+        Ok(StoredAnswer {
+            key: key.key,
+            body_hash: key.body,
+            status: status.as_u16(),
+            body,
+            expires_at,
+        })
     }
 
     /// The answer given before to a request with this key, if any.
     pub async fn remembered(&self, key: IdempotencyKey, shows_secret: bool) -> Result<Option<Reply>, ApiError> {
-        let Some(answer) = self.store.answer(key.key, self.directory.now()).await? else { return Ok(None) };
+        let Some(answer) = self.store.answer(key.key, self.directory.now()).await? else {
+            return Ok(None);
+        };
         if answer.body_hash != key.body {
             return Err(ApiError::idempotency_mismatch());
         }
         let body = match shows_secret && !answer.body.is_empty() {
-            true => self.vault.open(&answer.body, &sealed_for(&key)).map_err(ApiError::internal)?,
+            true => self
+                .vault
+                .open(&answer.body, &sealed_for(&key))
+                .map_err(ApiError::internal)?,
             false => answer.body,
         };
         let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
-        Ok(Some(Reply { status, body: ReplyBody::Bytes(body.into()), stored: true, of: PhantomData }))
+        Ok(Some(Reply {
+            status,
+            body: ReplyBody::Bytes(body.into()),
+            stored: true,
+            of: PhantomData,
+        }))
     }
 }
 
 fn sealed_for(key: &IdempotencyKey) -> String {
-    key.key.iter().fold("answer|".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    key.key
+        .iter()
+        .fold("answer|".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// What an operation answers.
@@ -276,19 +301,34 @@ enum ReplyBody {
 impl Reply {
     /// 204.
     pub fn nothing() -> Self {
-        Self { status: StatusCode::NO_CONTENT, body: ReplyBody::Bytes(Bytes::new()), stored: false, of: PhantomData }
+        Self {
+            status: StatusCode::NO_CONTENT,
+            body: ReplyBody::Bytes(Bytes::new()),
+            stored: false,
+            of: PhantomData,
+        }
     }
 }
 
 impl<O> Reply<O> {
     /// An answer that is not JSON, or has no end. It cannot be kept.
     pub fn raw(response: Response<HttpBody>) -> Self {
-        Self { status: response.status(), body: ReplyBody::Stream(Box::new(response)), stored: true, of: PhantomData }
+        Self {
+            status: response.status(),
+            body: ReplyBody::Stream(Box::new(response)),
+            stored: true,
+            of: PhantomData,
+        }
     }
 
     /// The same answer under another type: none, or the same without its lifetime.
     pub fn retyped<P>(self) -> Reply<P> {
-        Reply { status: self.status, body: self.body, stored: self.stored, of: PhantomData }
+        Reply {
+            status: self.status,
+            body: self.body,
+            stored: self.stored,
+            of: PhantomData,
+        }
     }
 
     /// Its status.
@@ -311,10 +351,16 @@ impl<O> Reply<O> {
             ReplyBody::Bytes(bytes) => bytes,
         };
         let empty = bytes.is_empty();
-        let mut response = Response::new(if empty { HttpBody::empty() } else { HttpBody::from(bytes) });
+        let mut response = Response::new(if empty {
+            HttpBody::empty()
+        } else {
+            HttpBody::from(bytes)
+        });
         *response.status_mut() = self.status;
         if !empty {
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         response
     }
@@ -327,7 +373,12 @@ impl<O: Serialize> Reply<O> {
     /// A defect: what cannot be written as JSON.
     pub fn json(status: StatusCode, answer: &O) -> Result<Self, ApiError> {
         let body = serde_json::to_vec(answer).map_err(ApiError::internal)?;
-        Ok(Self { status, body: ReplyBody::Bytes(body.into()), stored: false, of: PhantomData })
+        Ok(Self {
+            status,
+            body: ReplyBody::Bytes(body.into()),
+            stored: false,
+            of: PhantomData,
+        })
     }
 
     /// 200.

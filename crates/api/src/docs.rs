@@ -28,7 +28,9 @@ const MARKDOWN: &str = "text/plain; charset=utf-8";
 
 fn text(content_type: &'static str, text: String) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -45,8 +47,12 @@ fn error_page(name: &str, docs_url: &str) -> Response<Body> {
 
 fn index() -> String {
     let line = |code: &&crate::error::ErrorCode| {
-        let status = StatusCode::from_u16(code.status).map_or_else(|_| code.status.to_string(), |status| status.to_string());
-        format!("* `{}` ({status}): {}. {DOCS_PATH}/{}\n", code.code, code.title, code.code)
+        let status =
+            StatusCode::from_u16(code.status).map_or_else(|_| code.status.to_string(), |status| status.to_string());
+        format!(
+            "* `{}` ({status}): {}. {DOCS_PATH}/{}\n",
+            code.code, code.title, code.code
+        )
     };
     format!("# Error codes\n\n{}", CODES.iter().map(line).collect::<String>())
 }

@@ -162,13 +162,21 @@ impl ApiError {
 
     /// More waits than is taken on.
     pub fn overloaded() -> Self {
-        let mut error = Self::new(&OVERLOADED, "too much is waiting to be delivered; send the request again later");
+        let mut error = Self::new(
+            &OVERLOADED,
+            "too much is waiting to be delivered; send the request again later",
+        );
         error.0.retry_after_seconds = Some(1);
         error
     }
 
     fn of(code: &'static ErrorCode, detail: Detail) -> Self {
-        Self(Box::new(Parts { code, detail, retry_after_seconds: None, extra: None }))
+        Self(Box::new(Parts {
+            code,
+            detail,
+            retry_after_seconds: None,
+            extra: None,
+        }))
     }
 
     /// Its code.
@@ -178,7 +186,12 @@ impl ApiError {
 
     /// The answer; `docs_url` is what the links to the pages start with.
     pub fn into_response(self, docs_url: &str) -> Response<Body> {
-        let Parts { code, detail, retry_after_seconds, extra } = *self.0;
+        let Parts {
+            code,
+            detail,
+            retry_after_seconds,
+            extra,
+        } = *self.0;
         let mut body = serde_json::Map::new();
         body.insert("code".to_owned(), code.code.into());
         let detail = match detail {
@@ -186,7 +199,10 @@ impl ApiError {
             Detail::Problems(problems) => serde_json::to_value(problems).unwrap_or_default(),
         };
         body.insert("detail".to_owned(), detail);
-        body.insert("docs".to_owned(), format!("{}/{}", docs_url.trim_end_matches('/'), code.code).into());
+        body.insert(
+            "docs".to_owned(),
+            format!("{}/{}", docs_url.trim_end_matches('/'), code.code).into(),
+        );
         if let Some((name, value)) = extra {
             body.insert(name.to_owned(), value.into());
         }
@@ -208,7 +224,10 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(why) => {
-                let mut error = Self::new(&STORE_UNAVAILABLE, format!("nothing was changed: {why}; try again later"));
+                let mut error = Self::new(
+                    &STORE_UNAVAILABLE,
+                    format!("nothing was changed: {why}; try again later"),
+                );
                 error.0.retry_after_seconds = Some(1);
                 error
             }
@@ -244,8 +263,18 @@ impl ApiError {
 
 /// The page of a code, in Markdown: what `docs/errors/<code>.md` holds.
 pub fn page(code: &ErrorCode) -> String {
-    let ErrorCode { code, status, title, meaning, remedy } = code;
-    format!("# {title}\n\n`{code}` · HTTP {status}\n\n{}\n\n## What to do\n\n{}\n", wrap(meaning), wrap(remedy))
+    let ErrorCode {
+        code,
+        status,
+        title,
+        meaning,
+        remedy,
+    } = code;
+    format!(
+        "# {title}\n\n`{code}` · HTTP {status}\n\n{}\n\n## What to do\n\n{}\n",
+        wrap(meaning),
+        wrap(remedy)
+    )
 }
 
 /// Breaks a paragraph into lines of at most 118 characters.
@@ -280,7 +309,10 @@ mod tests {
 
     /// Run with `BELLWIRE_UPDATE=1` to write the pages.
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "asks a developer's wish, not a setting of the program")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "asks a developer's wish, not a setting of the program"
+    )]
     fn every_code_has_its_page() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
         for code in CODES {
@@ -289,7 +321,12 @@ mod tests {
                 std::fs::write(&file, page(code)).unwrap();
             }
             let found = std::fs::read_to_string(&file).unwrap_or_default();
-            assert_eq!(found, page(code), "{} is not current; run this test with BELLWIRE_UPDATE=1", file.display());
+            assert_eq!(
+                found,
+                page(code),
+                "{} is not current; run this test with BELLWIRE_UPDATE=1",
+                file.display()
+            );
         }
     }
 
@@ -325,9 +362,15 @@ mod tests {
     #[tokio::test]
     async fn a_taken_event_id_names_the_first_message() {
         let existing = bellwire_core::id::Id::from_number(7);
-        let error = AppendError::EventIdTaken { event_id: "e".to_owned(), existing };
+        let error = AppendError::EventIdTaken {
+            event_id: "e".to_owned(),
+            existing,
+        };
         let (status, body) = body_of(error.into()).await;
-        assert_eq!((status, body["messageId"].as_str()), (409, Some(existing.to_string().as_str())));
+        assert_eq!(
+            (status, body["messageId"].as_str()),
+            (409, Some(existing.to_string().as_str()))
+        );
     }
 
     #[test]

@@ -29,7 +29,12 @@ const DRAIN_FACTOR: usize = 16;
 pub async fn collect(body: HttpBody, max: usize) -> Result<Bytes, ApiError> {
     tokio::time::timeout(ARRIVAL_MAX, collect_at_leisure(body, max))
         .await
-        .unwrap_or_else(|_| Err(ApiError::new(&REQUEST_TIMEOUT, "the body took more than 30 seconds; send it again")))
+        .unwrap_or_else(|_| {
+            Err(ApiError::new(
+                &REQUEST_TIMEOUT,
+                "the body took more than 30 seconds; send it again",
+            ))
+        })
 }
 
 async fn collect_at_leisure(mut body: HttpBody, max: usize) -> Result<Bytes, ApiError> {
@@ -37,8 +42,15 @@ async fn collect_at_leisure(mut body: HttpBody, max: usize) -> Result<Bytes, Api
     let mut joined = BytesMut::new();
     let mut seen = 0;
     while let Some(frame) = body.frame().await {
-        let broken = |_| ApiError::new(&REQUEST_TIMEOUT, "the connection ended before the body did; send it again");
-        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        let broken = |_| {
+            ApiError::new(
+                &REQUEST_TIMEOUT,
+                "the connection ended before the body did; send it again",
+            )
+        };
+        let Ok(data) = frame.map_err(broken)?.into_data() else {
+            continue;
+        };
         seen += data.len();
         if seen > max {
             (first, joined) = (None, BytesMut::new());
@@ -112,11 +124,13 @@ pub fn json<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, ApiError> {
     };
     serde_json::from_slice(text).or_else(|_| {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
-        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| explain("body", &error)).and_then(|value| {
-            let what = "there is more behind the JSON object";
-            let trailing = |_| ApiError::invalid(Problem::at("body", [], "json_invalid", what));
-            deserializer.end().map_err(trailing).map(|()| value)
-        })
+        serde_path_to_error::deserialize(&mut deserializer)
+            .map_err(|error| explain("body", &error))
+            .and_then(|value| {
+                let what = "there is more behind the JSON object";
+                let trailing = |_| ApiError::invalid(Problem::at("body", [], "json_invalid", what));
+                deserializer.end().map_err(trailing).map(|()| value)
+            })
     })
 }
 
@@ -192,8 +206,16 @@ mod tests {
             ("", r#"["body", "name"]"#, "missing"),
             (r#"{"name":7}"#, r#"["body", "name"]"#, "type_error"),
             (r#"{"name":"a","naem":"b"}"#, r#"["body", "naem"]"#, "unknown_field"),
-            (r#"{"name":"a","list":[{"name":"x"},{"nam":"x"}]}"#, r#"["body", "list", "1", "nam"]"#, "unknown_field"),
-            (r#"{"name":"a","list":[{}]}"#, r#"["body", "list", "0", "name"]"#, "missing"),
+            (
+                r#"{"name":"a","list":[{"name":"x"},{"nam":"x"}]}"#,
+                r#"["body", "list", "1", "nam"]"#,
+                "unknown_field",
+            ),
+            (
+                r#"{"name":"a","list":[{}]}"#,
+                r#"["body", "list", "0", "name"]"#,
+                "missing",
+            ),
             (r#"{"name":"a","rate":70000}"#, r#"["body", "rate"]"#, "value_error"),
             (r#"{"name":"a","name":"b"}"#, r#"["body"]"#, "value_error"),
             (r#"{"name":"a""#, r#"["body"]"#, "json_invalid"),
@@ -202,7 +224,10 @@ mod tests {
             ("\"text\"", r#"["body"]"#, "type_error"),
         ] {
             let found = problem(body);
-            assert!(found.contains(&format!("loc: {loc}")) && found.contains(&format!("kind: \"{kind}\"")), "{body}: {found}");
+            assert!(
+                found.contains(&format!("loc: {loc}")) && found.contains(&format!("kind: \"{kind}\"")),
+                "{body}: {found}"
+            );
         }
         assert!(json::<Outer>(b"{\"name\":\"\xff\"}").is_err());
     }
@@ -210,7 +235,10 @@ mod tests {
     #[test]
     fn an_unknown_member_is_told_the_known_ones() {
         let found = problem(r#"{"name":"a","naem":"b"}"#);
-        assert!(found.contains("`name`") && found.contains("`list`") && found.contains("`rate`"), "{found}");
+        assert!(
+            found.contains("`name`") && found.contains("`list`") && found.contains("`rate`"),
+            "{found}"
+        );
     }
 
     #[test]
@@ -227,7 +255,10 @@ mod tests {
         }
         let body = Bytes::from_static(br#"{"payload":  { "b": 1.10, "a":1E+2 } }"#);
         let raw: Raw<'_> = json(&body).unwrap();
-        assert_eq!(body.slice_ref(raw.payload.get().as_bytes()), br#"{ "b": 1.10, "a":1E+2 }"#.as_slice());
+        assert_eq!(
+            body.slice_ref(raw.payload.get().as_bytes()),
+            br#"{ "b": 1.10, "a":1E+2 }"#.as_slice()
+        );
         assert!(format!("{:?}", json::<Raw<'_>>(br#"{"payload":}"#).unwrap_err()).contains("json_invalid"));
     }
 

@@ -42,7 +42,9 @@ fn refuse(method: &Method, path: &str, docs_url: &str) -> Response<Body> {
 
 fn detail(method: &Method, path: &str) -> String {
     let short: String = path.chars().take(200).collect();
-    let hosted = HOSTED.iter().find(|(part, _)| path.split('/').any(|segment| segment == *part));
+    let hosted = HOSTED
+        .iter()
+        .find(|(part, _)| path.split('/').any(|segment| segment == *part));
     match hosted {
         Some((_, what)) => format!("{method} {short}: this server does not offer {what}"),
         None => format!("{method} {short}: there is no such operation; /api/v1/openapi.json lists all there are"),

@@ -112,7 +112,11 @@ pub struct Description(pub String);
 impl<'de> Deserialize<'de> for Description {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text.chars().count() > 4_096 { Err(refused(&text, "at most 4096 characters")) } else { Ok(Self(text)) }
+        if text.chars().count() > 4_096 {
+            Err(refused(&text, "at most 4096 characters"))
+        } else {
+            Ok(Self(text))
+        }
     }
 }
 
@@ -207,7 +211,9 @@ impl Time {
     pub fn parse(text: &str) -> Result<Self, String> {
         // In a query a `+` that was not percent-encoded arrives as a space.
         let text = text.replace(' ', "+");
-        let with_zone = text.parse().or_else(|error| format!("{text}Z").parse().map_err(|_| error));
+        let with_zone = text
+            .parse()
+            .or_else(|error| format!("{text}Z").parse().map_err(|_| error));
         with_zone.map(Self).map_err(|error| error.to_string())
     }
 }

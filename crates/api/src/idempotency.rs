@@ -38,10 +38,15 @@ pub fn read(
     path: &str,
     body: &[u8],
 ) -> Result<Option<IdempotencyKey>, ApiError> {
-    let Some(header) = headers.get("idempotency-key") else { return Ok(None) };
+    let Some(header) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
     let key = header.to_str().unwrap_or_default();
     if key.is_empty() || key.len() > KEY_MAX {
-        let problem = Problem::header("idempotency-key", format!("write 1 to {KEY_MAX} printable ASCII characters"));
+        let problem = Problem::header(
+            "idempotency-key",
+            format!("write 1 to {KEY_MAX} printable ASCII characters"),
+        );
         return Err(ApiError::invalid(problem));
     }
     let mut context = Context::new(&SHA256);
@@ -50,7 +55,10 @@ pub fn read(
         context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         context.update(part.as_bytes());
     }
-    Ok(Some(IdempotencyKey { key: bytes(context.finish().as_ref()), body: bytes(digest(&SHA256, body).as_ref()) }))
+    Ok(Some(IdempotencyKey {
+        key: bytes(context.finish().as_ref()),
+        body: bytes(digest(&SHA256, body).as_ref()),
+    }))
 }
 
 fn bytes(hash: &[u8]) -> [u8; 32] {
@@ -100,13 +108,21 @@ impl InFlight {
         }
         let (ends, receiver) = watch::channel(());
         all.insert(key, receiver);
-        Ok(Turn { all: self, key, _ends: ends })
+        Ok(Turn {
+            all: self,
+            key,
+            _ends: ends,
+        })
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.all.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.all
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.key);
     }
 }
 
@@ -131,7 +147,10 @@ mod tests {
         }
         let other = key_of("k", 1, "/a", "y").unwrap().unwrap();
         assert!(other.key == first.key && other.body != first.body);
-        assert_eq!(read(&HeaderMap::new(), EnvironmentId::from_number(1), "/a", b"").unwrap(), None);
+        assert_eq!(
+            read(&HeaderMap::new(), EnvironmentId::from_number(1), "/a", b"").unwrap(),
+            None
+        );
     }
 
     #[test]

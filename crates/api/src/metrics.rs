@@ -48,8 +48,16 @@ impl Default for ApiMetrics {
 impl ApiMetrics {
     /// Makes them part of a registry.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("bellwire_messages_accepted", "Messages accepted", self.messages_accepted.clone());
-        registry.register("bellwire_api_requests", "API requests by operation and status", self.requests.clone());
+        registry.register(
+            "bellwire_messages_accepted",
+            "Messages accepted",
+            self.messages_accepted.clone(),
+        );
+        registry.register(
+            "bellwire_api_requests",
+            "API requests by operation and status",
+            self.requests.clone(),
+        );
         registry.register(
             "bellwire_api_request_seconds",
             "Time from the request's arrival to its answer",

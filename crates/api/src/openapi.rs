@@ -73,7 +73,10 @@ fn describe(operation: &Operation, requests: &mut SchemaGenerator, answers: &mut
         let schema = json!({ "$ref": format!("#/components/schemas/{schema}") });
         json!({ "description": description, "content": { "application/json": { "schema": schema } } })
     };
-    responses.insert("422".to_owned(), refused("The request is not as it must be.", "HTTPValidationError"));
+    responses.insert(
+        "422".to_owned(),
+        refused("The request is not as it must be.", "HTTPValidationError"),
+    );
     responses.insert("default".to_owned(), refused("Refused or failed.", "HttpErrorOut"));
     let mut described = json!({
         "operationId": operation.id,
@@ -99,7 +102,9 @@ fn describe(operation: &Operation, requests: &mut SchemaGenerator, answers: &mut
 }
 
 fn path_parameters(path: &str) -> Vec<Value> {
-    let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let names = path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let parameter = |name: &str| {
         json!({
             "name": name, "in": "path", "required": true, "description": about_parameter(name),
@@ -124,16 +129,36 @@ fn about_parameter(name: &str) -> &'static str {
 
 /// The members of the query's type, one parameter each.
 fn query_parameters(operation: &Operation, generator: &mut SchemaGenerator) -> Vec<Value> {
-    let Some(schema) = (operation.query)(generator).map(schemars::Schema::to_value) else { return Vec::new() };
+    let Some(schema) = (operation.query)(generator).map(schemars::Schema::to_value) else {
+        return Vec::new();
+    };
     // Named types are references; they serve nothing else, so they are taken out of the document again.
-    let name = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next()).map(str::to_owned);
-    let schema = name.and_then(|name| generator.definitions_mut().remove(&name)).unwrap_or(schema);
-    let required: Vec<&str> =
-        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    let name = schema
+        .get("$ref")
+        .and_then(Value::as_str)
+        .and_then(|path| path.rsplit('/').next())
+        .map(str::to_owned);
+    let schema = name
+        .and_then(|name| generator.definitions_mut().remove(&name))
+        .unwrap_or(schema);
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let properties = schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
     let parameter = |(name, schema): (&String, &Value)| {
         let mut schema = schema.clone();
-        let about = schema.as_object_mut().and_then(|object| object.remove("description")).unwrap_or_default();
+        let about = schema
+            .as_object_mut()
+            .and_then(|object| object.remove("description"))
+            .unwrap_or_default();
         let mut parameter = json!({
             "name": name, "in": "query", "required": required.contains(&name.as_str()), "schema": schema,
         });

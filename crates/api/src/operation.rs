@@ -165,7 +165,10 @@ impl Declared {
 
     /// The answer shows a secret.
     pub fn shows_secret(self) -> Self {
-        Self { shows_secret: true, ..self }
+        Self {
+            shows_secret: true,
+            ..self
+        }
     }
 
     /// It changes what there is: from the handler's first look to its (one) commit, nobody else changes anything.
@@ -184,7 +187,9 @@ impl Declared {
     {
         let reader = Arc::new(Reader::of::<Q>());
         let run = move |server: Arc<Server>, arrived: Arrived| -> BoxFuture<'static, Result<Reply, ApiError>> {
-            let read = reader.read::<Q>(&arrived.query).and_then(|query| Ok((query, B::read(arrived.body)?)));
+            let read = reader
+                .read::<Q>(&arrived.query)
+                .and_then(|query| Ok((query, B::read(arrived.body)?)));
             let (query, body) = match read {
                 Ok(read) => read,
                 Err(error) => return std::future::ready(Err(error)).boxed(),
@@ -228,7 +233,10 @@ impl Declared {
 
 /// The operations of a resource.
 pub(crate) fn tagged(tag: &'static str, operations: Vec<Operation>) -> Vec<Operation> {
-    operations.into_iter().map(|operation| Operation { tag, ..operation }).collect()
+    operations
+        .into_iter()
+        .map(|operation| Operation { tag, ..operation })
+        .collect()
 }
 
 /// The router of these operations. Each path is also answered with a slash at its end.
@@ -259,16 +267,26 @@ pub(crate) fn router(server: &Arc<Server>, operations: Vec<Operation>) -> Router
 /// Answers a request, whatever happens.
 async fn answer(server: Arc<Server>, operation: Arc<Operation>, request: Request<HttpBody>) -> Response<HttpBody> {
     let started = tokio::time::Instant::now();
-    let done = AssertUnwindSafe(perform(Arc::clone(&server), &operation, request)).catch_unwind().await;
+    let done = AssertUnwindSafe(perform(Arc::clone(&server), &operation, request))
+        .catch_unwind()
+        .await;
     let done = done.unwrap_or_else(|_| Err(ApiError::internal(format_args!("a panic in {}", operation.id))));
     let response = match done {
         Ok(reply) => reply.into_response(),
         Err(error) => error.into_response(&server.docs_url),
     };
     let metrics = &server.metrics;
-    let answered = Answered { operation: operation.id, status: response.status().as_u16() };
+    let answered = Answered {
+        operation: operation.id,
+        status: response.status().as_u16(),
+    };
     metrics.requests.get_or_create(&answered).inc();
-    metrics.request_seconds.get_or_create(&Operated { operation: operation.id }).observe(started.elapsed().as_secs_f64());
+    metrics
+        .request_seconds
+        .get_or_create(&Operated {
+            operation: operation.id,
+        })
+        .observe(started.elapsed().as_secs_f64());
     response
 }
 
@@ -278,7 +296,10 @@ async fn perform(server: Arc<Server>, operation: &Operation, request: Request<Ht
     let params = RawPathParams::from_request_parts(&mut parts, &()).await;
     let unreadable = |_| ApiError::new(&NOT_FOUND, "the path is not percent-encoded UTF-8");
     let params = params.map_err(unreadable)?;
-    let params: Vec<_> = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let params: Vec<_> = params
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     let body = match parts.method {
         Method::GET | Method::HEAD | Method::DELETE => Bytes::new(),
         _ => extract::collect(body, server.limits.body_bytes_max).await?,

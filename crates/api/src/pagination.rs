@@ -32,7 +32,9 @@ impl<'de> Deserialize<'de> for Limit {
         let limit = u64::deserialize(deserializer)?;
         match usize::try_from(limit) {
             Ok(rows) if (1..=LIMIT_MAX).contains(&limit) => Ok(Self(rows)),
-            _ => Err(D::Error::custom(format_args!("{limit} is out of bounds; ask for 1 to {LIMIT_MAX}"))),
+            _ => Err(D::Error::custom(format_args!(
+                "{limit} is out of bounds; ask for 1 to {LIMIT_MAX}"
+            ))),
         }
     }
 }
@@ -86,7 +88,11 @@ impl ListQuery {
     /// # Errors
     /// `validation_failed` for an iterator that is none.
     pub fn page<T: Id>(&self, default: Order) -> Result<Page, ApiError> {
-        page::<T>(self.limit, self.iterator.as_deref(), self.order.map_or(default, Order::from))
+        page::<T>(
+            self.limit,
+            self.iterator.as_deref(),
+            self.order.map_or(default, Order::from),
+        )
     }
 }
 
@@ -97,7 +103,9 @@ impl ListQuery {
 pub fn page<T: Id>(limit: Limit, iterator: Option<&str>, order: Order) -> Result<Page, ApiError> {
     let number = |text: &str| {
         let problem = |error| Problem::query("iterator", format!("{error}; give the `iterator` of another page"));
-        text.parse::<T>().map(Id::number).map_err(|error| ApiError::invalid(problem(error)))
+        text.parse::<T>()
+            .map(Id::number)
+            .map_err(|error| ApiError::invalid(problem(error)))
     };
     let start = match iterator {
         None => Start::First,
@@ -106,7 +114,11 @@ pub fn page<T: Id>(limit: Limit, iterator: Option<&str>, order: Order) -> Result
             Some(before) => Start::Before(number(before)?),
         },
     };
-    Ok(Page { limit: limit.rows(), start, order })
+    Ok(Page {
+        limit: limit.rows(),
+        start,
+        order,
+    })
 }
 
 impl Limit {
@@ -137,7 +149,12 @@ impl<T> ListResponse<T> {
     pub fn new<R>(rows: Rows<R>, key: impl Fn(&R) -> String, show: impl FnMut(R) -> T) -> Self {
         let iterator = rows.items.last().map(&key);
         let prev_iterator = rows.items.first().map(|row| format!("-{}", key(row)));
-        Self { data: rows.items.into_iter().map(show).collect(), iterator, prev_iterator, done: !rows.more }
+        Self {
+            data: rows.items.into_iter().map(show).collect(),
+            iterator,
+            prev_iterator,
+            done: !rows.more,
+        }
     }
 }
 
@@ -148,13 +165,22 @@ mod tests {
     use bellwire_core::id::EndpointId;
 
     fn asked(query: &str) -> Result<Page, ApiError> {
-        Reader::of::<ListQuery>().read::<ListQuery>(query)?.page::<EndpointId>(Order::Ascending)
+        Reader::of::<ListQuery>()
+            .read::<ListQuery>(query)?
+            .page::<EndpointId>(Order::Ascending)
     }
 
     #[test]
     fn a_page_is_read_from_the_query() {
         let id = EndpointId::from_number(99);
-        assert_eq!(asked("").unwrap(), Page { limit: 50, start: Start::First, order: Order::Ascending });
+        assert_eq!(
+            asked("").unwrap(),
+            Page {
+                limit: 50,
+                start: Start::First,
+                order: Order::Ascending
+            }
+        );
         assert_eq!(asked("order=descending&limit=250").unwrap().order, Order::Descending);
         assert_eq!(asked(&format!("iterator={id}")).unwrap().start, Start::After(99));
         assert_eq!(asked(&format!("iterator=-{id}")).unwrap().start, Start::Before(99));
@@ -162,17 +188,34 @@ mod tests {
 
     #[test]
     fn limits_and_iterators_out_of_bounds_are_refused() {
-        for query in ["limit=0", "limit=251", "limit=x", "iterator=nonsense", "iterator=-", "order=sideways"] {
+        for query in [
+            "limit=0",
+            "limit=251",
+            "limit=x",
+            "iterator=nonsense",
+            "iterator=-",
+            "order=sideways",
+        ] {
             assert_eq!(asked(query).unwrap_err().code().status, 422, "{query}");
         }
     }
 
     #[test]
     fn iterators_are_there_also_at_the_end_and_null_when_empty() {
-        let list = |rows| serde_json::to_value(ListResponse::new(rows, |row: &&str| (*row).to_owned(), |row| row)).unwrap();
-        let last = list(Rows { items: vec!["a", "b"], more: false });
-        assert_eq!(last, serde_json::json!({ "data": ["a", "b"], "iterator": "b", "prevIterator": "-a", "done": true }));
+        let list =
+            |rows| serde_json::to_value(ListResponse::new(rows, |row: &&str| (*row).to_owned(), |row| row)).unwrap();
+        let last = list(Rows {
+            items: vec!["a", "b"],
+            more: false,
+        });
+        assert_eq!(
+            last,
+            serde_json::json!({ "data": ["a", "b"], "iterator": "b", "prevIterator": "-a", "done": true })
+        );
         let none = list(Rows::EMPTY);
-        assert_eq!(none, serde_json::json!({ "data": [], "iterator": null, "prevIterator": null, "done": true }));
+        assert_eq!(
+            none,
+            serde_json::json!({ "data": [], "iterator": null, "prevIterator": null, "done": true })
+        );
     }
 }

@@ -33,7 +33,9 @@ impl Validators {
     /// # Errors
     /// `payload_invalid`, with the path of each thing that is wrong.
     pub fn check(&self, event_type: &EventType, payload: &str) -> Result<(), ApiError> {
-        let Some(schema) = event_type.current_schema() else { return Ok(()) };
+        let Some(schema) = event_type.current_schema() else {
+            return Ok(());
+        };
         let validator = self.compiled(event_type, schema)?;
         let too_deep = |error| ApiError::invalid(Problem::body(["payload"], format!("cannot be checked: {error}")));
         let value: Value = serde_json::from_str(payload).map_err(too_deep)?;

@@ -34,6 +34,10 @@ impl Problem {
     /// A problem anywhere.
     pub fn at<'a>(root: &'a str, path: impl IntoIterator<Item = &'a str>, kind: &str, msg: impl Into<String>) -> Self {
         let loc = std::iter::once(root).chain(path).map(str::to_owned).collect();
-        Self { loc, msg: msg.into(), kind: kind.to_owned() }
+        Self {
+            loc,
+            msg: msg.into(),
+            kind: kind.to_owned(),
+        }
     }
 }

@@ -39,7 +39,10 @@ impl Reader {
     pub fn of<Q: Query>() -> Self {
         let schema = SchemaGenerator::default().into_root_schema_for::<Q>();
         let properties = schema.get("properties").and_then(Value::as_object);
-        let kinds = properties.into_iter().flatten().map(|(name, schema)| (name.clone(), kind_of(schema)));
+        let kinds = properties
+            .into_iter()
+            .flatten()
+            .map(|(name, schema)| (name.clone(), kind_of(schema)));
         Self { kinds: kinds.collect() }
     }
 
@@ -51,7 +54,9 @@ impl Reader {
         let mut object = Map::new();
         if !query.is_empty() && !self.kinds.is_empty() {
             for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
-                let Some((_, kind)) = self.kinds.iter().find(|(known, _)| *known == name) else { continue };
+                let Some((_, kind)) = self.kinds.iter().find(|(known, _)| *known == name) else {
+                    continue;
+                };
                 if !text.is_empty() {
                     put(&mut object, &name, *kind, &text);
                 }
@@ -123,14 +128,21 @@ mod tests {
         assert_eq!((wanted.limit, wanted.with_content), (Some(7), Some(false)));
         assert_eq!(wanted.event_types.unwrap().into_texts(), ["a", "b", "c"]);
         assert!(wanted.before.is_none());
-        assert_eq!(read("event_types=a.b%2Cc").unwrap().event_types.unwrap().into_texts(), ["a.b", "c"]);
+        assert_eq!(
+            read("event_types=a.b%2Cc").unwrap().event_types.unwrap().into_texts(),
+            ["a.b", "c"]
+        );
         assert!(read("before=2026-01-02T03:04:05%2B00:00").unwrap().before.is_some());
         assert!(read("").unwrap().limit.is_none());
     }
 
     #[test]
     fn a_wrong_parameter_is_named() {
-        for (query, name) in [("limit=many", "limit"), ("limit=-1", "limit"), ("with_content=maybe", "with_content")] {
+        for (query, name) in [
+            ("limit=many", "limit"),
+            ("limit=-1", "limit"),
+            ("with_content=maybe", "with_content"),
+        ] {
             let error = format!("{:?}", read(query).unwrap_err());
             assert!(error.contains(&format!(r#"loc: ["query", "{name}"]"#)), "{error}");
         }

@@ -92,7 +92,9 @@ impl ApiState {
 
 impl std::fmt::Debug for ApiState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ApiState").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("ApiState")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,7 +109,10 @@ pub struct SentHeaders {
 
 impl Default for SentHeaders {
     fn default() -> Self {
-        Self { user_agent: concat!("Bellwire/", env!("CARGO_PKG_VERSION")).to_owned(), svix: true }
+        Self {
+            user_agent: concat!("Bellwire/", env!("CARGO_PKG_VERSION")).to_owned(),
+            svix: true,
+        }
     }
 }
 
@@ -141,7 +146,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub fn new(state: ApiState) -> Self {
-        Self { state, in_flight: InFlight::default(), validators: Validators::default() }
+        Self {
+            state,
+            in_flight: InFlight::default(),
+            validators: Validators::default(),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod headers;
 pub mod id;
 pub mod message;
 pub mod name;
+pub mod rate;
 pub mod retry;
 pub mod route;
 pub mod seal;

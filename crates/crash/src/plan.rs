@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::payload::Messages;
 
+/// A slow endpoint crawls for so many messages, then is quicker for twice as many.
+const CRAWL_MESSAGES: u64 = 1_000;
+
 /// How an endpoint answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
@@ -11,8 +14,9 @@ pub(crate) enum Manner {
     Fast,
     /// 500 to the first one to three tries of every third message, then 200: so retries stretch over kills.
     Failing,
-    /// 200 after a while: so attempts are under way at every kill.
-    Slow(Duration),
+    /// 200 after a while: so attempts are under way at every kill. Now and then it takes so long that more is published than
+    /// it takes, and a part of it has to be parked in the store.
+    Slow,
 }
 
 /// One endpoint.
@@ -36,13 +40,22 @@ impl Endpoint {
         self.manner == Manner::Failing && seq % 3 == 1 && u64::from(refused) < 1 + seq / 3 % 3
     }
 
+    /// How long an answer takes.
+    pub(crate) fn delay(&self, seq: u64) -> Duration {
+        match self.manner {
+            Manner::Fast | Manner::Failing => Duration::ZERO,
+            Manner::Slow if seq / CRAWL_MESSAGES % 3 == 1 => Duration::from_millis(200),
+            Manner::Slow => Duration::from_millis(30),
+        }
+    }
+
     /// A word for the summary.
     pub(crate) fn word(&self) -> &'static str {
         match (self.manner, self.only) {
             (Manner::Fast, None) => "fast",
             (Manner::Fast, Some(_)) => "filtered",
             (Manner::Failing, _) => "failing",
-            (Manner::Slow(_), _) => "slow",
+            (Manner::Slow, _) => "slow",
         }
     }
 }
@@ -52,7 +65,7 @@ pub(crate) fn endpoints(count: usize) -> Vec<Endpoint> {
     let kinds = [
         (Manner::Fast, None, 16),
         (Manner::Failing, None, 8),
-        (Manner::Slow(Duration::from_millis(40)), None, 24),
+        (Manner::Slow, None, 24),
         (Manner::Fast, Some(1), 8),
     ];
     let endpoint = |(manner, only, in_flight_max)| Endpoint {
@@ -75,6 +88,16 @@ mod tests {
         assert!((0..100).any(|seq| failing.refuses(seq, 2)));
         assert!((0..100).filter(|seq| failing.refuses(*seq, 0)).count() > 30);
         assert!((0..100).all(|seq| !endpoints[0].refuses(seq, 0)));
+    }
+
+    #[test]
+    fn a_slow_endpoint_takes_less_than_is_published_for_a_while_and_more_in_the_mean() {
+        let slow = &endpoints(3)[2];
+        let per_second = |seq| f64::from(slow.in_flight_max) / slow.delay(seq).as_secs_f64();
+        assert!(per_second(CRAWL_MESSAGES) < 150.0 && per_second(0) > 500.0);
+        let seconds: f64 = (0..3 * CRAWL_MESSAGES).map(|seq| 1.0 / per_second(seq)).sum();
+        assert!(3.0 * CRAWL_MESSAGES as f64 / seconds > 250.0);
+        assert_eq!(endpoints(3)[0].delay(CRAWL_MESSAGES), Duration::ZERO);
     }
 
     #[test]

@@ -22,7 +22,6 @@ use tokio::task::JoinSet;
 
 use crate::account::Arrival;
 use crate::payload::Messages;
-use crate::plan::Manner;
 use crate::violation::Kind;
 use crate::world::World;
 
@@ -155,8 +154,9 @@ impl Shared {
             world.messages.payload(seq) != body,
             self.unsigned(endpoint, headers, body),
         );
-        if let Some(Manner::Slow(time)) = world.plan.get(endpoint).map(|endpoint| endpoint.manner) {
-            tokio::time::sleep(time).await;
+        let delay = world.plan.get(endpoint).map(|endpoint| endpoint.delay(seq));
+        if let Some(delay) = delay.filter(|delay| !delay.is_zero()) {
+            tokio::time::sleep(delay).await;
         }
         let accepted = !self.refuse(endpoint, seq);
         world.answering.bump();

@@ -94,9 +94,9 @@ pub struct Ended {
 /// Is told of attempts as they happen. Must not block.
 pub trait Witness: Send + Sync + 'static {
     /// The action was asked; connecting begins.
-    fn asked(&self, _endpoint: EndpointId) {}
+    fn asked(&self, _key: DeliveryKey) {}
     /// The attempt was not allowed to begin.
-    fn withheld(&self, _endpoint: EndpointId) {}
+    fn withheld(&self, _key: DeliveryKey) {}
     /// The first byte leaves now.
     fn begun(&self, begun: &Begun);
     /// It is over, and the scheduler is told next.
@@ -153,12 +153,12 @@ impl ScriptedAction {
 #[async_trait]
 impl Action for ScriptedAction {
     async fn act(&self, order: Order<'_>) -> Acted {
-        self.witness.asked(order.work.endpoint);
+        self.witness.asked(order.work.key());
         let (reply, takes) = self.draw(order.work.endpoint);
         let connecting = (takes / 3).min(order.timeout);
         tokio::time::sleep(connecting).await;
         if !(order.may_begin)() {
-            self.witness.withheld(order.work.endpoint);
+            self.witness.withheld(order.work.key());
             return Acted::Withheld;
         }
         let begun = Begun {

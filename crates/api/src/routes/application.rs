@@ -26,13 +26,17 @@ use crate::{
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        get("/api/v1/app", "v1.application.list", Access::READ).summary("List applications").to(list),
+        get("/api/v1/app", "v1.application.list", Access::READ)
+            .summary("List applications")
+            .to(list),
         post("/api/v1/app", "v1.application.create", Access::ADMIN)
             .summary("Create an application")
             .about("With `get_if_exists=true` an application that already has this uid is answered with 200.")
             .statuses(&[201, 200])
             .to(create),
-        get("/api/v1/app/{app_id}", "v1.application.get", Access::READ_APP).summary("Get an application").to(show),
+        get("/api/v1/app/{app_id}", "v1.application.get", Access::READ_APP)
+            .summary("Get an application")
+            .to(show),
         put("/api/v1/app/{app_id}", "v1.application.update", Access::ADMIN)
             .summary("Create or replace an application")
             .statuses(&[200, 201])
@@ -142,7 +146,11 @@ impl ApplicationIn {
 async fn list(Call { cx, query, .. }: Call<ListQuery>) -> Result<Reply<ListResponse<ApplicationOut>>, ApiError> {
     let page = query.page::<AppId>(Order::Ascending)?;
     let rows = cx.server.directory.apps(cx.environment()?, page);
-    Reply::ok(&ListResponse::new(rows, |app| app.id.to_string(), |app| ApplicationOut::from(&*app)))
+    Reply::ok(&ListResponse::new(
+        rows,
+        |app| app.id.to_string(),
+        |app| ApplicationOut::from(&*app),
+    ))
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -151,11 +159,12 @@ struct CreateQuery {
     get_if_exists: Option<bool>,
 }
 
-async fn create(
-    Call { cx, query, body }: Call<CreateQuery, ApplicationIn>,
-) -> Result<Reply<ApplicationOut>, ApiError> {
+async fn create(Call { cx, query, body }: Call<CreateQuery, ApplicationIn>) -> Result<Reply<ApplicationOut>, ApiError> {
     let environment = cx.environment()?;
-    let existing = body.uid.as_deref().and_then(|uid| cx.server.directory.app(environment, uid));
+    let existing = body
+        .uid
+        .as_deref()
+        .and_then(|uid| cx.server.directory.app(environment, uid));
     if let Some(existing) = existing.filter(|_| query.get_if_exists == Some(true)) {
         return Reply::ok(&ApplicationOut::from(&*existing));
     }
@@ -233,7 +242,9 @@ async fn remove(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {
         created_at: directory.now(),
         updated_at: directory.now(),
     };
-    let reply = cx.commit_silently(vec![Change::DeleteApp(app.id), Change::PutTask(Box::new(task))]).await?;
+    let reply = cx
+        .commit_silently(vec![Change::DeleteApp(app.id), Change::PutTask(Box::new(task))])
+        .await?;
     cx.server.tasks_wake.notify_one();
     Ok(reply)
 }

@@ -26,12 +26,16 @@ const EXPIRY: std::ops::RangeInclusive<u64> = 3_600..=7 * 86_400;
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        post("/api/v1/auth/app-portal-access/{app_id}", "v1.authentication.app-portal-access", Access::ADMIN)
-            .summary("Make a token for one application")
-            .about("It sees this application only. With `readOnly` it changes nothing and sees no secrets.")
-            .statuses(&[200])
-            .shows_secret()
-            .to(portal_access),
+        post(
+            "/api/v1/auth/app-portal-access/{app_id}",
+            "v1.authentication.app-portal-access",
+            Access::ADMIN,
+        )
+        .summary("Make a token for one application")
+        .about("It sees this application only. With `readOnly` it changes nothing and sees no secrets.")
+        .statuses(&[200])
+        .shows_secret()
+        .to(portal_access),
         post("/api/v1/auth/logout", "logout_api_v1_auth_logout__post", Access::ANY)
             .summary("Give back the token that this request carries")
             .statuses(&[204])
@@ -88,7 +92,11 @@ async fn portal_access(
     let directory = &cx.server.directory;
     let wish = TokenWish {
         environment: app.environment,
-        scope: if body.read_only == Some(true) { Scope::Read } else { Scope::App },
+        scope: if body.read_only == Some(true) {
+            Scope::Read
+        } else {
+            Scope::App
+        },
         app: Some(app.id),
         name: format!("portal of {}", app.name),
         expires_at: Some(directory.now().plus(Duration::from_secs(expiry))),
@@ -98,7 +106,8 @@ async fn portal_access(
     // Behind a `#`, so that it is not sent to, or logged by, anybody in between.
     let url = format!("{}/portal#token={text}", cx.server.public_url.trim_end_matches('/'));
     let answer = AppPortalAccessOut { token: text, url };
-    cx.commit(vec![Change::PutToken(Box::new(token))], StatusCode::OK, &answer).await
+    cx.commit(vec![Change::PutToken(Box::new(token))], StatusCode::OK, &answer)
+        .await
 }
 
 async fn logout(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {

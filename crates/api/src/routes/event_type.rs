@@ -25,29 +25,49 @@ use crate::{
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        get("/api/v1/event-type", "v1.event-type.list", Access::READ_APP).summary("List event types").to(list),
+        get("/api/v1/event-type", "v1.event-type.list", Access::READ_APP)
+            .summary("List event types")
+            .to(list),
         post("/api/v1/event-type", "v1.event-type.create", Access::ADMIN)
             .summary("Create an event type")
             .about("An archived event type with this name is taken out of the archive and replaced.")
             .edits()
             .to(create),
-        get("/api/v1/event-type/{event_type_name}", "v1.event-type.get", Access::READ_APP)
-            .summary("Get an event type")
-            .to(show),
-        put("/api/v1/event-type/{event_type_name}", "v1.event-type.update", Access::ADMIN)
-            .summary("Create or replace an event type")
-            .statuses(&[200, 201])
-            .edits()
-            .to(update),
-        patch("/api/v1/event-type/{event_type_name}", "patch_event_type", Access::ADMIN)
-            .summary("Change an event type")
-            .edits()
-            .to(change),
-        delete("/api/v1/event-type/{event_type_name}", "v1.event-type.delete", Access::ADMIN)
-            .summary("Archive or remove an event type")
-            .about("Archived, it is hidden from lists and messages of it are still accepted; with `expunge=true` it is gone.")
-            .edits()
-            .to(remove),
+        get(
+            "/api/v1/event-type/{event_type_name}",
+            "v1.event-type.get",
+            Access::READ_APP,
+        )
+        .summary("Get an event type")
+        .to(show),
+        put(
+            "/api/v1/event-type/{event_type_name}",
+            "v1.event-type.update",
+            Access::ADMIN,
+        )
+        .summary("Create or replace an event type")
+        .statuses(&[200, 201])
+        .edits()
+        .to(update),
+        patch(
+            "/api/v1/event-type/{event_type_name}",
+            "patch_event_type",
+            Access::ADMIN,
+        )
+        .summary("Change an event type")
+        .edits()
+        .to(change),
+        delete(
+            "/api/v1/event-type/{event_type_name}",
+            "v1.event-type.delete",
+            Access::ADMIN,
+        )
+        .summary("Archive or remove an event type")
+        .about(
+            "Archived, it is hidden from lists and messages of it are still accepted; with `expunge=true` it is gone.",
+        )
+        .edits()
+        .to(remove),
     ]
 }
 
@@ -194,7 +214,9 @@ impl EventTypeIn {
 }
 
 fn flags(several: Option<Flags>, one: Option<EventTypeName>) -> Vec<String> {
-    several.map(Set::into_texts).unwrap_or_else(|| one.into_iter().map(Into::into).collect())
+    several
+        .map(Set::into_texts)
+        .unwrap_or_else(|| one.into_iter().map(Into::into).collect())
 }
 
 fn check_schemas(schemas: Option<&Schemas>) -> Result<(), ApiError> {
@@ -226,12 +248,17 @@ struct ListTypesQuery {
 async fn list(Call { cx, query, .. }: Call<ListTypesQuery>) -> Result<Reply<ListResponse<EventTypeOut>>, ApiError> {
     let start = match query.iterator.as_deref() {
         None => NamedStart::First,
-        Some(name) => name.strip_prefix('-').map_or(NamedStart::After(name), NamedStart::Before),
+        Some(name) => name
+            .strip_prefix('-')
+            .map_or(NamedStart::After(name), NamedStart::Before),
     };
     let order = query.order.map_or(Order::Ascending, Order::from);
     let archived = query.include_archived == Some(true);
     let environment = cx.environment()?;
-    let rows: Rows<_> = cx.server.directory.event_types(environment, archived, start, order, query.limit.rows());
+    let rows: Rows<_> = cx
+        .server
+        .directory
+        .event_types(environment, archived, start, order, query.limit.rows());
     let with_content = query.with_content == Some(true);
     let show = |row: std::sync::Arc<EventType>| EventTypeOut::of(&row, with_content);
     Reply::ok(&ListResponse::new(rows, |row| row.name.clone(), show))
@@ -251,7 +278,8 @@ async fn create(Call { cx, body, .. }: Call<NoQuery, EventTypeIn>) -> Result<Rep
 
 async fn save(cx: &Context, new: EventType, status: StatusCode) -> Result<Reply<EventTypeOut>, ApiError> {
     let answer = EventTypeOut::of(&new, true);
-    cx.commit(vec![Change::PutEventType(Box::new(new))], status, &answer).await
+    cx.commit(vec![Change::PutEventType(Box::new(new))], status, &answer)
+        .await
 }
 
 fn find(cx: &Context) -> Result<std::sync::Arc<EventType>, ApiError> {
@@ -285,7 +313,16 @@ async fn update(Call { cx, body, .. }: Call<NoQuery, EventTypeUpdate>) -> Result
         created_at: existing.as_ref().map_or(now, |existing| existing.created_at),
         updated_at: now,
     };
-    save(&cx, new, if existing.is_some() { StatusCode::OK } else { StatusCode::CREATED }).await
+    save(
+        &cx,
+        new,
+        if existing.is_some() {
+            StatusCode::OK
+        } else {
+            StatusCode::CREATED
+        },
+    )
+    .await
 }
 
 async fn change(Call { cx, body, .. }: Call<NoQuery, EventTypePatch>) -> Result<Reply<EventTypeOut>, ApiError> {
@@ -315,7 +352,10 @@ struct RemoveQuery {
 async fn remove(Call { cx, query, .. }: Call<RemoveQuery>) -> Result<Reply<Nothing>, ApiError> {
     let mut event_type = EventType::clone(&*find(&cx)?);
     let change = if query.expunge == Some(true) {
-        Change::DeleteEventType { environment: event_type.environment, name: event_type.name }
+        Change::DeleteEventType {
+            environment: event_type.environment,
+            name: event_type.name,
+        }
     } else {
         event_type.archived = true;
         event_type.updated_at = cx.server.directory.now();

@@ -40,10 +40,14 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .summary("Explain why an endpoint got a message, or did not")
         .to(explain),
-        get("/api/v1/app/{app_id}/msg/{msg_id}/explain", "explain_message", Access::READ_APP)
-            .summary("Explain where a message went, and where not")
-            .about("One explanation for each endpoint that the application has now.")
-            .to(explain_all),
+        get(
+            "/api/v1/app/{app_id}/msg/{msg_id}/explain",
+            "explain_message",
+            Access::READ_APP,
+        )
+        .summary("Explain where a message went, and where not")
+        .about("One explanation for each endpoint that the application has now.")
+        .to(explain_all),
     ]
 }
 
@@ -91,9 +95,7 @@ struct Explained {
     iterator: Option<String>,
 }
 
-async fn explain_all(
-    Call { cx, query, .. }: Call<Explained>,
-) -> Result<Reply<ListResponse<ExplanationOut>>, ApiError> {
+async fn explain_all(Call { cx, query, .. }: Call<Explained>) -> Result<Reply<ListResponse<ExplanationOut>>, ApiError> {
     let app = cx.app()?;
     let message = super::message::find(&cx, &app, false).await?;
     let page = page::<EndpointId>(query.limit, query.iterator.as_deref(), Order::Ascending)?;

@@ -36,7 +36,10 @@ async fn ready(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {
         return Err(ApiError::new(&STORE_UNAVAILABLE, "the server is starting or stopping"));
     }
     match cx.server.store.health().await.unwritable {
-        Some(why) => Err(ApiError::new(&STORE_UNAVAILABLE, format!("the store cannot be written: {why}"))),
+        Some(why) => Err(ApiError::new(
+            &STORE_UNAVAILABLE,
+            format!("the store cannot be written: {why}"),
+        )),
         None => Ok(Reply::nothing()),
     }
 }

@@ -1,11 +1,5 @@
 //! The operations, one resource per file, mirroring the URL tree. A new resource is a file here and a row in [`all`].
 
-// NOTE between the two of us (15:03, goes away at the end). First engineer: framework, application, authentication (portal
-// access, logout), endpoint/*, event_type, health, message/*, openapi/docs serving, the fallback, tests/ harness. Second:
-// attempt*, background_task, environment, explain, operational_webhook, replay, resend (with test-attempt), statistics,
-// tail, token. Stable for you: `MessageOut<'static>`, `MessageOut::of(Message, bool)`, `EndpointOut: From<&EndpointEntry>`,
-// `publish::accept(&cx, &bytes, message, wish) -> Result<MessageOut<'_>, _>` (with `.id`; a Reply is yours to make).
-
 mod application;
 mod attempt;
 mod authentication;

@@ -6,8 +6,14 @@ async fn what_is_created_is_shown_by_id_and_by_uid() {
     let api = Api::new().await;
     let body = json!({ "name": "Acme", "uid": "acme", "throttleRate": 7, "metadata": { "a": "b" } });
     let made = api.post("/api/v1/app", body).await.ok(201);
-    assert_eq!((&made["name"], &made["uid"], &made["throttleRate"]), (&json!("Acme"), &json!("acme"), &json!(7)));
-    assert_eq!((&made["metadata"], &made["createdAt"]), (&json!({ "a": "b" }), &json!("2026-01-02T03:04:05.000000Z")));
+    assert_eq!(
+        (&made["name"], &made["uid"], &made["throttleRate"]),
+        (&json!("Acme"), &json!("acme"), &json!(7))
+    );
+    assert_eq!(
+        (&made["metadata"], &made["createdAt"]),
+        (&json!({ "a": "b" }), &json!("2026-01-02T03:04:05.000000Z"))
+    );
     let id = made["id"].as_str().unwrap();
     assert_eq!(api.get(&format!("/api/v1/app/{id}")).await.ok(200), made);
     assert_eq!(api.get("/api/v1/app/acme/").await.ok(200), made);
@@ -21,23 +27,35 @@ async fn a_taken_uid_is_refused_unless_the_existing_one_is_asked_for() {
     assert_eq!(api.post("/api/v1/app", again.clone()).await.refused(409), "uid_taken");
     let found = api.post("/api/v1/app?get_if_exists=true", again).await.ok(200);
     assert_eq!((&found["id"], &found["name"]), (&json!(id), &json!("acme")));
-    let fresh = api.post("/api/v1/app?get_if_exists=true", json!({ "name": "New", "uid": "new" })).await;
+    let fresh = api
+        .post("/api/v1/app?get_if_exists=true", json!({ "name": "New", "uid": "new" }))
+        .await;
     fresh.ok(201);
 }
 
 #[tokio::test]
 async fn put_creates_by_uid_and_replaces() {
     let api = Api::new().await;
-    let made = api.call("PUT", "/api/v1/app/acme", json!({ "name": "One", "throttleRate": 3 })).await.ok(201);
+    let made = api
+        .call("PUT", "/api/v1/app/acme", json!({ "name": "One", "throttleRate": 3 }))
+        .await
+        .ok(201);
     assert_eq!(made["uid"], "acme");
-    let replaced = api.call("PUT", "/api/v1/app/acme", json!({ "name": "Two", "uid": "acme2" })).await.ok(200);
+    let replaced = api
+        .call("PUT", "/api/v1/app/acme", json!({ "name": "Two", "uid": "acme2" }))
+        .await
+        .ok(200);
     assert_eq!((&replaced["id"], &replaced["uid"]), (&made["id"], &json!("acme2")));
     assert_eq!(replaced.get("throttleRate"), None);
     api.get("/api/v1/app/acme").await.refused(404);
-    let other = api.call("PUT", "/api/v1/app/x", json!({ "name": "x", "uid": "y" })).await;
+    let other = api
+        .call("PUT", "/api/v1/app/x", json!({ "name": "x", "uid": "y" }))
+        .await;
     assert_eq!(other.loc(), "body.uid");
     let id = made["id"].as_str().unwrap().replace("app_0", "app_1");
-    api.call("PUT", &format!("/api/v1/app/{id}"), json!({ "name": "x" })).await.refused(404);
+    api.call("PUT", &format!("/api/v1/app/{id}"), json!({ "name": "x" }))
+        .await
+        .refused(404);
 }
 
 #[tokio::test]
@@ -45,12 +63,24 @@ async fn patch_tells_null_from_left_out() {
     let api = Api::new().await;
     let id = api.app("acme").await;
     let path = format!("/api/v1/app/{id}");
-    api.call("PATCH", &path, json!({ "throttleRate": 5, "metadata": { "k": "v" } })).await.ok(200);
+    api.call("PATCH", &path, json!({ "throttleRate": 5, "metadata": { "k": "v" } }))
+        .await
+        .ok(200);
     let kept = api.call("PATCH", &path, json!({ "name": "New" })).await.ok(200);
     assert_eq!((&kept["uid"], &kept["throttleRate"]), (&json!("acme"), &json!(5)));
-    let cleared = api.call("PATCH", &path, json!({ "uid": null, "throttleRate": null, "name": null })).await.ok(200);
+    let cleared = api
+        .call(
+            "PATCH",
+            &path,
+            json!({ "uid": null, "throttleRate": null, "name": null }),
+        )
+        .await
+        .ok(200);
     assert_eq!((cleared.get("uid"), cleared.get("throttleRate")), (None, None));
-    assert_eq!((&cleared["name"], &cleared["metadata"]), (&json!("New"), &json!({ "k": "v" })));
+    assert_eq!(
+        (&cleared["name"], &cleared["metadata"]),
+        (&json!("New"), &json!({ "k": "v" }))
+    );
 }
 
 #[tokio::test]
@@ -73,7 +103,9 @@ async fn wrong_bodies_name_what_is_wrong_and_change_nothing() {
     for text in ["{", "[]", "\"text\"", "{\"name\":\"a\"} x", "nonsense"] {
         assert_eq!(api.post("/api/v1/app", text).await.loc(), "body", "{text}");
     }
-    api.post("/api/v1/app", b"{\"name\":\"\xff\xfe\"}".to_vec()).await.refused(422);
+    api.post("/api/v1/app", b"{\"name\":\"\xff\xfe\"}".to_vec())
+        .await
+        .refused(422);
     assert_eq!(api.ids("/api/v1/app").await, [""; 0]);
 }
 
@@ -88,7 +120,10 @@ async fn lists_walk_forth_and_back_in_both_orders() {
     made.reverse();
     assert_eq!(api.walk("/api/v1/app?order=descending").await, made);
     for limit in ["0", "251", "x"] {
-        assert_eq!(api.get(&format!("/api/v1/app?limit={limit}")).await.loc(), "query.limit");
+        assert_eq!(
+            api.get(&format!("/api/v1/app?limit={limit}")).await.loc(),
+            "query.limit"
+        );
     }
     assert_eq!(api.get("/api/v1/app?iterator=nonsense").await.loc(), "query.iterator");
     api.get("/api/v1/app?limit=250&nobody=knows").await.ok(200);
@@ -99,9 +134,14 @@ async fn a_deleted_application_is_gone_with_its_endpoints() {
     let api = Api::new().await;
     let id = api.app("acme").await;
     let endpoint = api.endpoint("acme", json!({})).await;
-    assert_eq!(api.call("DELETE", &format!("/api/v1/app/{id}"), ()).await.ok(204), Value::Null);
+    assert_eq!(
+        api.call("DELETE", &format!("/api/v1/app/{id}"), ()).await.ok(204),
+        Value::Null
+    );
     api.get(&format!("/api/v1/app/{id}")).await.refused(404);
-    api.get(&format!("/api/v1/app/{id}/endpoint/{endpoint}")).await.refused(404);
+    api.get(&format!("/api/v1/app/{id}/endpoint/{endpoint}"))
+        .await
+        .refused(404);
     api.call("DELETE", "/api/v1/app/acme", ()).await.refused(404);
     // Its name is free again.
     api.app("acme").await;

@@ -17,7 +17,9 @@ async fn without_a_valid_token_nothing_is_answered() {
         let answer = api.call_as(token, "GET", "/api/v1/app", ()).await;
         assert_eq!(answer.refused(401), "authentication_failed", "{token}");
     }
-    let basic = api.call_with("", "GET", "/api/v1/app", (), &[("authorization", "Basic eDp5")]).await;
+    let basic = api
+        .call_with("", "GET", "/api/v1/app", (), &[("authorization", "Basic eDp5")])
+        .await;
     basic.refused(401);
 }
 
@@ -36,7 +38,9 @@ async fn the_operators_own_token_opens_the_default_environment() {
     api.app("acme").await;
     let seen = api.call_as(text, "GET", "/api/v1/app/acme", ()).await;
     seen.ok(200);
-    api.call_as(&format!("{text}x"), "GET", "/api/v1/app/acme", ()).await.refused(401);
+    api.call_as(&format!("{text}x"), "GET", "/api/v1/app/acme", ())
+        .await
+        .refused(401);
     // Giving it back does not take it away.
     api.call_as(text, "POST", "/api/v1/auth/logout", ()).await.ok(204);
     api.call_as(text, "GET", "/api/v1/app/acme", ()).await.ok(200);
@@ -62,14 +66,29 @@ async fn scopes_reach_as_far_as_documented() {
         ("PATCH", "/api/v1/app/acme", app_body, [false; 4]),
         ("POST", "/api/v1/app/acme/msg", message, [true, false, true, false]),
         ("GET", "/api/v1/app/acme/msg", json!({}), [false, true, true, true]),
-        ("POST", "/api/v1/app/acme/endpoint", new_endpoint, [false, false, true, false]),
+        (
+            "POST",
+            "/api/v1/app/acme/endpoint",
+            new_endpoint,
+            [false, false, true, false],
+        ),
         ("GET", &ep, json!({}), [false, true, true, true]),
         ("GET", &format!("{ep}/secret"), json!({}), [false, false, true, false]),
         ("GET", "/api/v1/event-type", json!({}), [false, true, true, true]),
-        ("POST", "/api/v1/event-type", json!({ "name": "t", "description": "" }), [false; 4]),
+        (
+            "POST",
+            "/api/v1/event-type",
+            json!({ "name": "t", "description": "" }),
+            [false; 4],
+        ),
         ("GET", "/api/v1/token", json!({}), [false; 4]),
         ("POST", "/api/v1/environment/export", json!({}), [false; 4]),
-        ("GET", "/api/v1/operational-webhook/endpoint", json!({}), [false, true, false, false]),
+        (
+            "GET",
+            "/api/v1/operational-webhook/endpoint",
+            json!({}),
+            [false, true, false, false],
+        ),
     ] {
         let tokens = [&publish, &read, &portal, &only_read];
         for (token, allowed) in tokens.into_iter().zip(allowed) {
@@ -89,41 +108,98 @@ async fn what_belongs_to_another_application_or_environment_is_not_found() {
     let (mine, other) = (api.app("mine").await, api.app("other").await);
     let portal = api.token(Scope::App, Some(&mine)).await;
     for name in ["other", &other, "app_doesnotexist", "nobody"] {
-        let answer = api.call_as(&portal, "GET", &format!("/api/v1/app/{name}/endpoint"), ()).await;
+        let answer = api
+            .call_as(&portal, "GET", &format!("/api/v1/app/{name}/endpoint"), ())
+            .await;
         assert_eq!(answer.refused(404), "not_found", "{name}");
     }
     let environment = api.state.directory.new_id();
-    let made = Environment { id: environment, name: "two".into(), validate_payloads: false, created_at: START, updated_at: START };
-    api.state.directory.commit(vec![Change::PutEnvironment(made)], None).await.unwrap();
+    let made = Environment {
+        id: environment,
+        name: "two".into(),
+        validate_payloads: false,
+        created_at: START,
+        updated_at: START,
+    };
+    api.state
+        .directory
+        .commit(vec![Change::PutEnvironment(made)], None)
+        .await
+        .unwrap();
     let stranger = api.token_of(environment, Scope::Admin, None).await;
     for name in ["mine", &mine] {
-        api.call_as(&stranger, "GET", &format!("/api/v1/app/{name}"), ()).await.refused(404);
-        api.call_as(&stranger, "DELETE", &format!("/api/v1/app/{name}"), ()).await.refused(404);
+        api.call_as(&stranger, "GET", &format!("/api/v1/app/{name}"), ())
+            .await
+            .refused(404);
+        api.call_as(&stranger, "DELETE", &format!("/api/v1/app/{name}"), ())
+            .await
+            .refused(404);
     }
     // The same uid is another application there.
-    api.call_as(&stranger, "POST", "/api/v1/app", json!({ "name": "x", "uid": "mine" })).await.ok(201);
+    api.call_as(&stranger, "POST", "/api/v1/app", json!({ "name": "x", "uid": "mine" }))
+        .await
+        .ok(201);
     assert_eq!(api.get("/api/v1/app/mine").await.ok(200)["name"], "mine");
 }
 
 #[tokio::test]
 async fn a_portals_token_sees_one_application_until_it_is_given_back() {
     let api = Api::new().await;
-    let made = api.post("/api/v1/auth/app-portal-access/acme", json!({ "application": { "name": "Acme" } })).await;
+    let made = api
+        .post(
+            "/api/v1/auth/app-portal-access/acme",
+            json!({ "application": { "name": "Acme" } }),
+        )
+        .await;
     made.ok(200);
     let token = made.text("token");
     assert!(made.text("url").starts_with("http://127.0.0.1:8071/") && made.text("url").contains(&token));
-    assert_eq!(api.call_as(&token, "GET", "/api/v1/app/acme", ()).await.ok(200)["uid"], "acme");
-    api.call_as(&token, "POST", "/api/v1/app/acme/endpoint", json!({ "url": "http://127.0.0.1:9999/" })).await.ok(201);
-    let read_only = api.post("/api/v1/auth/app-portal-access/acme", json!({ "readOnly": true, "capabilities": [] })).await;
+    assert_eq!(
+        api.call_as(&token, "GET", "/api/v1/app/acme", ()).await.ok(200)["uid"],
+        "acme"
+    );
+    api.call_as(
+        &token,
+        "POST",
+        "/api/v1/app/acme/endpoint",
+        json!({ "url": "http://127.0.0.1:9999/" }),
+    )
+    .await
+    .ok(201);
+    let read_only = api
+        .post(
+            "/api/v1/auth/app-portal-access/acme",
+            json!({ "readOnly": true, "capabilities": [] }),
+        )
+        .await;
     let read_only = read_only.text("token");
-    api.call_as(&read_only, "GET", "/api/v1/app/acme/endpoint", ()).await.ok(200);
-    api.call_as(&read_only, "POST", "/api/v1/app/acme/endpoint", json!({ "url": "http://127.0.0.1:9999/" })).await.refused(403);
+    api.call_as(&read_only, "GET", "/api/v1/app/acme/endpoint", ())
+        .await
+        .ok(200);
+    api.call_as(
+        &read_only,
+        "POST",
+        "/api/v1/app/acme/endpoint",
+        json!({ "url": "http://127.0.0.1:9999/" }),
+    )
+    .await
+    .refused(403);
     api.call_as(&read_only, "GET", "/api/v1/app", ()).await.refused(403);
     api.call_as(&token, "POST", "/api/v1/auth/logout", ()).await.ok(204);
     api.call_as(&token, "GET", "/api/v1/app/acme", ()).await.refused(401);
-    assert_eq!(api.post("/api/v1/auth/app-portal-access/acme", json!({ "expiry": 60 })).await.loc(), "body.expiry");
-    api.post("/api/v1/auth/app-portal-access/nobody", json!({})).await.refused(404);
-    let short = api.post("/api/v1/auth/app-portal-access/acme", json!({ "expiry": 3600 })).await.text("token");
+    assert_eq!(
+        api.post("/api/v1/auth/app-portal-access/acme", json!({ "expiry": 60 }))
+            .await
+            .loc(),
+        "body.expiry"
+    );
+    api.post("/api/v1/auth/app-portal-access/nobody", json!({}))
+        .await
+        .refused(404);
+    let short = api
+        .post("/api/v1/auth/app-portal-access/acme", json!({ "expiry": 3600 }))
+        .await
+        .text("token");
     api.clock.advance(Duration::from_secs(3_600));
     api.call_as(&short, "GET", "/api/v1/app/acme", ()).await.refused(401);
 }
@@ -133,7 +209,12 @@ async fn no_answer_and_no_printing_shows_a_token_or_a_secret() {
     let api = Api::new().await;
     api.app("acme").await;
     let secret = "whsec_Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5";
-    let id = api.endpoint("acme", json!({ "secret": secret, "headers": { "Authorization": "Bearer canary" } })).await;
+    let id = api
+        .endpoint(
+            "acme",
+            json!({ "secret": secret, "headers": { "Authorization": "Bearer canary" } }),
+        )
+        .await;
     for path in [
         format!("/api/v1/app/acme/endpoint/{id}"),
         "/api/v1/app/acme/endpoint".to_owned(),
@@ -142,9 +223,17 @@ async fn no_answer_and_no_printing_shows_a_token_or_a_secret() {
     ] {
         let answer = api.get(&path).await;
         let text = String::from_utf8_lossy(&answer.bytes);
-        assert!(!text.contains("canary") && !text.contains("Y2FuYXJ5") && !text.contains(&api.admin), "{path}: {text}");
+        assert!(
+            !text.contains("canary") && !text.contains("Y2FuYXJ5") && !text.contains(&api.admin),
+            "{path}: {text}"
+        );
     }
-    let wrong = api.post("/api/v1/app/acme/endpoint", json!({ "url": "http://127.0.0.1:9999/", "secret": "whsec_canary!" })).await;
+    let wrong = api
+        .post(
+            "/api/v1/app/acme/endpoint",
+            json!({ "url": "http://127.0.0.1:9999/", "secret": "whsec_canary!" }),
+        )
+        .await;
     assert_eq!(wrong.loc(), "body.secret");
     assert!(!String::from_utf8_lossy(&wrong.bytes).contains("canary"));
 }

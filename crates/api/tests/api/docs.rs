@@ -28,10 +28,16 @@ async fn every_operation_is_routed_described_and_asks_for_a_token() {
     let document = bellwire_api::openapi();
     let all = operations(&document);
     assert!(all.len() > 70, "{}", all.len());
-    let ids: BTreeSet<_> = all.iter().map(|(_, _, operation)| operation["operationId"].to_string()).collect();
+    let ids: BTreeSet<_> = all
+        .iter()
+        .map(|(_, _, operation)| operation["operationId"].to_string())
+        .collect();
     assert_eq!(ids.len(), all.len(), "operation ids are unique");
     for (method, path, operation) in &all {
-        assert!(operation["summary"].as_str().is_some_and(|text| text.len() > 5), "{method} {path}");
+        assert!(
+            operation["summary"].as_str().is_some_and(|text| text.len() > 5),
+            "{method} {path}"
+        );
         let status = api.call_as("", method, path, ()).await.status;
         let public = operation["security"] == serde_json::json!([]);
         assert_eq!(status == 401, !public, "{method} {path}: {status}");
@@ -62,7 +68,10 @@ async fn every_reference_in_the_document_leads_somewhere() {
 #[tokio::test]
 async fn the_operations_that_published_clients_call_are_all_there() {
     let document = bellwire_api::openapi();
-    let known: BTreeSet<_> = operations(&document).into_iter().map(|(method, path, _)| format!("{method} {path}")).collect();
+    let known: BTreeSet<_> = operations(&document)
+        .into_iter()
+        .map(|(method, path, _)| format!("{method} {path}"))
+        .collect();
     for operation in include_str!("operations.txt").lines().filter(|line| !line.is_empty()) {
         assert!(known.contains(operation), "{operation}");
     }
@@ -82,7 +91,13 @@ async fn each_error_links_to_a_page_on_the_same_server() {
 #[tokio::test]
 async fn what_is_not_there_is_refused_in_json() {
     let api = Api::new().await;
-    for path in ["/api", "/api/v1/no/such/thing", "/api/v1/app/x/unknown/y", "/ingest/api/v1/source", "/api/v1/connector"] {
+    for path in [
+        "/api",
+        "/api/v1/no/such/thing",
+        "/api/v1/app/x/unknown/y",
+        "/ingest/api/v1/source",
+        "/api/v1/connector",
+    ] {
         assert_eq!(api.get(path).await.refused(404), "not_offered", "{path}");
     }
     let wrong = api.call("DELETE", "/api/v1/app", ()).await;

@@ -56,13 +56,19 @@ async fn refused_urls_say_why_and_leave_nothing() {
         "",
     ] {
         let answer = api.post(PATH, json!({ "url": url })).await;
-        assert_eq!((answer.refused(422).as_str(), answer.loc().as_str()), ("url_refused", "body.url"), "{url}");
+        assert_eq!(
+            (answer.refused(422).as_str(), answer.loc().as_str()),
+            ("url_refused", "body.url"),
+            "{url}"
+        );
         assert!(!String::from_utf8_lossy(&answer.bytes).contains("secret"));
     }
     assert_eq!(api.ids(PATH).await, [""; 0]);
     let id = api.endpoint("acme", json!({})).await;
     for method in ["PUT", "PATCH"] {
-        let answer = api.call(method, &format!("{PATH}/{id}"), json!({ "url": "http://10.0.0.1/" })).await;
+        let answer = api
+            .call(method, &format!("{PATH}/{id}"), json!({ "url": "http://10.0.0.1/" }))
+            .await;
         assert_eq!(answer.refused(422), "url_refused");
     }
 }
@@ -88,7 +94,10 @@ async fn wrong_members_are_named() {
         let mut body = json!({ "url": "http://127.0.0.1:9999/" });
         body[member] = value.clone();
         let found = api.post(PATH, body).await.loc();
-        assert!(found == loc || format!("{found}.v2") == loc, "{member} {value}: {found}");
+        assert!(
+            found == loc || format!("{found}.v2") == loc,
+            "{member} {value}: {found}"
+        );
     }
 }
 
@@ -99,15 +108,45 @@ async fn put_keeps_the_secret_and_patch_changes_only_what_it_names() {
     let body = json!({ "url": "http://127.0.0.1:9999/", "description": "one", "retrySchedule": ["1s"] });
     api.call("PUT", &path, body).await.ok(201);
     let secret = api.get(&format!("{path}/secret")).await.text("key");
-    let replaced = api.call("PUT", &path, json!({ "url": "http://127.0.0.1:9999/2", "uid": "e", "channels": ["eu"] })).await.ok(200);
-    assert_eq!((&replaced["description"], &replaced["channels"]), (&json!(""), &json!(["eu"])));
-    assert_eq!(replaced["retrySchedule"], json!(["1s"]), "what only this server knows stays");
+    let replaced = api
+        .call(
+            "PUT",
+            &path,
+            json!({ "url": "http://127.0.0.1:9999/2", "uid": "e", "channels": ["eu"] }),
+        )
+        .await
+        .ok(200);
+    assert_eq!(
+        (&replaced["description"], &replaced["channels"]),
+        (&json!(""), &json!(["eu"]))
+    );
+    assert_eq!(
+        replaced["retrySchedule"],
+        json!(["1s"]),
+        "what only this server knows stays"
+    );
     assert_eq!(api.get(&format!("{path}/secret")).await.text("key"), secret);
-    let patched = api.call("PATCH", &path, json!({ "description": "three", "disabled": true })).await.ok(200);
-    assert_eq!((&patched["disabled"], &patched["disabledReason"]), (&json!(true), &json!("requested")));
+    let patched = api
+        .call("PATCH", &path, json!({ "description": "three", "disabled": true }))
+        .await
+        .ok(200);
+    assert_eq!(
+        (&patched["disabled"], &patched["disabledReason"]),
+        (&json!(true), &json!("requested"))
+    );
     assert_eq!(patched["channels"], json!(["eu"]));
-    let cleared = api.call("PATCH", &path, json!({ "channels": [], "uid": null, "disabled": false })).await.ok(200);
-    assert_eq!((cleared.get("channels"), cleared.get("uid"), &cleared["disabled"]), (None, None, &json!(false)));
+    let cleared = api
+        .call(
+            "PATCH",
+            &path,
+            json!({ "channels": [], "uid": null, "disabled": false }),
+        )
+        .await
+        .ok(200);
+    assert_eq!(
+        (cleared.get("channels"), cleared.get("uid"), &cleared["disabled"]),
+        (None, None, &json!(false))
+    );
 }
 
 #[tokio::test]
@@ -118,7 +157,12 @@ async fn lists_walk_forth_and_back_and_uids_are_unique() {
         made.push(api.endpoint("acme", json!({ "uid": format!("e{n}") })).await);
     }
     assert_eq!(api.walk(PATH).await, made);
-    assert_eq!(api.post(PATH, json!({ "url": "http://127.0.0.1:9999/", "uid": "e0" })).await.refused(409), "uid_taken");
+    assert_eq!(
+        api.post(PATH, json!({ "url": "http://127.0.0.1:9999/", "uid": "e0" }))
+            .await
+            .refused(409),
+        "uid_taken"
+    );
     // In another application the name is free.
     api.app("other").await;
     api.endpoint("other", json!({ "uid": "e0" })).await;
@@ -129,17 +173,29 @@ async fn lists_walk_forth_and_back_and_uids_are_unique() {
 #[tokio::test]
 async fn headers_are_set_changed_and_shown_without_credentials() {
     let api = acme().await;
-    let id = api.endpoint("acme", json!({ "headers": { "X-Team": "a", "X-Stage": "prod" } })).await;
+    let id = api
+        .endpoint("acme", json!({ "headers": { "X-Team": "a", "X-Stage": "prod" } }))
+        .await;
     let path = format!("{PATH}/{id}/headers");
     let body = json!({ "headers": { "x-team": "b", "X-Null": null }, "deleteHeaders": ["x-STAGE"] });
     api.call("PATCH", &path, body).await.ok(204);
-    assert_eq!(api.get(&path).await.ok(200), json!({ "headers": { "x-team": "b" }, "sensitive": [] }));
+    assert_eq!(
+        api.get(&path).await.ok(200),
+        json!({ "headers": { "x-team": "b" }, "sensitive": [] })
+    );
     let secret = json!({ "headers": { "Authorization": "Bearer canary", "X-Plain": "shown" } });
     api.call("PUT", &path, secret).await.ok(204);
     let shown = api.get(&path).await.ok(200);
-    assert_eq!(shown, json!({ "headers": { "X-Plain": "shown" }, "sensitive": ["Authorization"] }));
+    assert_eq!(
+        shown,
+        json!({ "headers": { "X-Plain": "shown" }, "sensitive": ["Authorization"] })
+    );
     for name in ["Host", "webhook-id", "svix-signature", "Content-Length", "bad name"] {
-        assert_eq!(api.call("PUT", &path, json!({ "headers": { name: "x" } })).await.loc(), "body.headers", "{name}");
+        assert_eq!(
+            api.call("PUT", &path, json!({ "headers": { name: "x" } })).await.loc(),
+            "body.headers",
+            "{name}"
+        );
     }
     assert_eq!(api.get(&path).await.ok(200), shown, "refusals change nothing");
 }
@@ -158,32 +214,53 @@ async fn a_rotated_secret_leaves_the_old_one_signing_for_a_while() {
     let live = || {
         let entry = api.state.directory.endpoint_by_id(id.parse().unwrap()).unwrap();
         let now = api.state.directory.now();
-        entry.endpoint.live_keys(now).map(|key| key.expose()).collect::<Vec<_>>()
+        entry
+            .endpoint
+            .live_keys(now)
+            .map(|key| key.expose())
+            .collect::<Vec<_>>()
     };
     assert_eq!(live(), [new.clone(), old.clone()]);
     let third = api.post(&rotate, json!({ "gracePeriodSeconds": 0 })).await.text("key");
     assert_eq!(live(), vec![third.clone()], "no grace ends the old ones");
     let back = api.post(&rotate, json!({ "key": old })).await.text("key");
     assert_eq!((back.as_str(), live()), (old.as_str(), vec![old.clone(), third]));
-    for (body, loc) in [(json!({ "key": "whsec_short" }), "body.key"), (json!({ "gracePeriodSeconds": 604_801 }), "body.gracePeriodSeconds")] {
+    for (body, loc) in [
+        (json!({ "key": "whsec_short" }), "body.key"),
+        (json!({ "gracePeriodSeconds": 604_801 }), "body.gracePeriodSeconds"),
+    ] {
         assert_eq!(api.post(&rotate, body).await.loc(), loc);
     }
 }
 
 #[tokio::test]
-async fn an_ed25519_endpoint_is_made_by_its_secret_or_by_asking_for_it() {
+async fn an_ed25519_endpoint_is_made_by_its_secret_or_by_asking_for_it_and_shows_its_public_half() {
     let api = acme().await;
     let id = api.endpoint("acme", json!({ "signature": "v1a" })).await;
     let secret = api.get(&format!("{PATH}/{id}/secret")).await.ok(200);
-    assert!(secret["key"].as_str().unwrap().starts_with("whsk_"));
-    assert!(secret["publicKey"].as_str().unwrap().starts_with("whpk_"));
+    assert!(secret["key"].as_str().unwrap().starts_with("whpk_"));
+    assert_eq!(secret["publicKey"], secret["key"]);
     let shown = api.get(&format!("{PATH}/{id}")).await.ok(200);
-    assert_eq!((&shown["signature"], &shown["publicKey"]), (&json!("v1a"), &secret["publicKey"]));
+    assert_eq!(
+        (&shown["signature"], &shown["publicKey"]),
+        (&json!("v1a"), &secret["key"])
+    );
     let rotated = api.post(&format!("{PATH}/{id}/secret/rotate"), ()).await.text("key");
-    assert!(rotated.starts_with("whsk_"), "rotation keeps the kind");
-    let other = api.endpoint("acme", json!({ "secret": secret["key"] })).await;
+    assert!(
+        rotated.starts_with("whpk_") && rotated != secret["key"],
+        "rotation keeps the kind"
+    );
+    let private = "whsk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let other = api.endpoint("acme", json!({ "secret": private })).await;
     assert_eq!(api.get(&format!("{PATH}/{other}")).await.ok(200)["signature"], "v1a");
-    let contradiction = json!({ "url": "http://127.0.0.1:9999/", "secret": secret["key"], "signature": "v1" });
+    assert!(
+        !api.get(&format!("{PATH}/{other}/secret"))
+            .await
+            .json()
+            .to_string()
+            .contains("whsk_")
+    );
+    let contradiction = json!({ "url": "http://127.0.0.1:9999/", "secret": private, "signature": "v1" });
     assert_eq!(api.post(PATH, contradiction).await.loc(), "body.secret");
 }
 
@@ -195,7 +272,9 @@ async fn stats_count_deliveries() {
     let path = format!("{PATH}/{id}/stats");
     let expected = json!({ "success": 0, "pending": 1, "sending": 0, "fail": 0, "canceled": 0 });
     assert_eq!(api.get(&path).await.ok(200), expected);
-    let wrong = api.get(&format!("{path}?since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z")).await;
+    let wrong = api
+        .get(&format!("{path}?since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z"))
+        .await;
     assert_eq!(wrong.loc(), "query.until");
     let attempts = api.get(&format!("{PATH}/{id}/attempt-stats")).await.ok(200);
     assert_eq!(attempts, json!({ "success": 0, "fail": 0, "canceled": 0 }));
@@ -205,15 +284,26 @@ async fn stats_count_deliveries() {
 async fn an_example_goes_to_this_endpoint_only() {
     let api = acme().await;
     let schema = json!({ "1": { "type": "object", "examples": [{ "total": 42 }] } });
-    api.post("/api/v1/event-type", json!({ "name": "paid", "description": "", "schemas": schema })).await.ok(201);
+    api.post(
+        "/api/v1/event-type",
+        json!({ "name": "paid", "description": "", "schemas": schema }),
+    )
+    .await
+    .ok(201);
     let id = api.endpoint("acme", json!({ "eventTypes": ["other"] })).await;
     api.endpoint("acme", json!({})).await;
-    let sent = api.post(&format!("{PATH}/{id}/send-example"), json!({ "eventType": "paid" })).await.ok(200);
+    let sent = api
+        .post(&format!("{PATH}/{id}/send-example"), json!({ "eventType": "paid" }))
+        .await
+        .ok(200);
     assert_eq!(sent["payload"], json!({ "total": 42 }));
     let path = format!("/api/v1/app/acme/msg/{}/endpoint", sent["id"].as_str().unwrap());
     assert_eq!(api.ids(&path).await, vec![id.clone()]);
     let missing = json!({ "eventType": "paid", "exampleIndex": 3 });
-    assert_eq!(api.post(&format!("{PATH}/{id}/send-example"), missing).await.loc(), "body.exampleIndex");
+    assert_eq!(
+        api.post(&format!("{PATH}/{id}/send-example"), missing).await.loc(),
+        "body.exampleIndex"
+    );
 }
 
 #[tokio::test]
@@ -222,14 +312,29 @@ async fn the_owner_is_told_what_happens_to_endpoints() {
     let listener = json!({ "url": "http://127.0.0.1:9999/ops", "eventTypes": ["endpoint.*"] });
     api.post("/api/v1/operational-webhook/endpoint", listener).await.ok(201);
     let id = api.endpoint("acme", json!({ "uid": "e" })).await;
-    api.call("PATCH", &format!("{PATH}/{id}"), json!({ "description": "new" })).await.ok(200);
+    api.call("PATCH", &format!("{PATH}/{id}"), json!({ "description": "new" }))
+        .await
+        .ok(200);
     api.call("DELETE", &format!("{PATH}/{id}"), ()).await.ok(204);
     let app = api.state.directory.operational_app(api.environment).unwrap();
-    let page = Page { limit: 10, start: Start::First, order: Order::Ascending };
-    let told = api.state.store.messages(app.id, MessageFilter::default(), page, true).await.unwrap().items;
+    let page = Page {
+        limit: 10,
+        start: Start::First,
+        order: Order::Ascending,
+    };
+    let told = api
+        .state
+        .store
+        .messages(app.id, MessageFilter::default(), page, true)
+        .await
+        .unwrap()
+        .items;
     let types: Vec<_> = told.iter().map(|message| message.event_type.as_str()).collect();
     assert_eq!(types, ["endpoint.created", "endpoint.updated", "endpoint.deleted"]);
     let payload: Value = serde_json::from_slice(told[0].payload.as_ref().unwrap()).unwrap();
     assert_eq!(payload["type"], "endpoint.created");
-    assert_eq!((&payload["data"]["endpointId"], &payload["data"]["appUid"]), (&json!(id), &json!("acme")));
+    assert_eq!(
+        (&payload["data"]["endpointId"], &payload["data"]["appUid"]),
+        (&json!(id), &json!("acme"))
+    );
 }

@@ -9,15 +9,36 @@ async fn what_is_created_is_shown_listed_and_replaced() {
     let schemas = json!({ "1": { "type": "object" } });
     let body = json!({ "name": "invoice.paid", "description": "d", "schemas": schemas, "featureFlags": ["beta"], "groupName": "g" });
     let made = api.post(PATH, body).await.ok(201);
-    assert_eq!((&made["schemas"], &made["featureFlags"], &made["archived"]), (&schemas, &json!(["beta"]), &json!(false)));
+    assert_eq!(
+        (&made["schemas"], &made["featureFlags"], &made["archived"]),
+        (&schemas, &json!(["beta"]), &json!(false))
+    );
     assert_eq!(api.get(&format!("{PATH}/invoice.paid")).await.ok(200), made);
     assert_eq!(api.get(PATH).await.ok(200)["data"][0].get("schemas"), None);
-    assert_eq!(api.get(&format!("{PATH}?with_content=true")).await.ok(200)["data"][0]["schemas"], schemas);
-    let put = api.call("PUT", &format!("{PATH}/invoice.paid"), json!({ "description": "new" })).await.ok(200);
+    assert_eq!(
+        api.get(&format!("{PATH}?with_content=true")).await.ok(200)["data"][0]["schemas"],
+        schemas
+    );
+    let put = api
+        .call("PUT", &format!("{PATH}/invoice.paid"), json!({ "description": "new" }))
+        .await
+        .ok(200);
     assert_eq!((&put["description"], put.get("schemas")), (&json!("new"), None));
-    api.call("PUT", &format!("{PATH}/other"), json!({ "description": "x" })).await.ok(201);
-    let patched = api.call("PATCH", &format!("{PATH}/other"), json!({ "deprecated": true, "description": null })).await.ok(200);
-    assert_eq!((&patched["deprecated"], &patched["description"]), (&json!(true), &json!("x")));
+    api.call("PUT", &format!("{PATH}/other"), json!({ "description": "x" }))
+        .await
+        .ok(201);
+    let patched = api
+        .call(
+            "PATCH",
+            &format!("{PATH}/other"),
+            json!({ "deprecated": true, "description": null }),
+        )
+        .await
+        .ok(200);
+    assert_eq!(
+        (&patched["deprecated"], &patched["description"]),
+        (&json!(true), &json!("x"))
+    );
 }
 
 #[tokio::test]
@@ -43,16 +64,28 @@ async fn lists_walk_by_name() {
         api.post(PATH, json!({ "name": name, "description": "" })).await.ok(201);
     }
     assert_eq!(api.walk(PATH).await, ["a", "b", "c", "d", "e"]);
-    assert_eq!(api.walk(&format!("{PATH}?order=descending")).await, ["e", "d", "c", "b", "a"]);
+    assert_eq!(
+        api.walk(&format!("{PATH}?order=descending")).await,
+        ["e", "d", "c", "b", "a"]
+    );
 }
 
 #[tokio::test]
 async fn a_schema_that_is_none_is_refused_with_its_version() {
     let api = Api::new().await;
-    for schema in [json!({ "type": "nonsense" }), json!("text"), json!({ "$ref": "http://127.0.0.1/x" })] {
+    for schema in [
+        json!({ "type": "nonsense" }),
+        json!("text"),
+        json!({ "$ref": "http://127.0.0.1/x" }),
+    ] {
         let body = json!({ "name": "a", "description": "", "schemas": { "2": schema } });
         assert_eq!(api.post(PATH, body).await.loc(), "body.schemas.2", "{schema}");
     }
-    assert_eq!(api.post(PATH, json!({ "name": "has space", "description": "" })).await.loc(), "body.name");
+    assert_eq!(
+        api.post(PATH, json!({ "name": "has space", "description": "" }))
+            .await
+            .loc(),
+        "body.name"
+    );
     assert_eq!(api.post(PATH, json!({ "name": "a" })).await.loc(), "body.description");
 }

@@ -15,7 +15,7 @@ use bellwire_core::{
     token::Scope,
 };
 use bellwire_store::{Change, Clock, Directory, Store, feed::Feed, vault::Vault};
-use bellwire_testkit::{ManualClock, MemoryStore};
+use bellwire_testkit::{FaultPlan, ManualClock, MemoryStore};
 use http::{HeaderMap, Request};
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -27,6 +27,8 @@ pub struct Api {
     pub router: Router,
     pub state: ApiState,
     pub clock: Arc<ManualClock>,
+    /// Nothing fails until it is told to.
+    pub faults: Arc<FaultPlan>,
     pub environment: EnvironmentId,
     /// A token of scope `admin`.
     pub admin: String,
@@ -49,7 +51,10 @@ impl Answer {
 
     /// A member of the body that must be text.
     pub fn text(&self, name: &str) -> String {
-        self.json()[name].as_str().unwrap_or_else(|| panic!("no text `{name}` in {}", self.json())).to_owned()
+        self.json()[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("no text `{name}` in {}", self.json()))
+            .to_owned()
     }
 
     /// Checks that it was refused in the documented form, and answers the code.
@@ -63,7 +68,12 @@ impl Answer {
             let items = body["detail"].as_array().expect("422 has a list");
             assert!(!items.is_empty());
             for item in items {
-                assert!(item["loc"].as_array().is_some_and(|loc| loc.iter().all(Value::is_string)), "{body}");
+                assert!(
+                    item["loc"]
+                        .as_array()
+                        .is_some_and(|loc| loc.iter().all(Value::is_string)),
+                    "{body}"
+                );
                 assert!(item["msg"].is_string() && item["type"].is_string(), "{body}");
             }
         } else {
@@ -85,7 +95,11 @@ impl Answer {
     #[track_caller]
     pub fn ok(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.bytes));
-        if self.bytes.is_empty() { Value::Null } else { self.json() }
+        if self.bytes.is_empty() {
+            Value::Null
+        } else {
+            self.json()
+        }
     }
 }
 
@@ -97,8 +111,14 @@ impl Api {
     /// With other settings than the defaults. Loopback addresses are allowed anyway.
     pub async fn with(adjust: impl FnOnce(&mut ApiState)) -> Self {
         let clock = Arc::new(ManualClock::new(START));
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>));
-        let directory = Arc::new(Directory::open(Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap());
+        let faults = Arc::new(FaultPlan::new(0));
+        let store = MemoryStore::with_faults(Arc::clone(&clock) as Arc<dyn Clock>, Arc::clone(&faults));
+        let store: Arc<dyn Store> = Arc::new(store);
+        let directory = Arc::new(
+            Directory::open(Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>)
+                .await
+                .unwrap(),
+        );
         let environment: EnvironmentId = directory.new_id();
         let made = Environment {
             id: environment,
@@ -107,13 +127,23 @@ impl Api {
             created_at: START,
             updated_at: START,
         };
-        directory.commit(vec![Change::PutEnvironment(made)], None).await.unwrap();
+        directory
+            .commit(vec![Change::PutEnvironment(made)], None)
+            .await
+            .unwrap();
         let vault = Arc::new(Vault::new(Keyring::new(MainSecret::from_bytes([7; 32]).unwrap())));
         let mut state = ApiState::new(store, directory, Arc::new(Feed::default()), vault, environment);
         state.address_policy.allow_private = vec!["127.0.0.0/8".parse().unwrap()];
         adjust(&mut state);
         let router = bellwire_api::router(state.clone());
-        let mut api = Self { router, state, clock, environment, admin: String::new() };
+        let mut api = Self {
+            router,
+            state,
+            clock,
+            faults,
+            environment,
+            admin: String::new(),
+        };
         api.admin = api.token(Scope::Admin, None).await;
         api
     }
@@ -126,9 +156,19 @@ impl Api {
     pub async fn token_of(&self, environment: EnvironmentId, scope: Scope, app: Option<&str>) -> String {
         let app: Option<AppId> = app.map(|id| id.parse().unwrap());
         let expires_at = Some(self.clock.now().plus(Duration::from_secs(7 * 86_400)));
-        let wish = TokenWish { environment, scope, app, name: "test".to_owned(), expires_at };
+        let wish = TokenWish {
+            environment,
+            scope,
+            app,
+            name: "test".to_owned(),
+            expires_at,
+        };
         let (token, new) = new_token(&self.state.directory, wish).unwrap();
-        self.state.directory.commit(vec![Change::PutToken(Box::new(token))], None).await.unwrap();
+        self.state
+            .directory
+            .commit(vec![Change::PutToken(Box::new(token))], None)
+            .await
+            .unwrap();
         new.expose().to_owned()
     }
 
@@ -160,12 +200,17 @@ impl Api {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, 16 << 20).await.unwrap().to_vec();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, bytes }
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            bytes,
+        }
     }
 
     /// A POST with an idempotency key.
     pub async fn once(&self, key: &str, path: &str, body: impl Into<Sent>) -> Answer {
-        self.call_with(&self.admin, "POST", path, body, &[("idempotency-key", key)]).await
+        self.call_with(&self.admin, "POST", path, body, &[("idempotency-key", key)])
+            .await
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -5,7 +5,12 @@ use crate::harness::Api;
 #[tokio::test]
 async fn health_needs_no_token_and_readiness_follows_the_server() {
     let api = Api::new().await;
-    for path in ["/api/v1/health", "/api/v1/health/", "/api/v1/health/ping", "/api/v1/health/ready"] {
+    for path in [
+        "/api/v1/health",
+        "/api/v1/health/",
+        "/api/v1/health/ping",
+        "/api/v1/health/ready",
+    ] {
         api.call_as("", "GET", path, ()).await.ok(204);
         api.call_as("", "HEAD", path, ()).await.ok(204);
     }

@@ -11,11 +11,16 @@ async fn the_same_request_gets_the_first_answer_again_and_is_done_once() {
     let again = api.once("k", "/api/v1/app/", body.clone()).await;
     assert_eq!((again.status, again.bytes), (201, first.bytes));
     assert_eq!(api.ids("/api/v1/app").await.len(), 1);
-    assert_eq!(api.once("k", "/api/v1/app", json!({ "name": "b" })).await.refused(422), "idempotency_mismatch");
+    assert_eq!(
+        api.once("k", "/api/v1/app", json!({ "name": "b" })).await.refused(422),
+        "idempotency_mismatch"
+    );
     assert_eq!(api.ids("/api/v1/app").await.len(), 1);
     // Another key is another request, and so is the same key on another path.
     api.once("l", "/api/v1/app", body).await.ok(201);
-    api.once("k", "/api/v1/event-type", json!({ "name": "a", "description": "" })).await.ok(201);
+    api.once("k", "/api/v1/event-type", json!({ "name": "a", "description": "" }))
+        .await
+        .ok(201);
 }
 
 #[tokio::test]
@@ -29,7 +34,10 @@ async fn a_message_is_published_once() {
     let again = api.once("k", "/api/v1/app/acme/msg", body.clone()).await;
     assert_eq!((again.status, again.bytes), (202, first.bytes.clone()));
     let other = json!({ "eventType": "a", "payload": { "n": 2 } });
-    assert_eq!(api.once("k", "/api/v1/app/acme/msg", other).await.refused(422), "idempotency_mismatch");
+    assert_eq!(
+        api.once("k", "/api/v1/app/acme/msg", other).await.refused(422),
+        "idempotency_mismatch"
+    );
     assert_eq!(api.ids("/api/v1/app/acme/msg").await, [first.text("id")]);
     api.clock.advance(Duration::from_secs(12 * 3_600));
     let later = api.once("k", "/api/v1/app/acme/msg", body).await.text("id");
@@ -65,7 +73,12 @@ async fn an_answer_that_shows_a_secret_is_repeated_and_kept_sealed() {
     let path = format!("/api/v1/app/acme/endpoint/{endpoint}/secret/rotate");
     let first = api.once("k", &path, json!({})).await.text("key");
     assert_eq!(api.once("k", &path, json!({})).await.text("key"), first);
-    assert_eq!(api.get(&format!("/api/v1/app/acme/endpoint/{endpoint}/secret")).await.text("key"), first);
+    assert_eq!(
+        api.get(&format!("/api/v1/app/acme/endpoint/{endpoint}/secret"))
+            .await
+            .text("key"),
+        first
+    );
     let access = api.once("p", "/api/v1/auth/app-portal-access/acme", json!({})).await;
     let again = api.once("p", "/api/v1/auth/app-portal-access/acme", json!({})).await;
     assert_eq!(access.text("token"), again.text("token"));
@@ -75,13 +88,24 @@ async fn an_answer_that_shows_a_secret_is_repeated_and_kept_sealed() {
 async fn two_at_once_are_one() {
     let api = Api::new().await;
     let body = json!({ "name": "a" });
-    let (one, two) = tokio::join!(api.once("k", "/api/v1/app", body.clone()), api.once("k", "/api/v1/app", body));
+    let (one, two) = tokio::join!(
+        api.once("k", "/api/v1/app", body.clone()),
+        api.once("k", "/api/v1/app", body)
+    );
     assert_eq!((one.ok(201), api.ids("/api/v1/app").await.len()), (two.ok(201), 1));
 }
 
 #[tokio::test]
 async fn keys_that_are_none_are_refused() {
     let api = Api::new().await;
-    assert_eq!(api.once(&"k".repeat(257), "/api/v1/app", json!({ "name": "a" })).await.loc(), "header.idempotency-key");
-    assert_eq!(api.once("", "/api/v1/app", json!({ "name": "a" })).await.loc(), "header.idempotency-key");
+    assert_eq!(
+        api.once(&"k".repeat(257), "/api/v1/app", json!({ "name": "a" }))
+            .await
+            .loc(),
+        "header.idempotency-key"
+    );
+    assert_eq!(
+        api.once("", "/api/v1/app", json!({ "name": "a" })).await.loc(),
+        "header.idempotency-key"
+    );
 }

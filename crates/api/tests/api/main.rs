@@ -11,3 +11,4 @@ mod event_type;
 mod health;
 mod idempotency;
 mod message;
+mod robustness;

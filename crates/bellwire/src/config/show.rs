@@ -24,12 +24,21 @@ fn shown(setting: &Setting, loaded: &Loaded) -> Vec<String> {
     }
 }
 
+/// A value as a literal: numbers and truths are what they look like, everything else is text.
+fn literal(text: &str) -> Value {
+    match text {
+        "true" => Value::Bool(true),
+        "false" => Value::Bool(false),
+        text => text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from),
+    }
+}
+
 fn as_json(loaded: &Loaded) -> String {
     let settings = SETTINGS.iter().zip(&loaded.origins).map(|(setting, origin)| {
         let values = shown(setting, loaded);
         let value = match (setting.list, values.first()) {
-            (true, _) => json!(values),
-            (false, first) => json!(first),
+            (true, _) => values.iter().map(|value| literal(value)).collect(),
+            (false, first) => first.map_or(Value::Null, |value| literal(value)),
         };
         let entry = json!({ "value": value, "from": origin.to_string(), "variable": setting.variable() });
         (setting.key.to_owned(), entry)
@@ -42,7 +51,7 @@ fn as_file(loaded: &Loaded) -> String {
     for (setting, origin) in SETTINGS.iter().zip(&loaded.origins) {
         let quoted: Vec<_> = shown(setting, loaded)
             .iter()
-            .map(|value| Value::from(value.as_str()).to_string())
+            .map(|value| literal(value).to_string())
             .collect();
         let line = match (setting.list, quoted.first()) {
             (true, _) => format!("{} = [{}]", setting.key, quoted.join(", ")),
@@ -81,7 +90,7 @@ mod tests {
         let json: Value = serde_json::from_str(&show(&first, true)).unwrap();
         assert_eq!(
             json["in_flight"],
-            json!({ "value": "9", "from": "BELLWIRE_IN_FLIGHT", "variable": "BELLWIRE_IN_FLIGHT" })
+            json!({ "value": 9, "from": "BELLWIRE_IN_FLIGHT", "variable": "BELLWIRE_IN_FLIGHT" })
         );
         assert_eq!(json["allow_private"]["from"], "--dev");
         assert_eq!(json["public_url"]["value"], Value::Null);

@@ -65,7 +65,7 @@ pub(super) async fn rotate(config: Config) -> Result<String, Failure> {
         ""
     };
     Ok(format!(
-        "{sealed} secrets were sealed anew with main secret {}{rest}",
+        "sealed anew with main secret {}: {sealed}{rest}",
         new.ring.current.id()
     ))
 }

@@ -111,6 +111,7 @@ impl Running {
             .run(stop, grace, || ready.store(false, Ordering::Relaxed))
             .await;
         store.close().await;
+        tracing::info!(?ending, "stopped");
         ending
     }
 }

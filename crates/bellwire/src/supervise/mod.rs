@@ -156,7 +156,7 @@ impl Supervisor {
                 if !ended {
                     // Streams are endless: cutting them off is how ingress ends.
                     if *stage != Stage::Ingress || stop.now.is_cancelled() {
-                        tracing::warn!(?stage, tasks = tasks.len(), "did not end in time and is cut off");
+                        tracing::warn!(?stage, tasks = tasks.len(), "cut off before it had ended");
                         in_order = false;
                     }
                     tasks.shutdown().await;

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use bellwire_core::{delivery::Work, time::Timestamp};
+use bellwire_core::{delivery::Work, rate::Pace, time::Timestamp};
 use bellwire_store::directory::LaneGauge;
 
 /// A delivery in memory, and whether it was handed over (rather than claimed).
@@ -25,6 +25,12 @@ pub(super) struct Lane {
     pub limit: usize,
     /// The endpoint asked for a rest until then.
     pub resting_until: Option<Timestamp>,
+    /// Attempts per second at most.
+    pub per_second: Option<u16>,
+    /// Keeps them even.
+    pub pace: Pace,
+    /// The next attempt is let through then.
+    pub paced_until: Option<Timestamp>,
     /// When the earliest known delivery in the store is due.
     pub stored_due: Option<Timestamp>,
     /// A claim is under way.
@@ -42,13 +48,16 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub fn new(gauge: Arc<LaneGauge>, limit: usize, held: bool) -> Self {
+    pub fn new(gauge: Arc<LaneGauge>, limit: usize, per_second: Option<u16>, held: bool) -> Self {
         Self {
             queue: VecDeque::new(),
             active: 0,
             starting: 0,
             limit,
             resting_until: None,
+            per_second,
+            pace: Pace::default(),
+            paced_until: None,
             stored_due: None,
             claiming: false,
             told_meanwhile: None,
@@ -66,7 +75,20 @@ impl Lane {
 
     /// Whether anything may be begun.
     pub fn may_run(&self, now: Timestamp) -> bool {
-        !self.held && self.resting_until.is_none_or(|until| until <= now)
+        !self.held && self.waits_until(now).is_none()
+    }
+
+    /// Until when its rest or its pace lets nothing begin.
+    fn waits_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.resting_until.max(self.paced_until).filter(|until| *until > now)
+    }
+
+    /// Takes the turn of one attempt; false when its pace does not let it through yet.
+    pub fn keeps_pace(&mut self, now: Timestamp) -> bool {
+        let Some(per_second) = self.per_second else { return true };
+        let taken = self.pace.take(per_second, now);
+        self.paced_until = taken.err();
+        taken.is_ok()
     }
 
     /// Whether more should be fetched from the store: something is due there, and what is in memory runs low.
@@ -82,7 +104,7 @@ impl Lane {
         if self.held {
             return None;
         }
-        let rest = self.resting_until.filter(|until| *until > now);
+        let rest = self.waits_until(now);
         let due = self.stored_due.filter(|_| !self.claiming).map(|due| rest.map_or(due, |rest| due.max(rest)));
         match (rest.filter(|_| !self.queue.is_empty()), due) {
             (Some(rest), Some(due)) => Some(rest.min(due)),
@@ -96,6 +118,6 @@ impl Lane {
             && self.active == 0
             && self.stored_due.is_none()
             && !self.claiming
-            && self.resting_until.is_none_or(|until| until <= now)
+            && self.waits_until(now).is_none()
     }
 }

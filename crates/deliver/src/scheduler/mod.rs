@@ -97,12 +97,7 @@ impl Scheduler {
         // Cancelled by `stop` only after everything that was under way has left its outcome.
         scheduler.tasks.spawn(settler.write(store, scheduler.stop.clone(), move |heads| told.stored(&heads)));
         let heads = scheduler.parts.store.lanes().await?;
-        for head in &heads {
-            match scheduler.settings(head.endpoint) {
-                Some(_) => scheduler.stored(std::slice::from_ref(head)),
-                None => scheduler.cancel_stored(head.endpoint),
-            }
-        }
+        scheduler.stored(&heads);
         Ok(scheduler)
     }
 
@@ -143,6 +138,7 @@ impl Scheduler {
         endpoint.disabled.is_none().then(|| LaneSettings {
             gauge: Arc::clone(&entry.lane),
             in_flight: endpoint.max_in_flight.map(usize::from),
+            per_second: endpoint.throttle_rate.filter(|rate| *rate > 0),
             held: endpoint.paused,
         })
     }
@@ -176,6 +172,11 @@ impl Scheduler {
 
     fn stored(self: &Arc<Self>, heads: &[LaneHead]) {
         for head in heads {
+            if self.settings(head.endpoint).is_none() {
+                // Disabled or deleted while it was on its way to the store: nobody else would cancel it.
+                self.cancel_stored(head.endpoint);
+                continue;
+            }
             self.with(|state, now, effects| state.stored(*head, now, || self.settings(head.endpoint), effects));
         }
     }
@@ -336,12 +337,16 @@ impl Scheduler {
     async fn keep_time(self: Arc<Self>) {
         let mut swept = self.now();
         loop {
+            if self.now() < swept {
+                swept = self.now();
+                self.with(|state, now, effects| state.clock_went_back(now, effects));
+            }
             let wake_at = self.with(|state, now, effects| {
                 state.tick(now, effects);
                 state.next_timer()
             });
             let now = self.now();
-            if now.since(swept) >= LOOK || now < swept {
+            if now.since(swept) >= LOOK {
                 swept = now;
                 self.with(|state, now, effects| state.sweep(now, effects));
             }

@@ -84,6 +84,8 @@ pub struct LaneSettings {
     pub gauge: Arc<LaneGauge>,
     /// How many attempts may run at once; `None` is the default.
     pub in_flight: Option<usize>,
+    /// Attempts per second at most.
+    pub per_second: Option<u16>,
     /// Nothing may be begun.
     pub held: bool,
 }
@@ -148,8 +150,8 @@ impl State {
         match self.lanes.entry(endpoint) {
             std::collections::hash_map::Entry::Occupied(lane) => Some(lane.into_mut()),
             std::collections::hash_map::Entry::Vacant(vacant) => {
-                let LaneSettings { gauge, in_flight, held } = settings()?;
-                Some(vacant.insert(Lane::new(gauge, in_flight.unwrap_or(per_endpoint), held)))
+                let LaneSettings { gauge, in_flight, per_second, held } = settings()?;
+                Some(vacant.insert(Lane::new(gauge, in_flight.unwrap_or(per_endpoint), per_second, held)))
             }
         }
     }
@@ -259,7 +261,11 @@ impl State {
             lane.starting = lane.starting.saturating_sub(1);
         }
         let its_turn = !stopped && lane.may_run(now) && lane.active <= lane.limit && !(others_wait && done >= TURN);
-        if its_turn && let Some(Queued { work, .. }) = lane.queue.pop_front() {
+        if its_turn
+            && !lane.queue.is_empty()
+            && lane.keeps_pace(now)
+            && let Some(Queued { work, .. }) = lane.queue.pop_front()
+        {
             self.in_memory -= 1;
             self.payload_bytes = self.payload_bytes.saturating_sub(payload_bytes(&work));
             if lane.wants_claim(now, self.bounds.window) {
@@ -297,6 +303,8 @@ impl State {
         lane.held = held;
         if let Some(settings) = &settings {
             lane.limit = settings.in_flight.unwrap_or(per_endpoint);
+            lane.per_second = settings.per_second;
+            lane.paced_until = None;
         }
         if held {
             let emptied: Vec<_> = lane.queue.drain(..).map(|queued| queued.work).collect();
@@ -330,6 +338,22 @@ impl State {
                 && lane.planned == Some(at)
             {
                 lane.planned = None;
+            }
+            self.make_ready(endpoint, now);
+            self.review(endpoint, now, effects);
+        }
+        self.pump(now, effects);
+    }
+
+    /// The clock was set back. What was planned by the old time would come as much too late: rests are over, and the store
+    /// is asked anew when something is due.
+    pub fn clock_went_back(&mut self, now: Timestamp, effects: &mut Effects) {
+        self.timers.clear();
+        for endpoint in self.endpoints() {
+            if let Some(lane) = self.lanes.get_mut(&endpoint) {
+                lane.planned = None;
+                lane.resting_until = None;
+                lane.stored_due = lane.stored_due.map(|_| now);
             }
             self.make_ready(endpoint, now);
             self.review(endpoint, now, effects);

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use crate::{clock::Clock, contract::Store, error::OpenError, vault::Vault};
 
-pub mod sqlite;
+mod sqlite;
 
 /// What every backend is given when it is opened.
 #[derive(Clone)]

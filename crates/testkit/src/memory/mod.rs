@@ -90,6 +90,11 @@ impl MemoryStore {
         self.locked().check()
     }
 
+    /// Every endpoint there is, at once and without faults.
+    pub fn all_endpoints(&self) -> Vec<bellwire_core::endpoint::Endpoint> {
+        self.locked().configuration().endpoints
+    }
+
     /// Every delivery there is, for comparison with what should be there.
     pub fn all_deliveries(&self) -> Vec<DeliveryRow> {
         self.locked().all_deliveries()

@@ -53,7 +53,6 @@ pub struct Ground {
 #[derive(Debug, Clone)]
 pub struct Standing {
     pub id: EndpointId,
-    pub app: AppId,
     pub disabled: bool,
     pub paused: bool,
     pub deleted: bool,
@@ -272,9 +271,8 @@ fn compare(ground: &mut Ground, directory: &Directory) {
     }
     for id in uncertain {
         let known = ground.endpoints.iter().any(|standing| standing.id == id);
-        if let Some(entry) = directory.endpoint_by_id(id).filter(|_| !known) {
-            let app = entry.endpoint.app;
-            ground.endpoints.push(Standing { id, app, disabled: false, paused: false, deleted: false });
+        if directory.endpoint_by_id(id).is_some() && !known {
+            ground.endpoints.push(Standing { id, disabled: false, paused: false, deleted: false });
         }
     }
 }
@@ -309,12 +307,13 @@ impl Life<'_> {
 async fn stop(mut life: Life<'_>, grace: Duration) -> End {
     life.answered().await;
     life.ground.oracle.note(&format!("stopping within {grace:?}"));
-    let calm = !life.ground.faults.is_active();
-    life.scheduler.stop(grace).await;
+    let faultless = !life.ground.faults.is_active();
+    let began = life.ground.clock.passed();
     let idle = life.scheduler.load().0 == 0;
-    let faultless = calm && !life.ground.faults.is_active();
+    life.scheduler.stop(grace).await;
+    let in_time = life.ground.clock.passed() - began <= grace;
     bellwire_store::Store::close(&*life.ground.store).await;
-    End::Stopped { lossless: faultless && idle }
+    End::Stopped { lossless: faultless && (idle || in_time) }
 }
 
 /// Everything heals, time passes, and nothing may be left undecided.

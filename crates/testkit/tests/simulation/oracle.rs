@@ -14,7 +14,6 @@ use bellwire_core::{
     retry::{JITTER_MAX, RETRY_AFTER_MAX},
     time::Timestamp,
 };
-use bellwire_store::Clock as _;
 use bellwire_testkit::{Begun, Ended, FaultPlan, MemoryStore, SimClock, Witness};
 
 use crate::trace::Trace;
@@ -30,7 +29,8 @@ struct Trial {
     run: u32,
     number: u16,
     life: u32,
-    begun_at: Duration,
+    /// When the scheduler began it: connecting comes before the first byte.
+    started: Duration,
     /// When its outcome says that it was over, whether it succeeded, and the rest that it asked for.
     ended: Option<(Timestamp, bool, Option<Duration>)>,
     /// When it really was over.
@@ -58,6 +58,8 @@ struct Known {
 #[derive(Default)]
 struct Book {
     trials: BTreeMap<DeliveryKey, Vec<Trial>>,
+    /// When the action was last asked for a delivery.
+    asked: BTreeMap<DeliveryKey, Duration>,
     endpoints: BTreeMap<EndpointId, Known>,
     /// Acknowledged messages and where each was routed to.
     accepted: BTreeMap<MessageId, Vec<EndpointId>>,
@@ -169,10 +171,6 @@ impl Oracle {
         self.book().accepted.insert(id, routes);
     }
 
-    pub fn is_accepted(&self, id: MessageId) -> bool {
-        self.book().accepted.contains_key(&id)
-    }
-
     pub fn messages(&self) -> Vec<(MessageId, Vec<EndpointId>)> {
         self.book().accepted.iter().map(|(id, routes)| (*id, routes.clone())).collect()
     }
@@ -231,7 +229,12 @@ impl Oracle {
     /// What is stored fits what was promised and what was seen.
     pub fn check(&self, store: &MemoryStore) {
         let report = store.check_now();
+        let open: BTreeSet<_> =
+            store.all_endpoints().iter().filter(|found| found.disabled.is_none()).map(|found| found.id).collect();
         let mut book = self.book();
+        for (id, known) in &mut book.endpoints {
+            known.ever_cancelling |= !open.contains(id);
+        }
         if let Some(problem) = report.problems.first() {
             self.violated(&mut book, problem.clone());
         }
@@ -286,53 +289,52 @@ impl Oracle {
         }
     }
 
-    /// The waits before this trial, told by the ones before it.
-    fn judge_wait(&self, book: &Book, begun: &Begun, now: Timestamp, passed: Duration) -> Option<String> {
+    /// The waits before this trial, told by the ones before it. `started` is when the scheduler began it.
+    fn judge_wait(&self, book: &Book, begun: &Begun, started: Duration) -> Option<String> {
         let (run, number) = (begun.progress.run, begun.progress.tries + 1);
         let name = format!("attempt {number} of {} at {}", begun.key.message, begun.key.endpoint);
         let known = book.endpoints.get(&begun.key.endpoint)?;
-        let trials = book.trials.get(&begun.key)?;
+        let trials = book.trials.get(&begun.key).map_or(&[][..], Vec::as_slice);
         let before = trials.iter().rev().find(|trial| trial.run == run && trial.number + 1 == number);
-        let since = before.map_or(Duration::ZERO, |trial| trial.ended_passed);
+        let since = before.map_or(Duration::ZERO, |trial| trial.started);
         // A claim that was made in time may begin after the clock was set back.
         let was_due = book.jumps_back.iter().any(|(at, wall)| *at >= since && *wall >= begun.due_at);
-        if now < begun.due_at && !was_due {
-            return Some(format!("{name} begins {:?} early", begun.due_at.since(now)));
+        if begun.started_at < begun.due_at && !was_due {
+            return Some(format!("{name} begins {:?} early", begun.due_at.since(begun.started_at)));
         }
-        let troubled = if self.faults.is_active() { passed } else { book.disturbed };
-        let calm = known.hindered.max(troubled);
-        if number > 1 {
-            let Some((ended_at, _, asked)) = before.and_then(|trial| trial.ended) else {
-                return Some(format!("{name} begins, and the one before it did not end"));
-            };
-            let Some(scheduled) = known.schedule.get(usize::from(number) - 2).copied() else {
-                return Some(format!("{name} begins behind the schedule's end"));
-            };
-            let least = scheduled.max(asked.unwrap_or_default().min(RETRY_AFTER_MAX));
-            let most = scheduled.mul_f64(1.0 + JITTER_MAX).max(least);
-            if begun.due_at < ended_at.plus(least) {
-                return Some(format!("{name} is due {:?} before its wait ends", ended_at.plus(least).since(begun.due_at)));
-            }
-            // Whatever was given back without an attempt is due when it was given back.
-            let given_back = known.hindered >= since || trials.iter().any(|trial| trial.life != book.life);
-            if begun.due_at > ended_at.plus(most + ROUNDING) && !given_back {
-                return Some(format!("{name} is due {:?} behind its band", begun.due_at.since(ended_at.plus(most))));
-            }
-            let waited = now.since(begun.due_at);
-            if waited > LATE && calm <= since {
-                return Some(format!("{name} begins {waited:?} late, and nothing stood in its way"));
-            }
-        } else if calm + now.since(begun.due_at) + LATE < passed && now.since(begun.due_at) > LATE {
-            return Some(format!("{name} begins {:?} late, and nothing stood in its way", now.since(begun.due_at)));
+        let waited = begun.started_at.since(begun.due_at);
+        let troubled = if self.faults.is_active() { started } else { book.disturbed };
+        let calm_since = known.hindered.max(troubled);
+        if number == 1 {
+            let late = waited > LATE && calm_since + waited + LATE < started;
+            return late.then(|| format!("{name} begins {waited:?} late, and nothing stood in its way"));
         }
-        None
+        let Some((ended_at, _, asked)) = before.and_then(|trial| trial.ended) else {
+            return Some(format!("{name} begins, and the one before it did not end"));
+        };
+        let Some(scheduled) = known.schedule.get(usize::from(number) - 2).copied() else {
+            return Some(format!("{name} begins behind the schedule's end"));
+        };
+        let least = scheduled.max(asked.unwrap_or_default().min(RETRY_AFTER_MAX));
+        let most = scheduled.mul_f64(1.0 + JITTER_MAX).max(least);
+        if begun.due_at < ended_at.plus(least) {
+            return Some(format!("{name} is due {:?} before its wait ends", ended_at.plus(least).since(begun.due_at)));
+        }
+        // What was given back without an attempt is due when it was given back.
+        let given_back = known.hindered >= since || trials.iter().any(|trial| trial.life != book.life);
+        if begun.due_at > ended_at.plus(most + ROUNDING) && !given_back {
+            return Some(format!("{name} is due {:?} behind its band", begun.due_at.since(ended_at.plus(most))));
+        }
+        let late = waited > LATE && calm_since <= since;
+        late.then(|| format!("{name} begins {waited:?} late, and nothing stood in its way"))
     }
 }
 
 impl Witness for Oracle {
-    fn asked(&self, endpoint: EndpointId) {
-        let now = self.clock.passed();
+    fn asked(&self, key: DeliveryKey) {
+        let (now, endpoint) = (self.clock.passed(), key.endpoint);
         let mut book = self.book();
+        book.asked.insert(key, now);
         book.in_flight += 1;
         if book.in_flight >= book.in_flight_limit {
             book.disturbed = now;
@@ -345,13 +347,13 @@ impl Witness for Oracle {
         }
     }
 
-    fn withheld(&self, endpoint: EndpointId) {
-        self.left(endpoint);
-        self.note(&format!("withheld at {endpoint}"));
+    fn withheld(&self, key: DeliveryKey) {
+        self.left(key.endpoint);
+        self.note(&format!("{} withheld at {}", key.message, key.endpoint));
     }
 
     fn begun(&self, begun: &Begun) {
-        let (now, passed) = (self.clock.now(), self.clock.passed());
+        let passed = self.clock.passed();
         let (run, number) = (begun.progress.run, begun.progress.tries + 1);
         let DeliveryKey { message, endpoint } = begun.key;
         self.note(&format!("attempt {run}.{number} of {message} at {endpoint}"));
@@ -381,8 +383,9 @@ impl Witness for Oracle {
                 found.push(format!("{name} is a duplicate of {}.{}", earlier.run, earlier.number));
             }
         }
-        let trial = Trial { run, number, life, begun_at: passed, ended: None, ended_passed: passed, excused: false };
-        found.extend(self.judge_wait(&book, begun, now, passed));
+        let started = book.asked.get(&begun.key).copied().unwrap_or(passed);
+        let trial = Trial { run, number, life, started, ended: None, ended_passed: passed, excused: false };
+        found.extend(self.judge_wait(&book, begun, started));
         book.trials.entry(begun.key).or_default().push(trial);
         for violation in found {
             self.violated(&mut book, violation);
@@ -410,7 +413,6 @@ impl Witness for Oracle {
         {
             trial.ended = Some((outcome.ended_at(), succeeded, outcome.retry_after));
             trial.ended_passed = passed;
-            debug_assert!(trial.begun_at <= passed);
         }
         if let Some(known) = book.endpoints.get_mut(&key.endpoint) {
             known.gone_answered |= outcome.status_code == 410;

@@ -210,7 +210,7 @@ pub async fn create_endpoints(life: &mut Life<'_>) -> Result<(), String> {
         }
         let (schedule, limit) = (life.ground.schedule_of(&endpoint), life.ground.limit_of(&endpoint));
         life.ground.oracle.endpoint(endpoint.id, schedule, limit);
-        let standing = Standing { id: endpoint.id, app, disabled: false, paused: false, deleted: false };
+        let standing = Standing { id: endpoint.id, disabled: false, paused: false, deleted: false };
         let made = life.directory.commit(vec![Change::PutEndpoint(Box::new(endpoint))], None).await;
         made.map_err(|error| error.to_string())?;
         life.ground.endpoints.push(standing);
@@ -223,7 +223,7 @@ fn put_new_endpoint(life: &mut Life<'_>) {
     let endpoint = new_endpoint(life.ground, &life.directory, app);
     let (schedule, limit) = (life.ground.schedule_of(&endpoint), life.ground.limit_of(&endpoint));
     life.ground.oracle.endpoint(endpoint.id, schedule, limit);
-    let standing = Standing { id: endpoint.id, app, disabled: false, paused: false, deleted: false };
+    let standing = Standing { id: endpoint.id, disabled: false, paused: false, deleted: false };
     let directory = Arc::clone(&life.directory);
     let id = endpoint.id;
     life.busy.under_way.push(id);

@@ -20,20 +20,32 @@ use crate::{
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        get("/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers", "v1.endpoint.get-headers", Access::READ_APP)
-            .summary("Get an endpoint's headers")
-            .about("Headers whose values look like credentials are only named.")
-            .to(show),
-        put("/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers", "v1.endpoint.update-headers", Access::APP)
-            .summary("Replace an endpoint's headers")
-            .statuses(&[204])
-            .edits()
-            .to(replace),
-        patch("/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers", "v1.endpoint.patch-headers", Access::APP)
-            .summary("Change some of an endpoint's headers")
-            .statuses(&[204])
-            .edits()
-            .to(change),
+        get(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers",
+            "v1.endpoint.get-headers",
+            Access::READ_APP,
+        )
+        .summary("Get an endpoint's headers")
+        .about("Headers whose values look like credentials are only named.")
+        .to(show),
+        put(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers",
+            "v1.endpoint.update-headers",
+            Access::APP,
+        )
+        .summary("Replace an endpoint's headers")
+        .statuses(&[204])
+        .edits()
+        .to(replace),
+        patch(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers",
+            "v1.endpoint.patch-headers",
+            Access::APP,
+        )
+        .summary("Change some of an endpoint's headers")
+        .statuses(&[204])
+        .edits()
+        .to(change),
     ]
 }
 
@@ -105,7 +117,11 @@ async fn change(Call { cx, body, .. }: Call<NoQuery, EndpointHeadersPatchIn>) ->
     let app = cx.app()?;
     let endpoint = cx.endpoint(&app)?.endpoint.clone();
     let mut headers = endpoint.headers.clone();
-    let removed = body.delete_headers.unwrap_or_default().into_iter().map(|name| (name, None));
+    let removed = body
+        .delete_headers
+        .unwrap_or_default()
+        .into_iter()
+        .map(|name| (name, None));
     for (name, value) in removed.chain(body.headers.unwrap_or_default()) {
         headers.retain(|known, _| !known.eq_ignore_ascii_case(&name));
         if let Some(value) = value {
@@ -122,7 +138,9 @@ async fn save(
 ) -> Result<Reply<Nothing>, ApiError> {
     endpoint.headers = checked_headers(headers)?;
     endpoint.updated_at = cx.server.directory.now();
-    let reply = cx.commit_silently(vec![Change::PutEndpoint(Box::new(endpoint.clone()))]).await?;
+    let reply = cx
+        .commit_silently(vec![Change::PutEndpoint(Box::new(endpoint.clone()))])
+        .await?;
     cx.tell(OperationalEvent::EndpointUpdated(&endpoint)).await?;
     Ok(reply)
 }

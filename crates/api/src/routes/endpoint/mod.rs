@@ -39,28 +39,46 @@ mod stats;
 /// What hangs below an endpoint comes with it.
 pub(super) fn operations() -> Vec<Operation> {
     let mut operations = vec![
-        get("/api/v1/app/{app_id}/endpoint", "v1.endpoint.list", Access::READ_APP).summary("List endpoints").to(list),
+        get("/api/v1/app/{app_id}/endpoint", "v1.endpoint.list", Access::READ_APP)
+            .summary("List endpoints")
+            .to(list),
         post("/api/v1/app/{app_id}/endpoint", "v1.endpoint.create", Access::APP)
             .summary("Create an endpoint")
             .about("Without `secret` one is made; a `whsk_` secret, or `signature: v1a`, makes an Ed25519 endpoint.")
             .to(create),
-        get("/api/v1/app/{app_id}/endpoint/{endpoint_id}", "v1.endpoint.get", Access::READ_APP)
-            .summary("Get an endpoint")
-            .to(show),
-        put("/api/v1/app/{app_id}/endpoint/{endpoint_id}", "v1.endpoint.update", Access::APP)
-            .summary("Create or replace an endpoint")
-            .about("Secret and headers stay, and so do those settings that only this server knows, unless they are given.")
-            .statuses(&[200, 201])
-            .edits()
-            .to(update),
-        patch("/api/v1/app/{app_id}/endpoint/{endpoint_id}", "patch_endpoint", Access::APP)
-            .summary("Change an endpoint")
-            .edits()
-            .to(change),
-        delete("/api/v1/app/{app_id}/endpoint/{endpoint_id}", "v1.endpoint.delete", Access::APP)
-            .summary("Delete an endpoint")
-            .about("Deliveries that wait for it are cancelled.")
-            .to(remove),
+        get(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}",
+            "v1.endpoint.get",
+            Access::READ_APP,
+        )
+        .summary("Get an endpoint")
+        .to(show),
+        put(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}",
+            "v1.endpoint.update",
+            Access::APP,
+        )
+        .summary("Create or replace an endpoint")
+        .about("Secret and headers stay, and so do those settings that only this server knows, unless they are given.")
+        .statuses(&[200, 201])
+        .edits()
+        .to(update),
+        patch(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}",
+            "patch_endpoint",
+            Access::APP,
+        )
+        .summary("Change an endpoint")
+        .edits()
+        .to(change),
+        delete(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}",
+            "v1.endpoint.delete",
+            Access::APP,
+        )
+        .summary("Delete an endpoint")
+        .about("Deliveries that wait for it are cancelled.")
+        .to(remove),
     ];
     operations.extend(headers::operations());
     operations.extend(secret::operations());
@@ -164,7 +182,11 @@ pub(super) fn list_of(
     query: &ListQuery,
 ) -> Result<Reply<ListResponse<EndpointOut>>, ApiError> {
     let rows = directory.endpoints(app.id, query.page::<EndpointId>(Order::Ascending)?);
-    Reply::ok(&ListResponse::new(rows, |row| row.endpoint.id.to_string(), |row| EndpointOut::from(&*row)))
+    Reply::ok(&ListResponse::new(
+        rows,
+        |row| row.endpoint.id.to_string(),
+        |row| EndpointOut::from(&*row),
+    ))
 }
 
 async fn create(Call { cx, body, .. }: Call<NoQuery, EndpointIn>) -> Result<Reply<EndpointOut>, ApiError> {
@@ -184,9 +206,14 @@ pub(super) async fn save(
     endpoint: &Endpoint,
     status: StatusCode,
 ) -> Result<Reply<EndpointOut>, ApiError> {
-    let health = cx.server.directory.endpoint_by_id(endpoint.id).map(|entry| entry.lane.health());
+    let health = cx
+        .server
+        .directory
+        .endpoint_by_id(endpoint.id)
+        .map(|entry| entry.lane.health());
     let answer = EndpointOut::of(endpoint, health.and_then(|health| health.failing_since));
-    cx.commit(vec![Change::PutEndpoint(Box::new(endpoint.clone()))], status, &answer).await
+    cx.commit(vec![Change::PutEndpoint(Box::new(endpoint.clone()))], status, &answer)
+        .await
 }
 
 async fn show(Call { cx, .. }: Call) -> Result<Reply<EndpointOut>, ApiError> {
@@ -203,11 +230,7 @@ async fn update(Call { cx, body, .. }: Call<NoQuery, EndpointUpdate>) -> Result<
 ///
 /// # Errors
 /// `validation_failed`, `url_refused`, and those of the directory.
-pub(super) async fn upsert_in(
-    cx: &Context,
-    app: &App,
-    body: EndpointUpdate,
-) -> Result<Reply<EndpointOut>, ApiError> {
+pub(super) async fn upsert_in(cx: &Context, app: &App, body: EndpointUpdate) -> Result<Reply<EndpointOut>, ApiError> {
     let name = cx.param("endpoint_id");
     if let Some(entry) = cx.server.directory.endpoint(app.id, name) {
         let mut endpoint = entry.endpoint.clone();
@@ -247,7 +270,9 @@ async fn remove(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {
 /// `not_found`, and those of the directory.
 pub(super) async fn remove_from(cx: &Context, app: &App) -> Result<Reply<Nothing>, ApiError> {
     let entry = cx.endpoint(app)?;
-    let reply = cx.commit_silently(vec![Change::DeleteEndpoint(entry.endpoint.id)]).await?;
+    let reply = cx
+        .commit_silently(vec![Change::DeleteEndpoint(entry.endpoint.id)])
+        .await?;
     cx.tell(OperationalEvent::EndpointDeleted(&entry.endpoint)).await?;
     Ok(reply)
 }

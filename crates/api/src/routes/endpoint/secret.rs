@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use bellwire_core::{app::App, endpoint::{Endpoint, LiveKey}};
+use bellwire_core::{
+    app::App,
+    endpoint::{Endpoint, LiveKey},
+};
 use bellwire_store::Change;
 use http::StatusCode;
 use schemars::JsonSchema;
@@ -27,16 +30,24 @@ const LIVE_KEYS_MAX: usize = 10;
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        get("/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret", "v1.endpoint.get-secret", Access::APP)
-            .summary("Get an endpoint's signing secret")
-            .to(show),
-        post("/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate", "v1.endpoint.rotate-secret", Access::APP)
-            .summary("Give an endpoint a new signing secret")
-            .about("The old one goes on signing beside it for the time of grace: 24 hours, or as asked, up to 7 days.")
-            .statuses(&[200])
-            .shows_secret()
-            .edits()
-            .to(rotate),
+        get(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret",
+            "v1.endpoint.get-secret",
+            Access::APP,
+        )
+        .summary("Get an endpoint's signing secret")
+        .to(show),
+        post(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate",
+            "v1.endpoint.rotate-secret",
+            Access::APP,
+        )
+        .summary("Give an endpoint a new signing secret")
+        .about("The old one goes on signing beside it for the time of grace: 24 hours, or as asked, up to 7 days.")
+        .statuses(&[200])
+        .shows_secret()
+        .edits()
+        .to(rotate),
     ]
 }
 
@@ -44,9 +55,9 @@ pub(super) fn operations() -> Vec<Operation> {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct EndpointSecretOut {
-    /// `whsec_…`, or `whsk_…` for Ed25519.
+    /// What receivers verify with: `whsec_…`, or the public `whpk_…` for Ed25519, whose private half never leaves.
     key: String,
-    /// What receivers verify with, for Ed25519.
+    /// The same again, for Ed25519 only.
     #[serde(skip_serializing_if = "Option::is_none")]
     public_key: Option<String>,
 }
@@ -73,10 +84,16 @@ async fn show(Call { cx, .. }: Call) -> Result<Reply<EndpointSecretOut>, ApiErro
 /// # Errors
 /// A defect: an endpoint without any.
 pub(in crate::routes) fn secret_of(endpoint: &Endpoint) -> Result<EndpointSecretOut, ApiError> {
-    let newest = endpoint.keys.first().ok_or_else(|| ApiError::internal("an endpoint without a key"))?;
+    let newest = endpoint
+        .keys
+        .first()
+        .ok_or_else(|| ApiError::internal("an endpoint without a key"))?;
     // What the receiver verifies with: of an Ed25519 key that is the public half, and the private half never leaves.
     let public_key = newest.key.public_form();
-    Ok(EndpointSecretOut { key: public_key.clone().unwrap_or_else(|| newest.key.expose()), public_key })
+    Ok(EndpointSecretOut {
+        key: public_key.clone().unwrap_or_else(|| newest.key.expose()),
+        public_key,
+    })
 }
 
 async fn rotate(
@@ -112,10 +129,13 @@ pub(in crate::routes) async fn rotate_in(
         live.expires_at = Some(live.expires_at.map_or(grace_ends, |at| at.min(grace_ends)));
     }
     // A key that comes back is live again, once.
-    endpoint.keys.retain(|live| live.expires_at.is_some_and(|at| at > now) && live.key != key);
+    endpoint
+        .keys
+        .retain(|live| live.expires_at.is_some_and(|at| at > now) && live.key != key);
     endpoint.keys.insert(0, LiveKey { key, expires_at: None });
     endpoint.keys.truncate(LIVE_KEYS_MAX);
     endpoint.updated_at = now;
     let answer = secret_of(&endpoint)?;
-    cx.commit(vec![Change::PutEndpoint(Box::new(endpoint))], StatusCode::OK, &answer).await
+    cx.commit(vec![Change::PutEndpoint(Box::new(endpoint))], StatusCode::OK, &answer)
+        .await
 }

@@ -23,12 +23,16 @@ use crate::{
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        post("/api/v1/app/{app_id}/endpoint/{endpoint_id}/send-example", "v1.endpoint.send-example", Access::APP)
-            .summary("Send an example of an event to an endpoint")
-            .about("The payload is the one given, or an example of the event type's schema.")
-            .statuses(&[200])
-            .repetition(Repetition::ByStore)
-            .to(send),
+        post(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}/send-example",
+            "v1.endpoint.send-example",
+            Access::APP,
+        )
+        .summary("Send an example of an event to an endpoint")
+        .about("The payload is the one given, or an example of the event type's schema.")
+        .statuses(&[200])
+        .repetition(Repetition::ByStore)
+        .to(send),
     ]
 }
 
@@ -48,7 +52,10 @@ async fn send(Call { cx, body, .. }: Call<NoQuery, EventExampleIn>) -> Result<Re
     let app = cx.app()?;
     let entry = cx.endpoint(&app)?;
     if entry.endpoint.disabled.is_some() {
-        return Err(ApiError::new(&ENDPOINT_DISABLED, "the endpoint is disabled; enable it first"));
+        return Err(ApiError::new(
+            &ENDPOINT_DISABLED,
+            "the endpoint is disabled; enable it first",
+        ));
     }
     let event_type = cx.server.directory.event_type(app.environment, &body.event_type);
     let payload = match body.payload {
@@ -61,15 +68,25 @@ async fn send(Call { cx, body, .. }: Call<NoQuery, EventExampleIn>) -> Result<Re
     let text = Bytes::from(json!({ "eventType": *body.event_type, "payload": payload }).to_string());
     let message: MessageIn<'_> = extract::json(&text)?;
     let stored = entry.endpoint.paused || entry.lane.is_backlogged();
-    let routes = vec![Route { endpoint: entry.endpoint.id, stored }];
-    let wish = Wish { app: &app, channels: Vec::new(), routes, idempotency: cx.idempotency };
+    let routes = vec![Route {
+        endpoint: entry.endpoint.id,
+        stored,
+    }];
+    let wish = Wish {
+        app: &app,
+        channels: Vec::new(),
+        routes,
+        idempotency: cx.idempotency,
+    };
     Ok(Reply::ok(&accept(&cx, &text, message, wish).await?)?.retyped())
 }
 
 /// An example of an event type: one of its schema's, or, when there is none, something that shows that it works.
 fn example(event_type: Option<&EventType>, index: usize) -> Option<Value> {
     let schema = event_type.and_then(EventType::current_schema);
-    let examples = schema.and_then(|schema| schema.get("examples")).and_then(Value::as_array);
+    let examples = schema
+        .and_then(|schema| schema.get("examples"))
+        .and_then(Value::as_array);
     match examples {
         Some(examples) => examples.get(index).filter(|example| example.is_object()).cloned(),
         None => schema
@@ -107,7 +124,10 @@ mod tests {
         assert_eq!(example(Some(&two), 1), Some(json!({ "a": 2 })));
         assert_eq!(example(Some(&two), 2), None, "an example must be an object");
         assert_eq!(example(Some(&two), 3), None);
-        assert_eq!(example(Some(&of(json!({ "example": { "b": 1 } }))), 0), Some(json!({ "b": 1 })));
+        assert_eq!(
+            example(Some(&of(json!({ "example": { "b": 1 } }))), 0),
+            Some(json!({ "b": 1 }))
+        );
         assert_eq!(example(None, 0), Some(json!({ "example": true })));
         assert_eq!(example(None, 1), None);
     }

@@ -194,7 +194,10 @@ pub(super) struct EndpointPatch {
 fn checked_url(state: &ApiState, url: String) -> Result<String, ApiError> {
     match check_url(&url, &state.address_policy) {
         Ok(_) => Ok(url),
-        Err(error) => Err(ApiError::problems(&URL_REFUSED, vec![Problem::body(["url"], error.to_string())])),
+        Err(error) => Err(ApiError::problems(
+            &URL_REFUSED,
+            vec![Problem::body(["url"], error.to_string())],
+        )),
     }
 }
 
@@ -202,7 +205,9 @@ fn checked_url(state: &ApiState, url: String) -> Result<String, ApiError> {
 ///
 /// # Errors
 /// `validation_failed`.
-pub(in crate::routes) fn checked_headers(headers: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ApiError> {
+pub(in crate::routes) fn checked_headers(
+    headers: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, ApiError> {
     let problem = |error: HeaderError| Problem::body(["headers"], error.to_string());
     check_headers(&headers).map_err(|error| ApiError::invalid(problem(error)))?;
     Ok(headers)
@@ -227,7 +232,10 @@ pub(in crate::routes) fn key_of(
     let refuse = |msg: String| ApiError::invalid(Problem::body([member], msg));
     let key = SigningKey::parse(text).map_err(|error| refuse(error.to_string()))?;
     if signature.is_some_and(|signature| signature.kind() != key.kind()) {
-        return Err(refuse(format!("the secret is of the kind {}, which `signature` contradicts", key.kind())));
+        return Err(refuse(format!(
+            "the secret is of the kind {}, which `signature` contradicts",
+            key.kind()
+        )));
     }
     Ok(key)
 }
@@ -245,7 +253,10 @@ fn checked_schedule(schedule: Vec<SpanText>) -> Result<Vec<Duration>, ApiError> 
             return Ok(span);
         }
         let place = at.to_string();
-        Err(ApiError::invalid(Problem::body(["retrySchedule", place.as_str()], "a wait is at most 7d")))
+        Err(ApiError::invalid(Problem::body(
+            ["retrySchedule", place.as_str()],
+            "a wait is at most 7d",
+        )))
     });
     checked.collect()
 }
@@ -262,7 +273,12 @@ fn checked_timeout(state: &ApiState, millis: u64) -> Result<Duration, ApiError> 
 
 /// Why it is disabled from now on: an endpoint that is disabled already keeps since when and why.
 fn disabled(was: Option<Disabled>, asked: bool, now: Timestamp) -> Option<Disabled> {
-    asked.then(|| was.unwrap_or(Disabled { since: now, reason: DisabledReason::Requested }))
+    asked.then(|| {
+        was.unwrap_or(Disabled {
+            since: now,
+            reason: DisabledReason::Requested,
+        })
+    })
 }
 
 impl EndpointIn {
@@ -272,7 +288,12 @@ impl EndpointIn {
     /// `validation_failed`, `url_refused`.
     pub fn build(self, state: &ApiState, app: &App) -> Result<Endpoint, ApiError> {
         let now = state.directory.now();
-        let key = key_of(self.secret.as_deref(), "secret", self.signature, state.default_signature)?;
+        let key = key_of(
+            self.secret.as_deref(),
+            "secret",
+            self.signature,
+            state.default_signature,
+        )?;
         Ok(Endpoint {
             id: state.directory.new_id(),
             app: app.id,
@@ -288,7 +309,10 @@ impl EndpointIn {
             headers: checked_headers(self.headers.unwrap_or_default())?,
             keys: vec![LiveKey { key, expires_at: None }],
             retry_schedule: self.retry_schedule.map(checked_schedule).transpose()?,
-            timeout: self.timeout_ms.map(|millis| checked_timeout(state, millis)).transpose()?,
+            timeout: self
+                .timeout_ms
+                .map(|millis| checked_timeout(state, millis))
+                .transpose()?,
             max_in_flight: self.max_in_flight.map(NonZeroU16::get),
             created_at: now,
             updated_at: now,
@@ -340,7 +364,9 @@ impl Ours {
             other => other.map(Duration::from_millis),
         };
         timeout.apply(&mut endpoint.timeout);
-        self.max_in_flight.map(NonZeroU16::get).apply(&mut endpoint.max_in_flight);
+        self.max_in_flight
+            .map(NonZeroU16::get)
+            .apply(&mut endpoint.max_in_flight);
         Ok(())
     }
 }

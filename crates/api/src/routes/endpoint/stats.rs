@@ -20,9 +20,13 @@ const SPAN_DEFAULT: Duration = Duration::from_secs(28 * 86_400);
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        get("/api/v1/app/{app_id}/endpoint/{endpoint_id}/stats", "v1.endpoint.get-stats", Access::READ_APP)
-            .summary("Count an endpoint's deliveries by their state")
-            .to(deliveries),
+        get(
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}/stats",
+            "v1.endpoint.get-stats",
+            Access::READ_APP,
+        )
+        .summary("Count an endpoint's deliveries by their state")
+        .to(deliveries),
         get(
             "/api/v1/app/{app_id}/endpoint/{endpoint_id}/attempt-stats",
             "v1.endpoint.get-attempt-stats",
@@ -47,7 +51,10 @@ impl StatsQuery {
         let until = self.until.map_or(now.plus(Duration::from_secs(1)), |Time(until)| until);
         let since = self.since.map_or(now.minus(SPAN_DEFAULT), |Time(since)| since);
         if since > until {
-            return Err(ApiError::invalid(Problem::query("until", "ends before it begins; give a time after `since`")));
+            return Err(ApiError::invalid(Problem::query(
+                "until",
+                "ends before it begins; give a time after `since`",
+            )));
         }
         Ok((since, until))
     }
@@ -93,9 +100,17 @@ async fn attempts(Call { cx, query, .. }: Call<StatsQuery>) -> Result<Reply<Endp
     let entry = cx.endpoint(&app)?;
     let (since, until) = query.range(now(&cx))?;
     let bucket = until.since(since).max(Duration::from_secs(1));
-    let counts = cx.server.store.attempt_counts(vec![entry.endpoint.id], Vec::new(), since, bucket, 1).await?;
+    let counts = cx
+        .server
+        .store
+        .attempt_counts(vec![entry.endpoint.id], Vec::new(), since, bucket, 1)
+        .await?;
     let counts = counts.first().copied().unwrap_or_default();
-    Reply::ok(&EndpointAttemptStats { success: counts.succeeded, fail: counts.failed, canceled: 0 })
+    Reply::ok(&EndpointAttemptStats {
+        success: counts.succeeded,
+        fail: counts.failed,
+        canceled: 0,
+    })
 }
 
 fn now(cx: &Context) -> Timestamp {

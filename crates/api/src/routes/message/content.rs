@@ -20,17 +20,29 @@ const BULK_MAX: usize = 250;
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        delete("/api/v1/app/{app_id}/msg/{msg_id}/content", "v1.message.expunge-content", Access::ADMIN)
-            .summary("Forget a message's payload")
-            .about("What is still to be delivered cannot be delivered after this.")
-            .to(expunge),
-        post("/api/v1/app/{app_id}/msg/bulk-expunge", "v1.message.bulk-expunge-content", Access::ADMIN)
-            .summary("Forget the payloads of several messages")
-            .statuses(&[200])
-            .to(bulk_expunge),
-        get("/api/v1/app/{app_id}/msg/{msg_id}/raw", "v1.message.get-raw-payload", Access::READ_APP)
-            .summary("Get a payload as the text that was published")
-            .to(raw),
+        delete(
+            "/api/v1/app/{app_id}/msg/{msg_id}/content",
+            "v1.message.expunge-content",
+            Access::ADMIN,
+        )
+        .summary("Forget a message's payload")
+        .about("What is still to be delivered cannot be delivered after this.")
+        .to(expunge),
+        post(
+            "/api/v1/app/{app_id}/msg/bulk-expunge",
+            "v1.message.bulk-expunge-content",
+            Access::ADMIN,
+        )
+        .summary("Forget the payloads of several messages")
+        .statuses(&[200])
+        .to(bulk_expunge),
+        get(
+            "/api/v1/app/{app_id}/msg/{msg_id}/raw",
+            "v1.message.get-raw-payload",
+            Access::READ_APP,
+        )
+        .summary("Get a payload as the text that was published")
+        .to(raw),
     ]
 }
 
@@ -94,6 +106,10 @@ struct MessageRawPayloadOut {
 async fn raw(Call { cx, .. }: Call) -> Result<Reply<MessageRawPayloadOut>, ApiError> {
     let app = cx.app()?;
     let message = find(&cx, &app, true).await?;
-    let payload = message.payload.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    Reply::ok(&MessageRawPayloadOut { payload: payload.unwrap_or_default() })
+    let payload = message
+        .payload
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    Reply::ok(&MessageRawPayloadOut {
+        payload: payload.unwrap_or_default(),
+    })
 }

@@ -72,8 +72,13 @@ pub(in crate::routes) enum Payload<'a> {
 impl Payload<'static> {
     /// What the store has of it.
     pub fn of(message: &Message, with_content: bool) -> Self {
-        let bytes = message.payload.as_ref().filter(|bytes| with_content && bytes.first() == Some(&b'{'));
-        bytes.and_then(|bytes| serde_json::from_slice(bytes).ok()).map_or(Self::Empty, Self::Owned)
+        let bytes = message
+            .payload
+            .as_ref()
+            .filter(|bytes| with_content && bytes.first() == Some(&b'{'));
+        bytes
+            .and_then(|bytes| serde_json::from_slice(bytes).ok())
+            .map_or(Self::Empty, Self::Owned)
     }
 }
 
@@ -259,9 +264,13 @@ struct MessagePrecheckOut {
     active: bool,
 }
 
-async fn precheck(Call { cx, body, .. }: Call<NoQuery, MessagePrecheckIn>) -> Result<Reply<MessagePrecheckOut>, ApiError> {
+async fn precheck(
+    Call { cx, body, .. }: Call<NoQuery, MessagePrecheckIn>,
+) -> Result<Reply<MessagePrecheckOut>, ApiError> {
     let app = cx.app()?;
     let channels = body.channels.map(Set::into_texts).unwrap_or_default();
     let routes = cx.server.directory.routes(app.id, &body.event_type, &channels);
-    Reply::ok(&MessagePrecheckOut { active: !routes.is_empty() })
+    Reply::ok(&MessagePrecheckOut {
+        active: !routes.is_empty(),
+    })
 }

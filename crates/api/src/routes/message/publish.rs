@@ -72,13 +72,20 @@ impl TransformationsParams {
     /// What is delivered in the place of the payload, and as what.
     fn into_raw(self) -> Result<(Option<Bytes>, Option<String>), ApiError> {
         let headers = self.headers.unwrap_or_default();
-        let content_type = headers.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-        let content_type = content_type.and_then(|(_, value)| value).filter(|_| self.raw_payload.is_some());
+        let content_type = headers
+            .into_iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        let content_type = content_type
+            .and_then(|(_, value)| value)
+            .filter(|_| self.raw_payload.is_some());
         if let Some(text) = &content_type
             && (text.is_empty() || text.len() > 256 || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)))
         {
             let path = ["transformationsParams", "headers", "content-type"];
-            return Err(ApiError::invalid(Problem::body(path, "write 1 to 256 printable ASCII characters")));
+            return Err(ApiError::invalid(Problem::body(
+                path,
+                "write 1 to 256 printable ASCII characters",
+            )));
         }
         Ok((self.raw_payload.map(Bytes::from), content_type))
     }
@@ -114,7 +121,12 @@ pub(super) async fn publish(
     };
     let channels = message.channels.take().map(Set::into_texts).unwrap_or_default();
     let routes = cx.server.directory.routes(app.id, &message.event_type, &channels);
-    let wish = Wish { app: &app, channels, routes, idempotency: cx.idempotency };
+    let wish = Wish {
+        app: &app,
+        channels,
+        routes,
+        idempotency: cx.idempotency,
+    };
     let mut answer = accept(&cx, &body.0, message, wish).await?;
     if query.with_content == Some(false) {
         answer.payload = Payload::Empty;
@@ -146,13 +158,21 @@ pub(in crate::routes) async fn accept<'a>(
 ) -> Result<MessageOut<'a>, ApiError> {
     let payload = message.payload.get();
     if !payload.starts_with('{') {
-        return Err(ApiError::invalid(Problem::at("body", ["payload"], "type_error", "must be a JSON object")));
+        return Err(ApiError::invalid(Problem::at(
+            "body",
+            ["payload"],
+            "type_error",
+            "must be a JSON object",
+        )));
     }
     validate(cx, wish.app, &message.event_type, payload)?;
     let now = cx.server.directory.now();
     let deliver_at = message.deliver_at.map(|Time(at)| at).filter(|at| *at > now);
     if deliver_at.is_some_and(|at| at.since(now) > DELIVER_AT_MAX) {
-        return Err(ApiError::invalid(Problem::body(["deliverAt"], "is more than 60 days ahead")));
+        return Err(ApiError::invalid(Problem::body(
+            ["deliverAt"],
+            "is more than 60 days ahead",
+        )));
     }
     let kept = retention(&message)?.unwrap_or(cx.server.limits.payload_retention);
     let (raw, content_type) = match message.transformations_params {
@@ -204,7 +224,11 @@ pub(in crate::routes) async fn accept<'a>(
 /// Refuses a payload that does not fit its event type's schema, where that is wanted.
 fn validate(cx: &Context, app: &App, event_type: &str, payload: &str) -> Result<(), ApiError> {
     let directory = &cx.server.directory;
-    let of_environment = || directory.environment(app.environment).is_some_and(|it| it.validate_payloads);
+    let of_environment = || {
+        directory
+            .environment(app.environment)
+            .is_some_and(|it| it.validate_payloads)
+    };
     if !app.validate_payloads.unwrap_or_else(of_environment) {
         return Ok(());
     }
@@ -242,7 +266,8 @@ fn traceparent(headers: &HeaderMap) -> Option<String> {
     let known = version == "00" && parts.next().is_none();
     let newer = version != "00" && version != "ff" && text.len() <= 128;
     let filled = |id: &str| id.bytes().any(|byte| byte != b'0');
-    let valid = hex(version, 2) && hex(trace, 32) && hex(parent, 16) && hex(flags, 2) && filled(trace) && filled(parent);
+    let valid =
+        hex(version, 2) && hex(trace, 32) && hex(parent, 16) && hex(flags, 2) && filled(trace) && filled(parent);
     (valid && (known || newer)).then(|| text.to_owned())
 }
 
@@ -264,7 +289,9 @@ pub(in crate::routes) async fn get_or_create(
     match cx.server.commit(vec![Change::PutApp(app)], None).await {
         Err(error) if error.code().status != 409 => Err(error),
         // Made now, or by another request a moment ago.
-        _ => cx.find_app(name)?.ok_or_else(|| ApiError::not_found("application", name)),
+        _ => cx
+            .find_app(name)?
+            .ok_or_else(|| ApiError::not_found("application", name)),
     }
 }
 
@@ -305,8 +332,15 @@ mod tests {
         let hours = |hours: u64| Ok(Some(Duration::from_secs(hours * 3_600)));
         assert_eq!(read(""), Ok(None));
         assert_eq!(read(r#","payloadRetentionPeriod":5"#), hours(120));
-        assert_eq!(read(r#","payloadRetentionPeriod":5,"payloadRetentionHours":7"#), hours(7));
-        for wrong in [r#","payloadRetentionPeriod":0"#, r#","payloadRetentionPeriod":91"#, r#","payloadRetentionHours":-1"#] {
+        assert_eq!(
+            read(r#","payloadRetentionPeriod":5,"payloadRetentionHours":7"#),
+            hours(7)
+        );
+        for wrong in [
+            r#","payloadRetentionPeriod":0"#,
+            r#","payloadRetentionPeriod":91"#,
+            r#","payloadRetentionHours":-1"#,
+        ] {
             assert_eq!(read(wrong), Err(422), "{wrong}");
         }
     }

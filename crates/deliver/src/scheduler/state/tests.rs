@@ -91,7 +91,9 @@ impl World {
 
     fn settings(&self, number: u64) -> Option<LaneSettings> {
         let gauge = Arc::clone(self.gauges.get(&number)?);
-        Some(LaneSettings { gauge, in_flight: None, held: self.held.get(&number).copied().unwrap_or(false) })
+        // Endpoint 4 has a rate limit.
+        let per_second = (number == 4).then_some(3);
+        Some(LaneSettings { gauge, in_flight: None, per_second, held: self.held.get(&number).copied().unwrap_or(false) })
     }
 
     fn carry_out(&mut self, effects: Effects) {
@@ -236,10 +238,10 @@ proptest! {
         for number in 1..=4 {
             world.hold(number, false);
         }
-        for round in 0..4_000 {
+        for round in 0..8_000 {
             world.answer_claim();
             world.step_worker(round);
-            if round % 50 == 0 {
+            if round % 20 == 0 {
                 world.pass(Duration::from_secs(1));
             }
             world.check();
@@ -303,4 +305,50 @@ fn what_was_handed_over_and_not_begun_in_time_goes_back_to_the_store() {
     assert_eq!(world.state.in_memory(), 0);
     assert_eq!(world.stored[&1].len(), 4);
     assert!(world.gauges[&1].is_backlogged());
+}
+
+#[test]
+fn a_rate_limit_spaces_the_attempts_evenly() {
+    let mut world = World::new();
+    for _ in 0..6 {
+        world.publish(4);
+    }
+    let mut begun_at = Vec::new();
+    while begun_at.len() < 6 {
+        world.step_worker(0);
+        if world.attempted.len() > begun_at.len() {
+            begun_at.push(world.now);
+        }
+        world.pass(Duration::from_millis(5));
+        world.answer_claim();
+    }
+    for pair in begun_at.windows(2) {
+        let gap = pair[1].since(pair[0]);
+        assert!(gap >= Duration::from_millis(320) && gap <= Duration::from_millis(350), "{gap:?}");
+    }
+}
+
+#[test]
+fn a_rest_and_a_planned_look_end_when_the_clock_is_set_back() {
+    let mut world = World::new();
+    let mut effects = Effects::default();
+    world.state.rest(endpoint(1), world.now.plus(Duration::from_secs(60)), &mut effects);
+    world.publish(1);
+    let mut effects = Effects::default();
+    world.state.rest(endpoint(1), world.now.plus(Duration::from_secs(60)), &mut effects);
+    let failed_at = world.now;
+    world.now = world.now.minus(Duration::from_secs(86_400));
+    let mut effects = Effects::default();
+    world.state.clock_went_back(world.now, &mut effects);
+    world.tell_stored(2);
+    let mut effects_of_two = Effects::default();
+    world.state.claim_failed(endpoint(2), failed_at, &mut effects_of_two);
+    let mut again = Effects::default();
+    world.state.clock_went_back(world.now, &mut again);
+    assert_eq!(again.claim.iter().map(|(endpoint, _)| *endpoint).collect::<Vec<_>>(), [endpoint(2)]);
+    world.carry_out(effects);
+    while !world.workers.is_empty() {
+        world.step_worker(0);
+    }
+    assert_eq!(world.state.in_memory(), 0, "what waited for the rest to end was attempted");
 }

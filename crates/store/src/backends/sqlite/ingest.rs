@@ -216,6 +216,7 @@ pub(super) fn put_pending(
         trigger_code(progress.trigger),
         due_at.micros(),
     ))?;
+    tx.tables.count(Kind::Message, day_of(message), 1);
     put_due(tx, message, endpoint, progress, due_at)
 }
 

@@ -20,7 +20,7 @@ use super::{
 use crate::query::Cutoffs;
 
 /// Dropping so many rows at once takes some tens of milliseconds.
-const ROWS_DROPPED_AT_ONCE: i64 = 500_000;
+const ROWS_DROPPED_AT_ONCE: i64 = 200_000;
 /// Rows deleted in one transaction.
 const ROWS_PER_STEP: i64 = 4_000;
 
@@ -72,9 +72,9 @@ pub(super) fn step(tx: &mut Tx<'_>, victim: Victim, after: u64) -> Result<Step, 
                 if !large {
                     return Ok(Step::GoOn(last));
                 }
-                let gone = delete_up_to(tx, "DELETE FROM message_{d} WHERE id <= ?1", day, last)?;
-                delete_up_to(tx, "DELETE FROM delivery_{d} WHERE msg <= ?1", day, last)?;
-                tx.tables.count(kind, day, -gone);
+                let messages = delete_up_to(tx, "DELETE FROM message_{d} WHERE id <= ?1", day, last)?;
+                let rows = delete_up_to(tx, "DELETE FROM delivery_{d} WHERE msg <= ?1", day, last)?;
+                tx.tables.count(kind, day, -(messages + rows));
                 return Ok(Step::GoOn(0));
             }
         }

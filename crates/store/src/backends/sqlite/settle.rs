@@ -22,9 +22,9 @@ use super::{
 };
 use crate::contract::{Lease, Settlement, Verdict};
 
-/// What a [`super::row`]-less delivery's lease says.
+/// The delivery is out in memory and has no row.
 pub(super) const FRESH: Lease = Lease(0);
-/// The delivery has a row, and a place in the leases.
+/// The delivery has a row, and a place among the leases.
 pub(super) const ROWED: Lease = Lease(1);
 
 const INSERT_ATTEMPT: &str = "INSERT OR IGNORE INTO attempt_{d} (msg, id, endpoint, app, started_at, duration_us, status, ok, failure, \

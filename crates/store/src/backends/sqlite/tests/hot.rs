@@ -326,3 +326,47 @@ async fn notices_and_health_are_written_with_the_outcome() {
     );
     assert_eq!(f.proven().await, (0, 1, 1, 0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn claims_that_race_with_settlements_never_give_a_delivery_out_twice() {
+    let f = Fixture::new().await;
+    let messages = 400;
+    let calls: Vec<_> = (0..messages).map(|_| f.store.append(message(&[(10, true)]))).collect();
+    futures_util::future::join_all(calls).await;
+    let mut workers = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let store = Arc::clone(&f.store);
+        workers.spawn(async move {
+            let mut tries = Vec::new();
+            loop {
+                let request = ClaimRequest {
+                    endpoint: ep(10),
+                    now: NOON,
+                    limit: 3,
+                };
+                let claimed = store.claim(request).await.unwrap();
+                if claimed.work.is_empty() && store.health().await.waiting == 0 {
+                    return tries;
+                }
+                for work in claimed.work {
+                    tries.push((work.message.id, work.progress.tries));
+                    let verdict = if work.progress.tries < 2 {
+                        Verdict::RetryAt(NOON)
+                    } else {
+                        Verdict::Succeeded
+                    };
+                    store.settle(vec![settlement(&work, verdict)]).await.unwrap();
+                }
+            }
+        });
+    }
+    let mut tries: Vec<_> = workers.join_all().await.into_iter().flatten().collect();
+    let given = tries.len();
+    tries.sort_unstable();
+    tries.dedup();
+    assert_eq!((given, tries.len()), (3 * messages, 3 * messages));
+    assert_eq!(
+        (f.proven().await, f.store.shared.leases.len()),
+        ((messages as u64, 0, 0, 0), 0)
+    );
+}

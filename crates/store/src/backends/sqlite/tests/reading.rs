@@ -558,3 +558,32 @@ async fn tasks_are_listed_by_environment_and_status() {
     );
     assert_eq!(f.store.task(TaskId::from_number(9)).await, Ok(None));
 }
+
+#[tokio::test]
+async fn an_attempt_whose_id_was_given_elsewhere_is_kept_under_it() {
+    let f = Fixture::new().await;
+    let (id, work) = f.publish(&[(10, false)]).await;
+    // Given by another generator within the same millisecond: smaller than the message's own.
+    let given = bellwire_core::id::AttemptId::from_number(id.number() - 1);
+    let mut failed = settlement(&work[0], Verdict::Failed);
+    failed.attempt_id = Some(given);
+    f.store.settle(vec![failed]).await.unwrap();
+    let listed = f
+        .store
+        .attempts_of_message(app(), id, AttemptFilter::default(), newest(9))
+        .await
+        .unwrap()
+        .items;
+    assert_eq!(listed.iter().map(|row| row.attempt.id).collect::<Vec<_>>(), [given]);
+    assert!(
+        f.store
+            .attempt(AttemptKey {
+                app: app(),
+                message: id,
+                attempt: given
+            })
+            .await
+            .unwrap()
+            .is_some()
+    );
+}
