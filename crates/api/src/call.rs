@@ -1,14 +1,10 @@
-//! One request as a handler sees it, and the answer it gives.
+//! One request as a handler sees it.
 //!
 //! A [`Call`] has been authenticated, and its query and body read. It looks up what the path names (and only what the caller
 //! may see: everything else is 404), and commits changes together with the answer.
 
-use std::{
-    marker::PhantomData,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::body::Body as HttpBody;
 use bellwire_core::{
     app::{App, AppKind},
     id::{EnvironmentId, MessageId},
@@ -19,12 +15,12 @@ use bellwire_store::{
     directory::{Edit, EndpointEntry},
     operational::OperationalEvent,
 };
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use http::HeaderMap;
 use serde::Serialize;
 
 use crate::{auth::Caller, error::ApiError, extract::NoBody, idempotency::REMEMBERED, query::NoQuery, state::Server};
+
+pub(crate) use crate::reply::{EmptyResponse, Nothing, Outcome, Reply};
 
 /// A request that may be answered. Handlers take it apart: `Call { cx, query, body }`.
 pub(crate) struct Call<Q = NoQuery, B = NoBody> {
@@ -46,6 +42,8 @@ pub(crate) struct Context {
     pub headers: HeaderMap,
     /// The client's promise that a repetition is one.
     pub idempotency: Option<IdempotencyKey>,
+    /// The operation's statuses of success, from the table.
+    pub statuses: &'static [u16],
     /// Path parameters.
     pub params: Vec<(String, String)>,
     /// The answer shows a secret: it is kept sealed.
@@ -123,20 +121,19 @@ impl Context {
         found.ok_or_else(|| ApiError::not_found("message", name))
     }
 
-    /// Makes changes and answers, both in one transaction when the client gave an idempotency key.
+    /// Makes changes and answers with this success of the operation's, both in one transaction when the client gave an idempotency key.
     ///
     /// # Errors
     /// Those of the directory; nothing is changed then.
     pub async fn commit<O: Serialize>(
         &self,
         changes: Vec<Change>,
-        status: StatusCode,
+        outcome: Outcome,
         answer: &O,
     ) -> Result<Reply<O>, ApiError> {
-        let mut reply = Reply::json(status, answer)?;
-        self.write(changes, self.stored(status, &reply)?).await?;
-        reply.stored = true;
-        Ok(reply)
+        let reply = Reply::json(outcome, answer)?;
+        self.write(changes, self.stored(&reply)?).await?;
+        Ok(reply.kept())
     }
 
     /// As [`Self::commit`], for operations that answer nothing.
@@ -144,18 +141,15 @@ impl Context {
     /// # Errors
     /// Those of the directory; nothing is changed then.
     pub async fn commit_silently(&self, changes: Vec<Change>) -> Result<Reply<Nothing>, ApiError> {
-        let mut reply = Reply::nothing();
-        self.write(changes, self.stored(StatusCode::NO_CONTENT, &reply)?)
-            .await?;
-        reply.stored = true;
-        Ok(reply)
+        let reply = Reply::nothing();
+        self.write(changes, self.stored(&reply)?).await?;
+        Ok(reply.kept())
     }
 
-    fn stored<O>(&self, status: StatusCode, reply: &Reply<O>) -> Result<Option<StoredAnswer>, ApiError> {
+    fn stored<O>(&self, reply: &Reply<O>) -> Result<Option<StoredAnswer>, ApiError> {
         let Some(key) = self.idempotency else { return Ok(None) };
-        let ReplyBody::Bytes(body) = &reply.body else {
-            return Ok(None);
-        };
+        let Some(body) = reply.unstored() else { return Ok(None) };
+        let status = reply.status(self.statuses);
         self.server.remember(key, status, body, self.shows_secret).map(Some)
     }
 
@@ -209,7 +203,7 @@ impl Server {
     pub fn remember(
         &self,
         key: IdempotencyKey,
-        status: StatusCode,
+        status: u16,
         body: &[u8],
         shows_secret: bool,
     ) -> Result<StoredAnswer, ApiError> {
@@ -221,7 +215,7 @@ impl Server {
         Ok(StoredAnswer {
             key: key.key,
             body_hash: key.body,
-            status: status.as_u16(),
+            status,
             body,
             expires_at,
         })
@@ -242,13 +236,7 @@ impl Server {
                 .map_err(ApiError::internal)?,
             false => answer.body,
         };
-        let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
-        Ok(Some(Reply {
-            status,
-            body: ReplyBody::Bytes(body.into()),
-            stored: true,
-            of: PhantomData,
-        }))
+        Ok(Some(Reply::repeated(answer.status, body)))
     }
 }
 
@@ -256,136 +244,4 @@ fn sealed_for(key: &IdempotencyKey) -> String {
     key.key
         .iter()
         .fold("answer|".to_owned(), |text, byte| format!("{text}{byte:02x}"))
-}
-
-/// What an operation answers.
-pub(crate) trait Answer {
-    /// Its schema; `None` when there is no body.
-    fn schema(generator: &mut SchemaGenerator) -> Option<Schema>;
-}
-
-/// No body at all.
-#[derive(Debug)]
-pub(crate) enum Nothing {}
-
-impl Answer for Nothing {
-    fn schema(_: &mut SchemaGenerator) -> Option<Schema> {
-        None
-    }
-}
-
-/// An object without members, where clients want to read one.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct EmptyResponse {}
-
-impl<T: JsonSchema> Answer for T {
-    fn schema(generator: &mut SchemaGenerator) -> Option<Schema> {
-        Some(generator.subschema_for::<T>())
-    }
-}
-
-/// A successful answer whose body is the JSON of an `O`.
-pub(crate) struct Reply<O = Nothing> {
-    status: StatusCode,
-    body: ReplyBody,
-    /// Kept already, so that it can be given again.
-    stored: bool,
-    of: PhantomData<fn() -> O>,
-}
-
-enum ReplyBody {
-    Bytes(Bytes),
-    Stream(Box<Response<HttpBody>>),
-}
-
-impl Reply {
-    /// 204.
-    pub fn nothing() -> Self {
-        Self {
-            status: StatusCode::NO_CONTENT,
-            body: ReplyBody::Bytes(Bytes::new()),
-            stored: false,
-            of: PhantomData,
-        }
-    }
-}
-
-impl<O> Reply<O> {
-    /// An answer that is not JSON, or has no end. It cannot be kept.
-    pub fn raw(response: Response<HttpBody>) -> Self {
-        Self {
-            status: response.status(),
-            body: ReplyBody::Stream(Box::new(response)),
-            stored: true,
-            of: PhantomData,
-        }
-    }
-
-    /// The same answer under another type: none, or the same without its lifetime.
-    pub fn retyped<P>(self) -> Reply<P> {
-        Reply {
-            status: self.status,
-            body: self.body,
-            stored: self.stored,
-            of: PhantomData,
-        }
-    }
-
-    /// Its status.
-    pub fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    /// What is still to be kept, so that it can be given again.
-    pub fn unstored(&self) -> Option<&[u8]> {
-        match &self.body {
-            ReplyBody::Bytes(bytes) if !self.stored => Some(bytes),
-            _ => None,
-        }
-    }
-
-    /// As HTTP.
-    pub fn into_response(self) -> Response<HttpBody> {
-        let bytes = match self.body {
-            ReplyBody::Stream(response) => return *response,
-            ReplyBody::Bytes(bytes) => bytes,
-        };
-        let empty = bytes.is_empty();
-        let mut response = Response::new(if empty {
-            HttpBody::empty()
-        } else {
-            HttpBody::from(bytes)
-        });
-        *response.status_mut() = self.status;
-        if !empty {
-            response
-                .headers_mut()
-                .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        response
-    }
-}
-
-impl<O: Serialize> Reply<O> {
-    /// With this status.
-    ///
-    /// # Errors
-    /// A defect: what cannot be written as JSON.
-    pub fn json(status: StatusCode, answer: &O) -> Result<Self, ApiError> {
-        let body = serde_json::to_vec(answer).map_err(ApiError::internal)?;
-        Ok(Self {
-            status,
-            body: ReplyBody::Bytes(body.into()),
-            stored: false,
-            of: PhantomData,
-        })
-    }
-
-    /// 200.
-    ///
-    /// # Errors
-    /// As [`Self::json`].
-    pub fn ok(answer: &O) -> Result<Self, ApiError> {
-        Self::json(StatusCode::OK, answer)
-    }
 }

@@ -4,7 +4,7 @@
 //! a network.
 
 use axum::{Router, body::Body, extract::Path, routing};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, header};
 
 use crate::{
     DOCS_PATH,
@@ -47,12 +47,10 @@ fn error_page(name: &str, docs_url: &str) -> Response<Body> {
 
 fn index() -> String {
     let line = |code: &&crate::error::ErrorCode| {
-        let status =
-            StatusCode::from_u16(code.status).map_or_else(|_| code.status.to_string(), |status| status.to_string());
-        format!(
-            "* `{}` ({status}): {}. {DOCS_PATH}/{}\n",
-            code.code, code.title, code.code
-        )
+        let crate::error::ErrorCode {
+            code, status, title, ..
+        } = code;
+        format!("* `{code}` ({status}): {title}. {DOCS_PATH}/{code}\n")
     };
     format!("# Error codes\n\n{}", CODES.iter().map(line).collect::<String>())
 }

@@ -20,6 +20,7 @@ mod pagination;
 mod payload_schema;
 mod problem;
 mod query;
+mod reply;
 mod routes;
 mod state;
 

@@ -25,12 +25,13 @@ use schemars::{Schema, SchemaGenerator};
 
 use crate::{
     auth::{self, Access, Caller},
-    call::{Answer, Call, Context, Reply},
+    call::{Call, Context, Reply},
     error::{ApiError, METHOD_NOT_ALLOWED, NOT_FOUND},
     extract::{self, Body},
     idempotency,
     metrics::{Answered, Operated},
     query::{Query, Reader},
+    reply::Answer,
     state::Server,
 };
 
@@ -81,6 +82,7 @@ struct Arrived {
     idempotency: Option<IdempotencyKey>,
     shows_secret: bool,
     edits: bool,
+    statuses: &'static [u16],
 }
 
 /// The beginning of an operation's declaration, until its handler is named.
@@ -201,6 +203,7 @@ impl Declared {
                 idempotency: arrived.idempotency,
                 params: arrived.params,
                 shows_secret: arrived.shows_secret,
+                statuses: arrived.statuses,
                 edit: Mutex::new(None),
             };
             async move {
@@ -272,7 +275,7 @@ async fn answer(server: Arc<Server>, operation: Arc<Operation>, request: Request
         .await;
     let done = done.unwrap_or_else(|_| Err(ApiError::internal(format_args!("a panic in {}", operation.id))));
     let response = match done {
-        Ok(reply) => reply.into_response(),
+        Ok(reply) => reply.into_response(operation.statuses),
         Err(error) => error.into_response(&server.docs_url),
     };
     let metrics = &server.metrics;
@@ -319,6 +322,7 @@ async fn perform(server: Arc<Server>, operation: &Operation, request: Request<Ht
         idempotency,
         shows_secret: operation.shows_secret,
         edits: operation.edits,
+        statuses: operation.statuses,
     };
     match idempotency.filter(|_| operation.repetition == Repetition::Remembered) {
         None => (operation.handler)(server, arrived).await,
@@ -339,7 +343,7 @@ async fn once(
     }
     let reply = (operation.handler)(Arc::clone(&server), arrived).await?;
     if let Some(body) = reply.unstored() {
-        let answer = server.remember(key, reply.status(), body, operation.shows_secret)?;
+        let answer = server.remember(key, reply.status(operation.statuses), body, operation.shows_secret)?;
         server.commit(Vec::new(), Some(answer)).await?;
     }
     Ok(reply)

@@ -45,7 +45,10 @@ pub struct Script {
 impl Script {
     /// Always replies so, in a few milliseconds.
     pub fn always(reply: Reply) -> Self {
-        Self { replies: vec![(1, reply)], takes_ms: 1..=9 }
+        Self {
+            replies: vec![(1, reply)],
+            takes_ms: 1..=9,
+        }
     }
 
     /// Always succeeds, in a few milliseconds.
@@ -124,8 +127,15 @@ impl std::fmt::Debug for ScriptedAction {
 impl ScriptedAction {
     /// All receivers are healthy; what is random comes from the seed.
     pub fn new(seed: u64, witness: Arc<dyn Witness>) -> Self {
-        let play = Play { random: fastrand::Rng::with_seed(seed), scripts: BTreeMap::new(), serial: 0 };
-        Self { witness, state: Mutex::new(play) }
+        let play = Play {
+            random: fastrand::Rng::with_seed(seed),
+            scripts: BTreeMap::new(),
+            serial: 0,
+        };
+        Self {
+            witness,
+            state: Mutex::new(play),
+        }
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Play) -> T) -> T {
@@ -176,7 +186,10 @@ impl Action for ScriptedAction {
         let duration = if answers { takes } else { order.timeout };
         tokio::time::sleep(duration - connecting).await;
         let reply = if answers { reply } else { Reply::Hangs };
-        let ended = Ended { outcome: outcome(&order, &reply, duration), begun };
+        let ended = Ended {
+            outcome: outcome(&order, &reply, duration),
+            begun,
+        };
         self.witness.ended(&ended);
         Acted::Attempted(ended.outcome)
     }
@@ -197,7 +210,10 @@ fn outcome(order: &Order<'_>, reply: &Reply, duration: Duration) -> Outcome {
         duration,
         url: order.endpoint.endpoint.url.clone(),
         status_code,
-        failure: failed.then(|| Failure { reason, detail: format!("scripted: {reply:?}") }),
+        failure: failed.then(|| Failure {
+            reason,
+            detail: format!("scripted: {reply:?}"),
+        }),
         response: Bytes::new(),
         response_headers: Vec::new(),
         signature: String::new(),

@@ -61,14 +61,22 @@ struct SimTime {
 
 impl SimTime {
     fn since_origin(&self) -> Duration {
-        self.origin.map_or(Duration::ZERO, |origin| Instant::now().saturating_duration_since(origin))
+        self.origin.map_or(Duration::ZERO, |origin| {
+            Instant::now().saturating_duration_since(origin)
+        })
     }
 }
 
 impl SimClock {
     /// Stands at this time until a runtime is entered.
     pub fn new(at: Timestamp) -> Self {
-        Self { state: Mutex::new(SimTime { wall: at, passed: Duration::ZERO, origin: None }) }
+        Self {
+            state: Mutex::new(SimTime {
+                wall: at,
+                passed: Duration::ZERO,
+                origin: None,
+            }),
+        }
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut SimTime) -> T) -> T {
@@ -128,7 +136,10 @@ mod tests {
         assert_eq!(clock.now(), NOON.plus(Duration::from_secs(90)));
         clock.jump_back(Duration::from_secs(3_600));
         tokio::time::sleep(Duration::from_secs(10)).await;
-        assert_eq!(clock.now(), NOON.plus(Duration::from_secs(100)).minus(Duration::from_secs(3_600)));
+        assert_eq!(
+            clock.now(),
+            NOON.plus(Duration::from_secs(100)).minus(Duration::from_secs(3_600))
+        );
         assert_eq!(clock.passed(), Duration::from_secs(100));
         clock.leave();
         tokio::time::sleep(Duration::from_secs(10)).await;

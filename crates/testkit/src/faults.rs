@@ -61,8 +61,15 @@ impl FaultPlan {
     /// A plan that draws from this seed.
     pub fn new(seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        let plan = Plan { random, rates: BTreeMap::new(), latency: Duration::ZERO, fail_next: BTreeMap::new() };
-        Self { state: Mutex::new(plan) }
+        let plan = Plan {
+            random,
+            rates: BTreeMap::new(),
+            latency: Duration::ZERO,
+            fail_next: BTreeMap::new(),
+        };
+        Self {
+            state: Mutex::new(plan),
+        }
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Plan) -> T) -> T {
@@ -123,6 +130,10 @@ impl FaultPlan {
             let rate = plan.rates.get(&verb).copied().unwrap_or(0.0);
             rate > 0.0 && plan.random.f64() < rate
         });
-        if fails { Err(StoreError::Unavailable(format!("planned fault in {verb:?}"))) } else { Ok(()) }
+        if fails {
+            Err(StoreError::Unavailable(format!("planned fault in {verb:?}")))
+        } else {
+            Ok(())
+        }
     }
 }

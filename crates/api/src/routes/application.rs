@@ -9,13 +9,12 @@ use bellwire_core::{
     time::Timestamp,
 };
 use bellwire_store::{Change, Directory, query::Order};
-use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     auth::Access,
-    call::{Call, Nothing, Reply},
+    call::{Call, Nothing, Outcome, Reply},
     error::ApiError,
     field::{AppUid, DisplayName, Metadata, Patch},
     operation::{Operation, delete, get, patch, post, put},
@@ -166,11 +165,11 @@ async fn create(Call { cx, query, body }: Call<CreateQuery, ApplicationIn>) -> R
         .as_deref()
         .and_then(|uid| cx.server.directory.app(environment, uid));
     if let Some(existing) = existing.filter(|_| query.get_if_exists == Some(true)) {
-        return Reply::ok(&ApplicationOut::from(&*existing));
+        return Reply::json(Outcome::Other, &ApplicationOut::from(&*existing));
     }
     let app = body.build(&cx.server.directory, environment);
     let answer = ApplicationOut::from(&app);
-    cx.commit(vec![Change::PutApp(app)], StatusCode::CREATED, &answer).await
+    cx.commit(vec![Change::PutApp(app)], Outcome::Usual, &answer).await
 }
 
 async fn show(Call { cx, .. }: Call) -> Result<Reply<ApplicationOut>, ApiError> {
@@ -181,19 +180,19 @@ async fn update(Call { cx, body, .. }: Call<NoQuery, ApplicationIn>) -> Result<R
     let name = cx.param("app_id");
     let existing = cx.find_app(name)?;
     let mut app = body.build(&cx.server.directory, cx.environment()?);
-    let status = match existing {
+    let outcome = match existing {
         Some(existing) => {
             (app.id, app.created_at) = (existing.id, existing.created_at);
-            StatusCode::OK
+            Outcome::Usual
         }
         None if !AppUid::allows(name) => return Err(ApiError::not_found("application", name)),
         None => {
             app.uid = Some(uid_of_path(name, app.uid)?);
-            StatusCode::CREATED
+            Outcome::Other
         }
     };
     let answer = ApplicationOut::from(&app);
-    cx.commit(vec![Change::PutApp(app)], status, &answer).await
+    cx.commit(vec![Change::PutApp(app)], outcome, &answer).await
 }
 
 /// The uid of a thing that is made by naming it in the path.
@@ -224,7 +223,7 @@ async fn change(Call { cx, body, .. }: Call<NoQuery, ApplicationPatch>) -> Resul
     body.validate_payloads.apply(&mut app.validate_payloads);
     app.updated_at = cx.server.directory.now();
     let answer = ApplicationOut::from(&app);
-    cx.commit(vec![Change::PutApp(app)], StatusCode::OK, &answer).await
+    cx.commit(vec![Change::PutApp(app)], Outcome::Usual, &answer).await
 }
 
 async fn remove(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use bellwire_core::token::Scope;
 use bellwire_store::Change;
-use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{application::ApplicationIn, message::publish::get_or_create};
 use crate::{
     auth::{Access, TokenWish, new_token},
-    call::{Call, Nothing, Reply},
+    call::{Call, Nothing, Outcome, Reply},
     error::ApiError,
     field::Ignored,
     operation::{Operation, Repetition, post},
@@ -106,7 +105,7 @@ async fn portal_access(
     // Behind a `#`, so that it is not sent to, or logged by, anybody in between.
     let url = format!("{}/portal#token={text}", cx.server.public_url.trim_end_matches('/'));
     let answer = AppPortalAccessOut { token: text, url };
-    cx.commit(vec![Change::PutToken(Box::new(token))], StatusCode::OK, &answer)
+    cx.commit(vec![Change::PutToken(Box::new(token))], Outcome::Usual, &answer)
         .await
 }
 

@@ -2,7 +2,6 @@
 
 use bellwire_core::{app::Environment, event_type::EventType, id::EnvironmentId, time::Timestamp};
 use bellwire_store::{Change, directory::NamedStart, query::Order};
-use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,7 +12,7 @@ use super::{
 };
 use crate::{
     auth::Access,
-    call::{Call, Context, Nothing, Reply},
+    call::{Call, Context, Nothing, Outcome, Reply},
     error::{ApiError, INSUFFICIENT_ACCESS},
     field::{DisplayName, Ignored, Time},
     operation::{Operation, get, post},
@@ -270,7 +269,7 @@ async fn create(Call { cx, body, .. }: Call<NoQuery, NewIn>) -> Result<Reply<New
         token: text,
     };
     let changes = vec![Change::PutEnvironment(environment), Change::PutToken(Box::new(record))];
-    cx.commit(changes, StatusCode::CREATED, &answer).await
+    cx.commit(changes, Outcome::Usual, &answer).await
 }
 
 #[cfg(test)]

@@ -6,14 +6,13 @@ use bellwire_store::{
     directory::NamedStart,
     query::{Order, Rows},
 };
-use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
     auth::Access,
-    call::{Call, Context, Nothing, Reply},
+    call::{Call, Context, Nothing, Outcome, Reply},
     error::{ApiError, EVENT_TYPE_EXISTS},
     field::{Description, EventTypeName, Ignored, Patch, Set},
     operation::{Operation, delete, get, patch, post, put},
@@ -273,12 +272,12 @@ async fn create(Call { cx, body, .. }: Call<NoQuery, EventTypeIn>) -> Result<Rep
         }
         new.created_at = existing.created_at;
     }
-    save(&cx, new, StatusCode::CREATED).await
+    save(&cx, new, Outcome::Usual).await
 }
 
-async fn save(cx: &Context, new: EventType, status: StatusCode) -> Result<Reply<EventTypeOut>, ApiError> {
+async fn save(cx: &Context, new: EventType, outcome: Outcome) -> Result<Reply<EventTypeOut>, ApiError> {
     let answer = EventTypeOut::of(&new, true);
-    cx.commit(vec![Change::PutEventType(Box::new(new))], status, &answer)
+    cx.commit(vec![Change::PutEventType(Box::new(new))], outcome, &answer)
         .await
 }
 
@@ -317,9 +316,9 @@ async fn update(Call { cx, body, .. }: Call<NoQuery, EventTypeUpdate>) -> Result
         &cx,
         new,
         if existing.is_some() {
-            StatusCode::OK
+            Outcome::Usual
         } else {
-            StatusCode::CREATED
+            Outcome::Other
         },
     )
     .await
@@ -340,7 +339,7 @@ async fn change(Call { cx, body, .. }: Call<NoQuery, EventTypePatch>) -> Result<
     event_type.feature_flags = flags.unwrap_or_default();
     body.group_name.map(String::from).apply(&mut event_type.group_name);
     event_type.updated_at = cx.server.directory.now();
-    save(&cx, event_type, StatusCode::OK).await
+    save(&cx, event_type, Outcome::Usual).await
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -10,7 +10,6 @@ use bellwire_core::{
     id::EnvironmentId,
 };
 use bellwire_store::{Change, Directory, StoreError};
-use http::StatusCode;
 
 use super::endpoint::{
     self, EndpointIn, EndpointOut, EndpointUpdate,
@@ -19,7 +18,7 @@ use super::endpoint::{
 };
 use crate::{
     auth::Access,
-    call::{Call, Context, Nothing, Reply},
+    call::{Call, Context, Nothing, Outcome, Reply},
     error::ApiError,
     operation::{Operation, delete, get, post, put},
     pagination::{ListQuery, ListResponse},
@@ -132,7 +131,7 @@ async fn list(Call { cx, query, .. }: Call<ListQuery>) -> Result<Reply<ListRespo
 async fn create(Call { cx, body, .. }: Call<NoQuery, EndpointIn>) -> Result<Reply<EndpointOut>, ApiError> {
     let app = made(&cx).await?;
     let new = body.build(&cx.server, &app)?;
-    endpoint::save(&cx, &new, StatusCode::CREATED).await
+    endpoint::save(&cx, &new, Outcome::Usual).await
 }
 
 async fn show(Call { cx, .. }: Call) -> Result<Reply<EndpointOut>, ApiError> {

@@ -12,7 +12,6 @@ use bellwire_core::{
     time::Timestamp,
 };
 use bellwire_store::{Change, query::ReplayCandidate};
-use http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +21,7 @@ use super::{
 };
 use crate::{
     auth::Access,
-    call::{Call, Context, Reply},
+    call::{Call, Context, Outcome, Reply},
     error::{ApiError, ENDPOINT_DISABLED},
     field::{ChannelName, EventTypeFilter, Set, TagName, Time},
     operation::{Operation, post},
@@ -235,7 +234,7 @@ async fn start(cx: &Context, wanted: Wanted) -> Result<Reply<ReplayOut>, ApiErro
     }
     if wanted.dry_run == Some(true) {
         let counted = count(cx, &app, &entry.endpoint, &wanted.which, (since, until)).await?;
-        return Reply::ok(&ReplayOut::Counted(counted));
+        return Reply::json(Outcome::Other, &ReplayOut::Counted(counted));
     }
     let task = Task {
         id: directory.new_id(),
@@ -269,7 +268,7 @@ async fn start(cx: &Context, wanted: Wanted) -> Result<Reply<ReplayOut>, ApiErro
         updated_at,
     });
     let reply = cx
-        .commit(vec![Change::PutTask(Box::new(task))], StatusCode::ACCEPTED, &answer)
+        .commit(vec![Change::PutTask(Box::new(task))], Outcome::Usual, &answer)
         .await?;
     cx.server.tasks_wake.notify_one();
     Ok(reply)

@@ -15,7 +15,6 @@ use bellwire_store::{
     feed::FeedEvent,
     query::{AttemptFilter, AttemptRow, Order, Page, Requeue, Start},
 };
-use http::StatusCode;
 use tokio::{sync::broadcast::Receiver, time::Instant};
 
 use super::{
@@ -94,7 +93,7 @@ async fn resend(Call { cx, .. }: Call) -> Result<Reply<EmptyResponse>, ApiError>
     };
     match cx.server.store.requeue(vec![wanted]).await? {
         0 => Err(ApiError::not_found("message", cx.param("msg_id"))),
-        _ => Reply::json(StatusCode::ACCEPTED, &EmptyResponse {}),
+        _ => Reply::ok(&EmptyResponse {}),
     }
 }
 
@@ -125,7 +124,7 @@ async fn test_attempt(Call { cx, body, .. }: Call<NoQuery, MessageBody>) -> Resu
     };
     let id = accept(&cx, &body.0, message, wish).await?.id;
     match first_attempt(&cx, app.id, id, heard).await? {
-        Some(row) => Reply::json(StatusCode::CREATED, &AttemptOut::of(row.attempt, true)),
+        Some(row) => Reply::ok(&AttemptOut::of(row.attempt, true)),
         None => {
             let detail =
                 format!("message {id} was accepted and is still waiting for its first attempt; look at it later");

@@ -18,7 +18,6 @@ use bellwire_store::{
     directory::EndpointEntry,
     query::{AttemptCounts, Order, Page, Start},
 };
-use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -27,7 +26,7 @@ use self::chart::{Chart, Period};
 use super::background_task::{StatusOut, TaskOut, TypeOut};
 use crate::{
     auth::Access,
-    call::{Call, Context, Reply},
+    call::{Call, Context, Outcome, Reply},
     error::ApiError,
     field::{EventTypeName, Set, Time},
     operation::{Operation, get, post, put},
@@ -280,7 +279,7 @@ async fn usage_of_apps(Call { cx, body, .. }: Call<NoQuery, UsageIn>) -> Result<
         updated_at,
         unresolved_app_ids: unresolved,
     };
-    cx.commit(vec![Change::PutTask(Box::new(task))], StatusCode::ACCEPTED, &answer)
+    cx.commit(vec![Change::PutTask(Box::new(task))], Outcome::Usual, &answer)
         .await
 }
 
@@ -336,7 +335,7 @@ async fn usage_of_event_types(Call { cx, .. }: Call) -> Result<Reply<AggregateOu
         task: kind,
         updated_at,
     };
-    cx.commit(vec![Change::PutTask(Box::new(task))], StatusCode::ACCEPTED, &answer)
+    cx.commit(vec![Change::PutTask(Box::new(task))], Outcome::Usual, &answer)
         .await
 }
 

@@ -10,13 +10,12 @@ use bellwire_store::{
     Change,
     query::{Order, Page, Start},
 };
-use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     auth::{Access, Caller, TokenWish, new_token},
-    call::{Call, Context, Nothing, Reply},
+    call::{Call, Context, Nothing, Outcome, Reply},
     error::ApiError,
     field::{DisplayName, Time},
     operation::{Operation, delete, get, post},
@@ -201,7 +200,7 @@ async fn create(Call { cx, body, .. }: Call<NoQuery, TokenIn>) -> Result<Reply<N
         record: TokenOut::from(&record),
         token: new.expose().to_owned(),
     };
-    cx.commit(vec![Change::PutToken(Box::new(record))], StatusCode::CREATED, &answer)
+    cx.commit(vec![Change::PutToken(Box::new(record))], Outcome::Usual, &answer)
         .await
 }
 

@@ -42,9 +42,18 @@ pub async fn a_message_is_durable_once_acknowledged<B: Backend>(mut bench: Bench
     bench.crash().await;
     let found = bench.store().message(bench.app, id, true).await.unwrap().unwrap();
     assert_eq!((found.id, found.app, found.event_type), (id, bench.app, new.event_type));
-    assert_eq!((found.event_id, found.channels, found.tags), (new.event_id, new.channels, new.tags));
-    assert_eq!((found.payload, found.payload_expires_at), (Some(new.payload), new.payload_expires_at));
-    assert_eq!((found.deliver_at, found.traceparent, found.created_at), (new.deliver_at, new.traceparent, NOON));
+    assert_eq!(
+        (found.event_id, found.channels, found.tags),
+        (new.event_id, new.channels, new.tags)
+    );
+    assert_eq!(
+        (found.payload, found.payload_expires_at),
+        (Some(new.payload), new.payload_expires_at)
+    );
+    assert_eq!(
+        (found.deliver_at, found.traceparent, found.created_at),
+        (new.deliver_at, new.traceparent, NOON)
+    );
     assert_eq!(found.content_type, new.content_type);
     assert_eq!(bench.head(endpoint).await, Some(NOON.plus(HOUR)));
 }
@@ -56,7 +65,10 @@ pub async fn the_same_idempotency_key_is_answered_with_the_first_message<B: Back
     new.idempotency = idempotency(1, 1);
     let first = bench.append(new.clone()).await.unwrap();
     assert!(!first.repeated);
-    let again = Appended { id: first.id, repeated: true };
+    let again = Appended {
+        id: first.id,
+        repeated: true,
+    };
     assert_eq!(bench.append(new.clone()).await, Ok(again.clone()));
     bench.crash().await;
     bench.clock.advance(11 * HOUR);
@@ -64,7 +76,11 @@ pub async fn the_same_idempotency_key_is_answered_with_the_first_message<B: Back
     let report = bench.sound().await;
     assert_eq!((report.messages, report.deliveries), (1, 1));
     new.idempotency = idempotency(2, 1);
-    assert_ne!(bench.append(new).await.unwrap().id, first.id, "another key is another publication");
+    assert_ne!(
+        bench.append(new).await.unwrap().id,
+        first.id,
+        "another key is another publication"
+    );
 }
 
 /// It is the client's mistake, and nothing is written.
@@ -93,8 +109,14 @@ pub async fn racing_appends_with_one_idempotency_key_make_one_message<B: Backend
         let made: Vec<_> = answers.iter().flatten().filter(|appended| !appended.repeated).collect();
         assert_eq!(made.len(), 1, "{answers:?}");
         assert!(answers.iter().flatten().all(|appended| appended.id == made[0].id));
-        let refused = answers.iter().filter(|a| **a == Err(AppendError::IdempotencyMismatch)).count();
-        assert!(refused == 2 || refused == 14, "all with the other body are refused: {answers:?}");
+        let refused = answers
+            .iter()
+            .filter(|a| **a == Err(AppendError::IdempotencyMismatch))
+            .count();
+        assert!(
+            refused == 2 || refused == 14,
+            "all with the other body are refused: {answers:?}"
+        );
         assert_eq!(inbox.take().len(), 1);
     }
     assert_eq!(bench.sound().await.messages, 20);
@@ -105,7 +127,10 @@ pub async fn an_event_id_is_taken_once_in_an_application<B: Backend>(mut bench: 
     let mut new = bench.message(&[]);
     new.event_id = Some("evt-1".to_owned());
     let existing = bench.append(new.clone()).await.unwrap().id;
-    let taken = AppendError::EventIdTaken { event_id: "evt-1".to_owned(), existing };
+    let taken = AppendError::EventIdTaken {
+        event_id: "evt-1".to_owned(),
+        existing,
+    };
     assert_eq!(bench.append(new.clone()).await, Err(taken.clone()));
     bench.crash().await;
     bench.clock.advance(2 * DAY);
@@ -132,7 +157,13 @@ pub async fn racing_appends_with_one_event_id_make_one_message<B: Backend>(bench
         assert_eq!(made.len(), 1, "{answers:?}");
         for refused in answers.iter().filter_map(|answer| answer.as_ref().err()) {
             let event_id = format!("evt-{round}");
-            assert_eq!(*refused, AppendError::EventIdTaken { event_id, existing: made[0] });
+            assert_eq!(
+                *refused,
+                AppendError::EventIdTaken {
+                    event_id,
+                    existing: made[0]
+                }
+            );
         }
     }
     assert_eq!(bench.sound().await.messages, 20);
@@ -149,7 +180,10 @@ pub async fn racing_appends_with_one_event_id_and_one_idempotency_key_are_all_an
     });
     let answers = join_all(races).await;
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-    assert_eq!(answers.iter().flatten().filter(|appended| !appended.repeated).count(), 1);
+    assert_eq!(
+        answers.iter().flatten().filter(|appended| !appended.repeated).count(),
+        1
+    );
     assert_eq!(bench.sound().await.messages, 1);
 }
 
@@ -164,7 +198,10 @@ pub async fn a_due_delivery_is_handed_over_before_it_is_acknowledged<B: Backend>
     fresh.sort_by_key(|work| work.endpoint);
     assert_eq!(fresh.iter().map(|work| work.endpoint).collect::<Vec<_>>(), [one, two]);
     for work in &fresh {
-        assert_eq!((work.message.id, work.message.payload.as_ref()), (id, Some(&new.payload)));
+        assert_eq!(
+            (work.message.id, work.message.payload.as_ref()),
+            (id, Some(&new.payload))
+        );
         assert_eq!(work.progress, Progress::default());
         assert!(work.due_at <= bench.now());
         assert_eq!(bench.head(work.endpoint).await, None);
@@ -178,11 +215,23 @@ pub async fn a_stored_route_waits_in_the_store<B: Backend>(bench: Bench<B>) {
     let (handed, stored) = (bench.endpoint().await, bench.endpoint().await);
     let inbox = bench.attach();
     let mut new = bench.message(&[handed]);
-    new.routes.push(Route { endpoint: stored, stored: true });
+    new.routes.push(Route {
+        endpoint: stored,
+        stored: true,
+    });
     let id = bench.append(new).await.unwrap().id;
-    assert_eq!(inbox.take().iter().map(|work| work.endpoint).collect::<Vec<_>>(), [handed]);
+    assert_eq!(
+        inbox.take().iter().map(|work| work.endpoint).collect::<Vec<_>>(),
+        [handed]
+    );
     let told = inbox.take_stored();
-    assert!(told.contains(&LaneHead { endpoint: stored, due_at: NOON }), "{told:?}");
+    assert!(
+        told.contains(&LaneHead {
+            endpoint: stored,
+            due_at: NOON
+        }),
+        "{told:?}"
+    );
     assert!(told.iter().all(|head| head.endpoint == stored), "{told:?}");
     assert_eq!(bench.head(stored).await, Some(NOON));
     assert_eq!(bench.claim_one(stored).await.message.id, id);
@@ -197,7 +246,10 @@ pub async fn a_delivery_for_later_waits_until_its_time<B: Backend>(bench: Bench<
     new.deliver_at = Some(later);
     bench.append(new).await.unwrap();
     assert!(inbox.take().is_empty());
-    assert!(inbox.take_stored().contains(&LaneHead { endpoint, due_at: later }));
+    assert!(inbox.take_stored().contains(&LaneHead {
+        endpoint,
+        due_at: later
+    }));
     let early = bench.claim_at(endpoint, later.minus(SECOND), 10).await;
     assert!(early.work.is_empty());
     assert_eq!((early.next_due, bench.head(endpoint).await), (Some(later), Some(later)));
@@ -255,10 +307,17 @@ pub async fn many_concurrent_appends_are_all_kept<B: Backend>(mut bench: Bench<B
     drop(store);
     bench.crash().await;
     let report = bench.sound().await;
-    assert_eq!((report.messages, report.deliveries, report.counts.pending), (300, 300, 300));
+    assert_eq!(
+        (report.messages, report.deliveries, report.counts.pending),
+        (300, 300, 300)
+    );
     let claimed = bench.claim(endpoint, 1_000).await.work;
     let mut found: Vec<u64> = claimed.iter().map(|work| work.message.id.number()).collect();
     found.sort_unstable();
     assert_eq!(found, ids);
-    assert!(claimed.iter().all(|work| Arc::strong_count(&work.message) >= 1 && work.message.payload.is_some()));
+    assert!(
+        claimed
+            .iter()
+            .all(|work| Arc::strong_count(&work.message) >= 1 && work.message.payload.is_some())
+    );
 }

@@ -35,7 +35,11 @@ pub const HOUR: Duration = Duration::from_secs(3_600);
 pub const SECOND: Duration = Duration::from_secs(1);
 
 /// All rows on one page, oldest first.
-pub const ALL: Page = Page { limit: 10_000, start: Start::First, order: Order::Ascending };
+pub const ALL: Page = Page {
+    limit: 10_000,
+    start: Start::First,
+    order: Order::Ascending,
+};
 
 /// A store under test, with an environment and an application in it.
 pub struct Bench<B> {
@@ -70,7 +74,9 @@ impl<B: Backend> Bench<B> {
             updated_at: NOON,
         };
         let app = bench.new_app(bench.app, None);
-        bench.apply(vec![Change::PutEnvironment(environment), Change::PutApp(app)]).await;
+        bench
+            .apply(vec![Change::PutEnvironment(environment), Change::PutApp(app)])
+            .await;
         bench
     }
 
@@ -192,7 +198,13 @@ impl<B: Backend> Bench<B> {
             deliver_at: None,
             traceparent: None,
             content_type: None,
-            routes: to.iter().map(|endpoint| Route { endpoint: *endpoint, stored: false }).collect(),
+            routes: to
+                .iter()
+                .map(|endpoint| Route {
+                    endpoint: *endpoint,
+                    stored: false,
+                })
+                .collect(),
             idempotency: None,
         }
     }
@@ -240,16 +252,31 @@ impl<B: Backend> Bench<B> {
     /// What the answer was: a status code, or none (0).
     pub fn outcome(&self, status_code: u16) -> Outcome {
         let failed = !(200..300).contains(&status_code);
-        let reason = if status_code == 0 { "connection_refused" } else { "status_500" };
-        let body = if status_code == 0 { Bytes::new() } else { Bytes::from(format!("answer {status_code}")) };
+        let reason = if status_code == 0 {
+            "connection_refused"
+        } else {
+            "status_500"
+        };
+        let body = if status_code == 0 {
+            Bytes::new()
+        } else {
+            Bytes::from(format!("answer {status_code}"))
+        };
         Outcome {
             started_at: self.now(),
             duration: Duration::from_millis(20),
             url: "https://example.com/hooks".to_owned(),
             status_code,
-            failure: failed.then(|| Failure { reason, detail: "the receiver is out".to_owned() }),
+            failure: failed.then(|| Failure {
+                reason,
+                detail: "the receiver is out".to_owned(),
+            }),
             response: body,
-            response_headers: if failed { vec![("x-answer".to_owned(), "no".to_owned())] } else { Vec::new() },
+            response_headers: if failed {
+                vec![("x-answer".to_owned(), "no".to_owned())]
+            } else {
+                Vec::new()
+            },
             signature: "v1,abc".to_owned(),
             retry_after: None,
         }
@@ -279,7 +306,10 @@ impl<B: Backend> Bench<B> {
     /// Attempts what is due at an endpoint, always with the same answer and verdict. Returns how many.
     pub async fn attempt_all(&self, endpoint: EndpointId, verdict: Verdict, status_code: u16) -> usize {
         let claimed = self.claim(endpoint, 10_000).await.work;
-        let batch: Vec<_> = claimed.iter().map(|work| self.settlement(work, verdict, Some(status_code))).collect();
+        let batch: Vec<_> = claimed
+            .iter()
+            .map(|work| self.settlement(work, verdict, Some(status_code)))
+            .collect();
         let n = batch.len();
         self.settle(batch).await;
         n
@@ -316,13 +346,20 @@ impl<B: Backend> Bench<B> {
     /// All attempts of a message, oldest first.
     pub async fn attempts(&self, message: MessageId) -> Vec<AttemptRow> {
         let filter = AttemptFilter::default();
-        self.store().attempts_of_message(self.app, message, filter, ALL).await.unwrap().items
+        self.store()
+            .attempts_of_message(self.app, message, filter, ALL)
+            .await
+            .unwrap()
+            .items
     }
 }
 
 /// A key for idempotent publication.
 pub fn idempotency(key: u8, body: u8) -> Option<IdempotencyKey> {
-    Some(IdempotencyKey { key: [key; 32], body: [body; 32] })
+    Some(IdempotencyKey {
+        key: [key; 32],
+        body: [body; 32],
+    })
 }
 
 /// That a call was refused because the store cannot be used.

@@ -39,7 +39,13 @@ pub async fn leased_deliveries_are_left_alone<B: Backend>(bench: Bench<B>) {
     assert_eq!(bench.store().cancel(endpoint, 10).await.unwrap(), 0);
     for work in [claimed, fresh] {
         assert_eq!(bench.state(work.key()).await, Some(DeliveryState::Pending));
-        bench.settle(vec![bench.settlement(&work, Verdict::RetryAt(NOON.plus(HOUR)), Some(500))]).await;
+        bench
+            .settle(vec![bench.settlement(
+                &work,
+                Verdict::RetryAt(NOON.plus(HOUR)),
+                Some(500),
+            )])
+            .await;
     }
     assert_eq!(bench.store().cancel(endpoint, 10).await.unwrap(), 2);
     assert_eq!(bench.sound().await.counts.cancelled, 2);
@@ -50,8 +56,14 @@ pub async fn only_the_endpoint_that_was_named_is_touched<B: Backend>(bench: Benc
     let (one, two) = (bench.endpoint().await, bench.endpoint().await);
     let id = bench.publish(&[one, two]).await;
     assert_eq!(bench.store().cancel(one, 10).await.unwrap(), 1);
-    assert_eq!(bench.delivery(id, one).await.map(|row| row.state), Some(DeliveryState::Cancelled));
-    assert_eq!(bench.delivery(id, two).await.map(|row| row.state), Some(DeliveryState::Pending));
+    assert_eq!(
+        bench.delivery(id, one).await.map(|row| row.state),
+        Some(DeliveryState::Cancelled)
+    );
+    assert_eq!(
+        bench.delivery(id, two).await.map(|row| row.state),
+        Some(DeliveryState::Pending)
+    );
     assert_eq!(bench.claim_one(two).await.message.id, id);
 }
 
@@ -64,5 +76,8 @@ pub async fn a_cancelled_delivery_is_neither_given_nor_counted_as_waiting<B: Bac
     assert_eq!(bench.head(endpoint).await, None);
     assert_eq!(bench.store().health().await.waiting, 0);
     let row = bench.delivery(id, endpoint).await.unwrap();
-    assert_eq!((row.state, row.next_at, row.progress.tries), (DeliveryState::Cancelled, None, 0));
+    assert_eq!(
+        (row.state, row.next_at, row.progress.tries),
+        (DeliveryState::Cancelled, None, 0)
+    );
 }

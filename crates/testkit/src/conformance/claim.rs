@@ -68,7 +68,9 @@ pub async fn two_claims_never_give_the_same_delivery<B: Backend>(bench: Bench<B>
     let again = bench.claim_at(endpoint, NOON.plus(30 * DAY), 10).await;
     assert!(again.work.is_empty() && again.next_due.is_none());
     assert_eq!(bench.head(endpoint).await, None);
-    bench.settle(vec![bench.settlement(&work, Verdict::Park(NOON), None)]).await;
+    bench
+        .settle(vec![bench.settlement(&work, Verdict::Park(NOON), None)])
+        .await;
     assert_eq!(bench.claim_one(endpoint).await.key(), work.key());
 }
 
@@ -79,7 +81,13 @@ pub async fn racing_claims_never_give_the_same_delivery<B: Backend>(bench: Bench
         bench.publish(&[endpoint]).await;
     }
     let store = bench.store();
-    let races = (0..16).map(|_| store.claim(ClaimRequest { endpoint, now: NOON, limit: 5 }));
+    let races = (0..16).map(|_| {
+        store.claim(ClaimRequest {
+            endpoint,
+            now: NOON,
+            limit: 5,
+        })
+    });
     let mut given: Vec<DeliveryKey> = Vec::new();
     for claimed in join_all(races).await {
         given.extend(claimed.unwrap().work.iter().map(|work| work.key()));
@@ -111,12 +119,19 @@ pub async fn a_delivery_whose_message_is_gone_is_removed_silently<B: Backend>(mu
     bench.append(old).await.unwrap();
     bench.clock.set(NOON.plus(5 * DAY));
     let young = bench.publish(&[endpoint]).await;
-    let cutoffs = Cutoffs { messages: NOON.plus(3 * DAY), attempts: NOON, payloads: NOON };
+    let cutoffs = Cutoffs {
+        messages: NOON.plus(3 * DAY),
+        attempts: NOON,
+        payloads: NOON,
+    };
     while bench.store().retain(cutoffs).await.unwrap().more {}
     bench.sound().await;
     bench.clock.set(NOON.plus(11 * DAY));
     let claimed = bench.claim(endpoint, 10).await;
-    assert_eq!(claimed.work.iter().map(|work| work.message.id).collect::<Vec<_>>(), [young]);
+    assert_eq!(
+        claimed.work.iter().map(|work| work.message.id).collect::<Vec<_>>(),
+        [young]
+    );
     let settled = bench.settlement(&claimed.work[0], Verdict::Succeeded, Some(200));
     bench.settle(vec![settled]).await;
     assert!(bench.claim(endpoint, 10).await.work.is_empty());

@@ -2,13 +2,14 @@
 
 use bellwire_core::{
     app::Token,
+    decide::Health,
     delivery::DeliveryState,
     endpoint::{Disabled, DisabledReason, LiveKey},
     event_type::EventType,
     secret::SigningKey,
     token::Scope,
 };
-use bellwire_store::{Change, StoreError, StoredAnswer};
+use bellwire_store::{Change, StoreError, StoredAnswer, Verdict};
 
 use super::{
     Backend, Bench,
@@ -74,16 +75,25 @@ pub async fn everything_reads_back_after_a_crash<B: Backend>(mut bench: Bench<B>
     bench
         .apply(vec![
             Change::PutApp(app.clone()),
-            Change::DeleteEventType { environment: bench.environment, name: "invoice.sent".to_owned() },
+            Change::DeleteEventType {
+                environment: bench.environment,
+                name: "invoice.sent".to_owned(),
+            },
         ])
         .await;
     bench.crash().await;
     let all = bench.store().configuration().await.unwrap();
-    assert_eq!(all.environments.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["test"]);
+    assert_eq!(
+        all.environments.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(),
+        ["test"]
+    );
     assert!(all.apps.contains(&app) && all.apps.len() == 2);
     assert_eq!(all.event_types, [paid]);
     assert_eq!(all.tokens, [token]);
-    assert_eq!(all.endpoints.iter().map(|e| (e.id, e.app)).collect::<Vec<_>>(), [(endpoint.id, app.id)]);
+    assert_eq!(
+        all.endpoints.iter().map(|e| (e.id, e.app)).collect::<Vec<_>>(),
+        [(endpoint.id, app.id)]
+    );
     bench.apply(vec![Change::DeleteToken(all.tokens[0].id)]).await;
     assert!(bench.store().configuration().await.unwrap().tokens.is_empty());
 }
@@ -91,13 +101,25 @@ pub async fn everything_reads_back_after_a_crash<B: Backend>(mut bench: Bench<B>
 /// Signing keys with their expiry, headers, and all that is not secret.
 pub async fn secrets_read_back_as_they_were<B: Backend>(mut bench: Bench<B>) {
     let mut endpoint = bench.new_endpoint(bench.app, Some("main"));
-    let (new, old) = (SigningKey::generate_symmetric([1; 24]), SigningKey::generate_asymmetric([2; 32]).unwrap());
+    let (new, old) = (
+        SigningKey::generate_symmetric([1; 24]),
+        SigningKey::generate_asymmetric([2; 32]).unwrap(),
+    );
     endpoint.keys = vec![
-        LiveKey { key: new, expires_at: None },
-        LiveKey { key: old, expires_at: Some(NOON.plus(DAY)) },
+        LiveKey {
+            key: new,
+            expires_at: None,
+        },
+        LiveKey {
+            key: old,
+            expires_at: Some(NOON.plus(DAY)),
+        },
     ];
     endpoint.description = "main".to_owned();
-    endpoint.disabled = Some(Disabled { since: NOON, reason: DisabledReason::Gone });
+    endpoint.disabled = Some(Disabled {
+        since: NOON,
+        reason: DisabledReason::Gone,
+    });
     endpoint.paused = true;
     endpoint.event_types = Some(vec!["invoice.*".to_owned()]);
     endpoint.channels = Some(vec!["a".to_owned()]);
@@ -109,23 +131,78 @@ pub async fn secrets_read_back_as_they_were<B: Backend>(mut bench: Bench<B>) {
     bench.crash().await;
     let found = bench.store().configuration().await.unwrap().endpoints.remove(0);
     let keys = |endpoint: &bellwire_core::endpoint::Endpoint| -> Vec<_> {
-        endpoint.keys.iter().map(|live| (live.key.expose(), live.expires_at)).collect()
+        endpoint
+            .keys
+            .iter()
+            .map(|live| (live.key.expose(), live.expires_at))
+            .collect()
     };
     assert_eq!(keys(&found), keys(&endpoint));
     assert_eq!((found.headers, found.metadata), (endpoint.headers, endpoint.metadata));
-    assert_eq!((found.uid, found.url, found.description), (endpoint.uid, endpoint.url, endpoint.description));
+    assert_eq!(
+        (found.uid, found.url, found.description),
+        (endpoint.uid, endpoint.url, endpoint.description)
+    );
     assert_eq!((found.disabled, found.paused), (endpoint.disabled, endpoint.paused));
-    assert_eq!((found.event_types, found.channels), (endpoint.event_types, endpoint.channels));
-    assert_eq!((found.throttle_rate, found.max_in_flight), (endpoint.throttle_rate, endpoint.max_in_flight));
-    assert_eq!((found.retry_schedule, found.timeout), (endpoint.retry_schedule, endpoint.timeout));
-    assert_eq!((found.created_at, found.updated_at), (endpoint.created_at, endpoint.updated_at));
+    assert_eq!(
+        (found.event_types, found.channels),
+        (endpoint.event_types, endpoint.channels)
+    );
+    assert_eq!(
+        (found.throttle_rate, found.max_in_flight),
+        (endpoint.throttle_rate, endpoint.max_in_flight)
+    );
+    assert_eq!(
+        (found.retry_schedule, found.timeout),
+        (endpoint.retry_schedule, endpoint.timeout)
+    );
+    assert_eq!(
+        (found.created_at, found.updated_at),
+        (endpoint.created_at, endpoint.updated_at)
+    );
+}
+
+/// Its row of failures is forgotten; any other change leaves it.
+pub async fn an_endpoint_that_is_enabled_again_starts_without_its_failures<B: Backend>(bench: Bench<B>) {
+    let mut endpoint = bench.new_endpoint(bench.app, None);
+    bench.apply(vec![Change::PutEndpoint(Box::new(endpoint.clone()))]).await;
+    bench.publish(&[endpoint.id]).await;
+    let work = bench.claim_one(endpoint.id).await;
+    let mut settlement = bench.settlement(&work, Verdict::Failed, Some(500));
+    settlement.health = Some(Health {
+        failing_since: Some(NOON),
+    });
+    bench.settle(vec![settlement]).await;
+    let failing = async || {
+        bench
+            .store()
+            .configuration()
+            .await
+            .unwrap()
+            .health
+            .iter()
+            .any(|(_, h)| h.failing_since.is_some())
+    };
+    endpoint.description = "another".to_owned();
+    bench.apply(vec![Change::PutEndpoint(Box::new(endpoint.clone()))]).await;
+    assert!(failing().await);
+    endpoint.disabled = Some(Disabled {
+        since: NOON,
+        reason: DisabledReason::Failing,
+    });
+    bench.apply(vec![Change::PutEndpoint(Box::new(endpoint.clone()))]).await;
+    endpoint.disabled = None;
+    bench.apply(vec![Change::PutEndpoint(Box::new(endpoint))]).await;
+    assert!(!failing().await);
 }
 
 /// Not even what came before it in the same call.
 pub async fn a_taken_uid_is_refused_and_nothing_is_changed<B: Backend>(bench: Bench<B>) {
     let app = bench.new_app(bench.id(), Some("customer-1"));
     let endpoint = bench.new_endpoint(bench.app, Some("main"));
-    bench.apply(vec![Change::PutApp(app), Change::PutEndpoint(Box::new(endpoint))]).await;
+    bench
+        .apply(vec![Change::PutApp(app), Change::PutEndpoint(Box::new(endpoint))])
+        .await;
     let fine = || Change::PutEventType(Box::new(event_type(&bench, "invoice.paid")));
     let same_app = Change::PutApp(bench.new_app(bench.id(), Some("customer-1")));
     let same_endpoint = Change::PutEndpoint(Box::new(bench.new_endpoint(bench.app, Some("main"))));
@@ -144,15 +221,29 @@ pub async fn a_uid_is_free_again_after_its_owner_is_gone<B: Backend>(bench: Benc
     let mut first = bench.new_endpoint(bench.app, Some("main"));
     bench.apply(vec![Change::PutEndpoint(Box::new(first.clone()))]).await;
     let second = bench.new_endpoint(bench.app, Some("main"));
-    bench.apply(vec![Change::DeleteEndpoint(first.id), Change::PutEndpoint(Box::new(second.clone()))]).await;
+    bench
+        .apply(vec![
+            Change::DeleteEndpoint(first.id),
+            Change::PutEndpoint(Box::new(second.clone())),
+        ])
+        .await;
     // And after it took another name.
     let mut renamed = second;
     renamed.uid = Some("old".to_owned());
     first.id = bench.id();
-    bench.apply(vec![Change::PutEndpoint(Box::new(renamed)), Change::PutEndpoint(Box::new(first))]).await;
+    bench
+        .apply(vec![
+            Change::PutEndpoint(Box::new(renamed)),
+            Change::PutEndpoint(Box::new(first)),
+        ])
+        .await;
     let app = bench.new_app(bench.id(), Some("customer-1"));
-    bench.apply(vec![Change::PutApp(app.clone()), Change::DeleteApp(app.id)]).await;
-    bench.apply(vec![Change::PutApp(bench.new_app(bench.id(), Some("customer-1")))]).await;
+    bench
+        .apply(vec![Change::PutApp(app.clone()), Change::DeleteApp(app.id)])
+        .await;
+    bench
+        .apply(vec![Change::PutApp(bench.new_app(bench.id(), Some("customer-1")))])
+        .await;
     let all = bench.store().configuration().await.unwrap();
     assert_eq!((all.apps.len(), all.endpoints.len()), (2, 2));
 }
@@ -174,7 +265,11 @@ pub async fn one_uid_may_be_used_in_two_places<B: Backend>(bench: Bench<B>) {
 /// Across a crash.
 pub async fn an_answer_is_kept_with_its_changes_until_it_expires<B: Backend>(mut bench: Bench<B>) {
     let app = bench.new_app(bench.id(), None);
-    bench.store().apply(vec![Change::PutApp(app)], Some(answer(1))).await.unwrap();
+    bench
+        .store()
+        .apply(vec![Change::PutApp(app)], Some(answer(1)))
+        .await
+        .unwrap();
     bench.crash().await;
     let (store, expiry) = (bench.store(), answer(1).expires_at);
     assert_eq!(store.answer([1; 32], NOON).await, Ok(Some(answer(1))));
@@ -188,9 +283,17 @@ pub async fn an_answer_is_kept_with_its_changes_until_it_expires<B: Backend>(mut
 
 /// All or none.
 pub async fn an_answer_is_not_kept_when_its_changes_are_refused<B: Backend>(bench: Bench<B>) {
-    bench.apply(vec![Change::PutApp(bench.new_app(bench.id(), Some("customer-1")))]).await;
+    bench
+        .apply(vec![Change::PutApp(bench.new_app(bench.id(), Some("customer-1")))])
+        .await;
     let clash = bench.new_app(bench.id(), Some("customer-1"));
-    assert!(bench.store().apply(vec![Change::PutApp(clash)], Some(answer(1))).await.is_err());
+    assert!(
+        bench
+            .store()
+            .apply(vec![Change::PutApp(clash)], Some(answer(1)))
+            .await
+            .is_err()
+    );
     assert_eq!(bench.store().answer([1; 32], NOON).await, Ok(None));
 }
 
@@ -211,7 +314,10 @@ pub async fn a_deleted_application_takes_its_endpoints_and_tokens_along<B: Backe
     bench.crash().await;
     let all = bench.store().configuration().await.unwrap();
     assert_eq!(all.apps.iter().map(|app| app.id).collect::<Vec<_>>(), [other]);
-    assert_eq!(all.endpoints.iter().map(|endpoint| endpoint.id).collect::<Vec<_>>(), [kept.id]);
+    assert_eq!(
+        all.endpoints.iter().map(|endpoint| endpoint.id).collect::<Vec<_>>(),
+        [kept.id]
+    );
     assert_eq!(all.tokens, [of_all]);
 }
 
@@ -223,7 +329,10 @@ pub async fn deliveries_to_a_deleted_endpoint_can_be_cancelled<B: Backend>(mut b
     bench.sound().await;
     bench.crash().await;
     while bench.store().cancel(endpoint, 10).await.unwrap() > 0 {}
-    assert_eq!(bench.delivery(id, endpoint).await.map(|row| row.state), Some(DeliveryState::Cancelled));
+    assert_eq!(
+        bench.delivery(id, endpoint).await.map(|row| row.state),
+        Some(DeliveryState::Cancelled)
+    );
     assert_eq!(bench.head(endpoint).await, None);
     bench.sound().await;
 }

@@ -39,14 +39,25 @@ pub async fn deliveries_are_counted_by_state_and_time<B: Backend>(bench: Bench<B
         }
     }
     let store = bench.store();
-    let of_days = |n| DeliveryCounts { succeeded: 2 * n, pending: 2 * n, failed: n, cancelled: n };
+    let of_days = |n| DeliveryCounts {
+        succeeded: 2 * n,
+        pending: 2 * n,
+        failed: n,
+        cancelled: n,
+    };
     let count = async |since, until| store.delivery_counts(endpoint, since, until).await.unwrap();
     assert_eq!(count(NOON, NOON.plus(10 * DAY)).await, of_days(3));
     assert_eq!(count(NOON.plus(DAY), NOON.plus(2 * DAY)).await, of_days(1));
     assert_eq!(count(NOON.plus(HOUR), NOON.plus(2 * DAY + HOUR)).await, of_days(2));
     assert_eq!(count(NOON.plus(3 * DAY), NOON.plus(9 * DAY)).await, of_days(0));
-    let waiting = DeliveryCounts { pending: 18, ..DeliveryCounts::default() };
-    assert_eq!(store.delivery_counts(other, NOON, NOON.plus(9 * DAY)).await.unwrap(), waiting);
+    let waiting = DeliveryCounts {
+        pending: 18,
+        ..DeliveryCounts::default()
+    };
+    assert_eq!(
+        store.delivery_counts(other, NOON, NOON.plus(9 * DAY)).await.unwrap(),
+        waiting
+    );
 }
 
 /// By when they began, at these endpoints, of these event types.
@@ -62,18 +73,33 @@ pub async fn attempts_are_counted_in_buckets<B: Backend>(bench: Bench<B>) {
     }
     let store = bench.store();
     let counts = |pairs: &[(u64, u64)]| -> Vec<AttemptCounts> {
-        pairs.iter().map(|(succeeded, failed)| AttemptCounts { succeeded: *succeeded, failed: *failed }).collect()
+        pairs
+            .iter()
+            .map(|(succeeded, failed)| AttemptCounts {
+                succeeded: *succeeded,
+                failed: *failed,
+            })
+            .collect()
     };
     let ask = async |endpoints: &[_], types: &[&str], since, bucket, n| {
         let types = types.iter().map(|name| (*name).to_owned()).collect();
-        store.attempt_counts(endpoints.to_vec(), types, since, bucket, n).await.unwrap()
+        store
+            .attempt_counts(endpoints.to_vec(), types, since, bucket, n)
+            .await
+            .unwrap()
     };
     assert_eq!(ask(&[one], &[], NOON, DAY, 3).await, counts(&[(4, 0), (3, 0), (1, 0)]));
     assert_eq!(ask(&[one, two], &[], NOON, DAY, 2).await, counts(&[(4, 4), (3, 3)]));
     assert_eq!(ask(&[two], &["type.1"], NOON, DAY, 2).await, counts(&[(0, 3), (0, 2)]));
-    assert_eq!(ask(&[one], &["type.0", "type.1"], NOON, HOUR, 2).await, counts(&[(1, 0), (2, 0)]));
+    assert_eq!(
+        ask(&[one], &["type.0", "type.1"], NOON, HOUR, 2).await,
+        counts(&[(1, 0), (2, 0)])
+    );
     assert_eq!(ask(&[one], &["type.9"], NOON, DAY, 1).await, counts(&[(0, 0)]));
-    assert_eq!(ask(&[one], &[], NOON.plus(23 * HOUR), 2 * HOUR, 2).await, counts(&[(2, 0), (1, 0)]));
+    assert_eq!(
+        ask(&[one], &[], NOON.plus(23 * HOUR), 2 * HOUR, 2).await,
+        counts(&[(2, 0), (1, 0)])
+    );
     assert_eq!(ask(&[], &[], NOON, DAY, 2).await, counts(&[(0, 0), (0, 0)]));
 }
 
@@ -99,7 +125,11 @@ pub async fn replay_candidates_come_oldest_first_with_how_they_stand<B: Backend>
         }
     }
     let (since, until) = (NOON, NOON.plus(9 * DAY));
-    let rows = bench.store().replay_candidates(bench.app, endpoint, since, until, 0, 100).await.unwrap();
+    let rows = bench
+        .store()
+        .replay_candidates(bench.app, endpoint, since, until, 0, 100)
+        .await
+        .unwrap();
     assert!(!rows.more);
     assert_eq!(rows.items.iter().map(|row| row.message.id).collect::<Vec<_>>(), ids);
     let stand: Vec<_> = rows
@@ -135,7 +165,10 @@ pub async fn replay_candidates_are_paged<B: Backend>(bench: Bench<B>) {
     let mut walked = Vec::new();
     let mut after = 0;
     loop {
-        let rows = store.replay_candidates(bench.app, endpoint, since, until, after, 4).await.unwrap();
+        let rows = store
+            .replay_candidates(bench.app, endpoint, since, until, after, 4)
+            .await
+            .unwrap();
         assert!(!rows.more || rows.items.len() == 4);
         walked.extend(rows.items.iter().map(|row| row.message.id));
         after = walked.last().map_or(0, |id| id.number());
@@ -144,5 +177,12 @@ pub async fn replay_candidates_are_paged<B: Backend>(bench: Bench<B>) {
         }
     }
     assert_eq!(walked, ids[1..10]);
-    assert!(store.replay_candidates(other, endpoint, since, until, 0, 4).await.unwrap().items.is_empty());
+    assert!(
+        store
+            .replay_candidates(other, endpoint, since, until, 0, 4)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
 }

@@ -20,8 +20,14 @@ pub async fn what_was_handed_over_and_not_settled_waits_again<B: Backend>(mut be
     assert!(bench.head(endpoint).await.is_some_and(|due_at| due_at <= bench.now()));
     let again = bench.claim(endpoint, 10).await.work;
     assert_eq!(again.iter().map(|work| work.message.id).collect::<Vec<_>>(), [one, two]);
-    assert!(again.iter().all(|work| work.progress.tries == 0 && work.message.payload.is_some()));
-    let batch = again.iter().map(|work| bench.settlement(work, Verdict::Succeeded, Some(200)));
+    assert!(
+        again
+            .iter()
+            .all(|work| work.progress.tries == 0 && work.message.payload.is_some())
+    );
+    let batch = again
+        .iter()
+        .map(|work| bench.settlement(work, Verdict::Succeeded, Some(200)));
     bench.settle(batch.collect()).await;
     assert_eq!(bench.sound().await.counts.succeeded, 2);
 }
@@ -49,7 +55,9 @@ pub async fn what_was_settled_does_not_come_back<B: Backend>(mut bench: Bench<B>
             bench.publish(&[endpoint]).await;
             let mut work = inbox.take().remove(0);
             if claimed {
-                bench.settle(vec![bench.settlement(&work, Verdict::Park(NOON), None)]).await;
+                bench
+                    .settle(vec![bench.settlement(&work, Verdict::Park(NOON), None)])
+                    .await;
                 work = bench.claim_one(endpoint).await;
             }
             let tried = (verdict != Verdict::Cancelled).then_some(200);
@@ -62,11 +70,17 @@ pub async fn what_was_settled_does_not_come_back<B: Backend>(mut bench: Bench<B>
     bench.crash().await;
     let work = bench.claim_one(endpoint).await;
     assert_eq!(work.message.id, out);
-    bench.settle(vec![bench.settlement(&work, Verdict::Succeeded, Some(200))]).await;
+    bench
+        .settle(vec![bench.settlement(&work, Verdict::Succeeded, Some(200))])
+        .await;
     bench.crash().await;
     assert_eq!(bench.head(endpoint).await, None);
     assert!(bench.claim_at(endpoint, NOON.plus(30 * DAY), 10).await.work.is_empty());
-    let expected = [DeliveryState::Succeeded, DeliveryState::Failed, DeliveryState::Cancelled];
+    let expected = [
+        DeliveryState::Succeeded,
+        DeliveryState::Failed,
+        DeliveryState::Cancelled,
+    ];
     for (key, expected) in keys.iter().zip(expected.iter().flat_map(|state| [state, state])) {
         assert_eq!(bench.state(*key).await, Some(*expected));
     }
@@ -79,7 +93,9 @@ pub async fn a_retry_keeps_its_time_and_its_tries<B: Backend>(mut bench: Bench<B
     bench.publish(&[endpoint]).await;
     let work = inbox.take().remove(0);
     let at = NOON.plus(HOUR);
-    bench.settle(vec![bench.settlement(&work, Verdict::RetryAt(at), Some(500))]).await;
+    bench
+        .settle(vec![bench.settlement(&work, Verdict::RetryAt(at), Some(500))])
+        .await;
     bench.crash().await;
     assert_eq!(bench.head(endpoint).await, Some(at));
     assert!(bench.claim(endpoint, 10).await.work.is_empty());

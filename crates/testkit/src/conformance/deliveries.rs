@@ -21,7 +21,11 @@ async fn listed<B: Backend>(
     filter: MessageFilter,
     state: Option<DeliveryState>,
 ) -> Vec<MessageId> {
-    let rows = bench.store().endpoint_messages(bench.app, endpoint, filter, state, ALL, false).await.unwrap();
+    let rows = bench
+        .store()
+        .endpoint_messages(bench.app, endpoint, filter, state, ALL, false)
+        .await
+        .unwrap();
     rows.items.iter().map(|row| row.message.id).collect()
 }
 
@@ -34,17 +38,26 @@ pub async fn a_message_lists_its_deliveries_by_endpoint<B: Backend>(bench: Bench
     let id = bench.publish(&endpoints).await;
     bench.attempt_all(endpoints[1], Verdict::Succeeded, 200).await;
     bench.attempt_all(endpoints[2], Verdict::Failed, 500).await;
-    bench.attempt_all(endpoints[3], Verdict::RetryAt(NOON.plus(HOUR)), 500).await;
+    bench
+        .attempt_all(endpoints[3], Verdict::RetryAt(NOON.plus(HOUR)), 500)
+        .await;
     assert_eq!(bench.store().cancel(endpoints[4], 1).await.unwrap(), 1);
     let store = bench.store();
-    let rows = walk(9, |row: &DeliveryRow| row.endpoint.number(), async |page| {
-        store.deliveries(bench.app, id, page).await.unwrap()
-    })
+    let rows = walk(
+        9,
+        |row: &DeliveryRow| row.endpoint.number(),
+        async |page| store.deliveries(bench.app, id, page).await.unwrap(),
+    )
     .await;
     assert_eq!(rows.iter().map(|row| row.endpoint).collect::<Vec<_>>(), endpoints);
     use DeliveryState::{Cancelled, Failed, Pending, Succeeded};
     let states: Vec<_> = rows.iter().map(|row| row.state).collect();
-    assert_eq!(states, [Pending, Succeeded, Failed, Pending, Cancelled, Pending, Pending, Pending, Pending]);
+    assert_eq!(
+        states,
+        [
+            Pending, Succeeded, Failed, Pending, Cancelled, Pending, Pending, Pending, Pending
+        ]
+    );
     assert!(rows.iter().all(|row| row.message == id));
     assert_eq!((rows[0].next_at, rows[3].next_at), (Some(NOON), Some(NOON.plus(HOUR))));
     assert!(rows.iter().all(|row| (row.state == Pending) == row.next_at.is_some()));
@@ -67,9 +80,16 @@ pub async fn an_endpoint_lists_its_messages_over_days<B: Backend>(bench: Bench<B
         }
     }
     let store = bench.store();
-    let rows = walk(16, |row: &EndpointMessage| row.message.id.number(), async |page| {
-        store.endpoint_messages(bench.app, one, MessageFilter::default(), None, page, true).await.unwrap()
-    })
+    let rows = walk(
+        16,
+        |row: &EndpointMessage| row.message.id.number(),
+        async |page| {
+            store
+                .endpoint_messages(bench.app, one, MessageFilter::default(), None, page, true)
+                .await
+                .unwrap()
+        },
+    )
     .await;
     assert_eq!(rows.iter().map(|row| row.message.id).collect::<Vec<_>>(), expected);
     for row in rows {
@@ -81,7 +101,12 @@ pub async fn an_endpoint_lists_its_messages_over_days<B: Backend>(bench: Bench<B
 /// And one that was started anew by hand is among them.
 pub async fn an_endpoint_lists_its_messages_by_state<B: Backend>(bench: Bench<B>) {
     let endpoint = bench.endpoint().await;
-    let verdicts = [Verdict::Succeeded, Verdict::Failed, Verdict::RetryAt(NOON.plus(9 * DAY)), Verdict::Cancelled];
+    let verdicts = [
+        Verdict::Succeeded,
+        Verdict::Failed,
+        Verdict::RetryAt(NOON.plus(9 * DAY)),
+        Verdict::Cancelled,
+    ];
     let mut ids = Vec::new();
     for n in 0..12u32 {
         bench.clock.set(NOON.plus(n * 6 * HOUR));
@@ -95,14 +120,29 @@ pub async fn an_endpoint_lists_its_messages_by_state<B: Backend>(bench: Bench<B>
     let store = bench.store();
     for (at, state) in [Succeeded, Failed, Pending, Cancelled].into_iter().enumerate() {
         let expected: Vec<_> = ids.iter().skip(at).step_by(4).copied().collect();
-        assert_eq!(listed(&bench, endpoint, MessageFilter::default(), Some(state)).await, expected, "{state:?}");
-        walk(3, |row: &EndpointMessage| row.message.id.number(), async |page| {
-            let any = MessageFilter::default();
-            store.endpoint_messages(bench.app, endpoint, any, Some(state), page, false).await.unwrap()
-        })
+        assert_eq!(
+            listed(&bench, endpoint, MessageFilter::default(), Some(state)).await,
+            expected,
+            "{state:?}"
+        );
+        walk(
+            3,
+            |row: &EndpointMessage| row.message.id.number(),
+            async |page| {
+                let any = MessageFilter::default();
+                store
+                    .endpoint_messages(bench.app, endpoint, any, Some(state), page, false)
+                    .await
+                    .unwrap()
+            },
+        )
         .await;
     }
-    assert!(listed(&bench, endpoint, MessageFilter::default(), Some(Sending)).await.is_empty());
+    assert!(
+        listed(&bench, endpoint, MessageFilter::default(), Some(Sending))
+            .await
+            .is_empty()
+    );
     let other = bench.endpoint().await;
     let wish = bellwire_store::query::Requeue {
         message: ids[0],
@@ -111,7 +151,10 @@ pub async fn an_endpoint_lists_its_messages_by_state<B: Backend>(bench: Bench<B>
         trigger: bellwire_core::delivery::Trigger::Manual,
     };
     bench.requeue(vec![wish]).await;
-    assert_eq!(listed(&bench, other, MessageFilter::default(), Some(Pending)).await, [ids[0]]);
+    assert_eq!(
+        listed(&bench, other, MessageFilter::default(), Some(Pending)).await,
+        [ids[0]]
+    );
 }
 
 /// Type, channel, tag and time.
@@ -130,10 +173,35 @@ pub async fn an_endpoint_lists_its_messages_by_condition<B: Backend>(bench: Benc
     let event_types = vec!["type.1".to_owned()];
     let by_type = listed(&bench, endpoint, MessageFilter { event_types, ..any() }, None).await;
     assert_eq!(by_type, [ids[1], ids[3], ids[5], ids[7]]);
-    let by_channel = listed(&bench, endpoint, MessageFilter { channel: Some("a".to_owned()), ..any() }, None).await;
+    let by_channel = listed(
+        &bench,
+        endpoint,
+        MessageFilter {
+            channel: Some("a".to_owned()),
+            ..any()
+        },
+        None,
+    )
+    .await;
     assert_eq!(by_channel, ids[..4]);
-    assert_eq!(listed(&bench, endpoint, MessageFilter { tag: Some("x".to_owned()), ..any() }, None).await, [ids[5]]);
-    let span = MessageFilter { after: Some(NOON.plus(12 * HOUR)), before: Some(NOON.plus(2 * DAY)), ..any() };
+    assert_eq!(
+        listed(
+            &bench,
+            endpoint,
+            MessageFilter {
+                tag: Some("x".to_owned()),
+                ..any()
+            },
+            None
+        )
+        .await,
+        [ids[5]]
+    );
+    let span = MessageFilter {
+        after: Some(NOON.plus(12 * HOUR)),
+        before: Some(NOON.plus(2 * DAY)),
+        ..any()
+    };
     assert_eq!(listed(&bench, endpoint, span, None).await, ids[1..4]);
 }
 
@@ -145,10 +213,18 @@ pub async fn what_is_in_flight_is_pending<B: Backend>(bench: Bench<B>) {
     let inbox = bench.attach();
     bench.publish(&[endpoint]).await;
     assert_eq!(inbox.take().len(), 1);
-    let page = Page { limit: 10, start: Start::First, order: Order::Descending };
+    let page = Page {
+        limit: 10,
+        start: Start::First,
+        order: Order::Descending,
+    };
     let any = MessageFilter::default();
     let pending = Some(DeliveryState::Pending);
-    let rows = bench.store().endpoint_messages(bench.app, endpoint, any, pending, page, false).await.unwrap();
+    let rows = bench
+        .store()
+        .endpoint_messages(bench.app, endpoint, any, pending, page, false)
+        .await
+        .unwrap();
     assert_eq!(rows.items.len(), 2);
     assert_eq!(bench.sound().await.counts.pending, 2);
 }

@@ -10,7 +10,11 @@
 //! After every change the suite makes, the store must add up (`check`). What belongs to one backend alone (files, backups,
 //! sealing, query plans) is tested beside that backend.
 
-#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "these are tests, in a library so that they can be shared")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "these are tests, in a library so that they can be shared"
+)]
 
 pub mod append;
 pub mod attempts;
@@ -121,6 +125,7 @@ macro_rules! conformance {
             configuration {
                 everything_reads_back_after_a_crash
                 secrets_read_back_as_they_were
+                an_endpoint_that_is_enabled_again_starts_without_its_failures
                 a_taken_uid_is_refused_and_nothing_is_changed
                 a_uid_is_free_again_after_its_owner_is_gone
                 one_uid_may_be_used_in_two_places

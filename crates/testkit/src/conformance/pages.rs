@@ -14,7 +14,12 @@ where
     F: Fn(Page) -> Fut,
     Fut: Future<Output = Rows<T>>,
 {
-    let ascending = fetch(Page { limit: MANY, start: Start::First, order: Order::Ascending }).await;
+    let ascending = fetch(Page {
+        limit: MANY,
+        start: Start::First,
+        order: Order::Ascending,
+    })
+    .await;
     assert!(!ascending.more);
     let numbers: Vec<u64> = ascending.items.iter().map(&number).collect();
     assert_eq!(numbers.len(), expected, "the whole list");
@@ -26,7 +31,11 @@ where
             whole.reverse();
         }
         for limit in [1, 2, 3, 7, expected.max(1), MANY] {
-            assert_eq!(forth(limit, order, &number, &fetch).await, whole, "forth by {limit}, {order:?}");
+            assert_eq!(
+                forth(limit, order, &number, &fetch).await,
+                whole,
+                "forth by {limit}, {order:?}"
+            );
             if let Some(last) = whole.last() {
                 let mut back = back(*last, limit, order, &number, &fetch).await;
                 back.push(*last);
@@ -36,7 +45,11 @@ where
         if let (Some(first), Some(last)) = (whole.first(), whole.last()) {
             for start in [Start::Before(*first), Start::After(*last)] {
                 let beyond = fetch(Page { limit: 3, start, order }).await;
-                assert_eq!(beyond, Rows::EMPTY, "nothing lies beyond the ends: {start:?}, {order:?}");
+                assert_eq!(
+                    beyond,
+                    Rows::EMPTY,
+                    "nothing lies beyond the ends: {start:?}, {order:?}"
+                );
             }
         }
     }
@@ -53,7 +66,10 @@ where
     loop {
         let rows = fetch(Page { limit, start, order }).await;
         assert!(rows.items.len() <= limit);
-        assert!(!rows.more || rows.items.len() == limit, "a page is full when more lies behind it");
+        assert!(
+            !rows.more || rows.items.len() == limit,
+            "a page is full when more lies behind it"
+        );
         walked.extend(rows.items.iter().map(&number));
         match walked.last() {
             Some(last) if rows.more => start = Start::After(*last),
@@ -72,7 +88,10 @@ where
     loop {
         let rows = fetch(Page { limit, start, order }).await;
         assert!(rows.items.len() <= limit);
-        assert!(!rows.more || rows.items.len() == limit, "a page is full when more lies before it");
+        assert!(
+            !rows.more || rows.items.len() == limit,
+            "a page is full when more lies before it"
+        );
         walked.splice(0..0, rows.items.iter().map(&number));
         match walked.first() {
             Some(first) if rows.more => start = Start::Before(*first),

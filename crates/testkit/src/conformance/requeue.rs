@@ -13,7 +13,12 @@ use super::{
 };
 
 fn wish(message: MessageId, endpoint: EndpointId, due_at: Timestamp) -> Requeue {
-    Requeue { message, endpoint, due_at, trigger: Trigger::Manual }
+    Requeue {
+        message,
+        endpoint,
+        due_at,
+        trigger: Trigger::Manual,
+    }
 }
 
 /// However it ended; and it is told to whoever delivers.
@@ -31,11 +36,19 @@ pub async fn an_ended_delivery_starts_anew<B: Backend>(bench: Bench<B>) {
         assert_eq!(bench.head(endpoint).await, Some(NOON));
         assert_eq!(bench.state(work.key()).await, Some(DeliveryState::Pending));
         let again = bench.claim_one(endpoint).await;
-        assert_eq!((again.message.id, again.progress.tries, again.progress.trigger), (id, 0, Trigger::Manual));
+        assert_eq!(
+            (again.message.id, again.progress.tries, again.progress.trigger),
+            (id, 0, Trigger::Manual)
+        );
         assert!(again.progress.run > work.progress.run);
-        bench.settle(vec![bench.settlement(&again, Verdict::Succeeded, Some(200))]).await;
+        bench
+            .settle(vec![bench.settlement(&again, Verdict::Succeeded, Some(200))])
+            .await;
         let attempts = bench.attempts(id).await;
-        assert_eq!(attempts.last().map(|row| (row.attempt.number, row.attempt.trigger)), Some((1, Trigger::Manual)));
+        assert_eq!(
+            attempts.last().map(|row| (row.attempt.number, row.attempt.trigger)),
+            Some((1, Trigger::Manual))
+        );
     }
     assert_eq!(bench.sound().await.counts.succeeded, 3);
 }
@@ -48,8 +61,13 @@ pub async fn a_delivery_that_waits_starts_anew<B: Backend>(bench: Bench<B>) {
     assert_eq!(bench.requeue(vec![wish(id, endpoint, NOON)]).await, 1);
     let work = bench.claim_one(endpoint).await;
     assert_eq!((work.progress.tries, work.due_at), (0, NOON));
-    bench.settle(vec![bench.settlement(&work, Verdict::Succeeded, Some(200))]).await;
-    assert!(bench.claim_at(endpoint, NOON.plus(2 * DAY), 10).await.work.is_empty(), "the old place is gone");
+    bench
+        .settle(vec![bench.settlement(&work, Verdict::Succeeded, Some(200))])
+        .await;
+    assert!(
+        bench.claim_at(endpoint, NOON.plus(2 * DAY), 10).await.work.is_empty(),
+        "the old place is gone"
+    );
     assert_eq!(bench.sound().await.deliveries, 1);
 }
 
@@ -61,24 +79,33 @@ pub async fn a_delivery_in_flight_starts_anew_and_its_old_outcome_decides_nothin
         let id = bench.publish(&[endpoint]).await;
         let mut old = inbox.take().remove(0);
         if claimed {
-            bench.settle(vec![bench.settlement(&old, Verdict::Park(NOON), None)]).await;
+            bench
+                .settle(vec![bench.settlement(&old, Verdict::Park(NOON), None)])
+                .await;
             old = bench.claim_one(endpoint).await;
         }
         assert_eq!(bench.requeue(vec![wish(id, endpoint, NOON)]).await, 1);
         // A backend may give the new run out at once, or hold it back until the old one is over.
         let early = bench.claim(endpoint, 10).await.work;
         inbox.take_stored();
-        bench.settle(vec![bench.settlement(&old, Verdict::Succeeded, Some(200))]).await;
+        bench
+            .settle(vec![bench.settlement(&old, Verdict::Succeeded, Some(200))])
+            .await;
         let new = match early.into_iter().next() {
             Some(early) => early,
             None => {
                 let told = inbox.take_stored();
-                assert!(told.contains(&LaneHead { endpoint, due_at: NOON }), "that it waits is told: {told:?}");
+                assert!(
+                    told.contains(&LaneHead { endpoint, due_at: NOON }),
+                    "that it waits is told: {told:?}"
+                );
                 bench.claim_one(endpoint).await
             }
         };
         assert!(new.progress.run > old.progress.run);
-        bench.settle(vec![bench.settlement(&new, Verdict::Failed, Some(500))]).await;
+        bench
+            .settle(vec![bench.settlement(&new, Verdict::Failed, Some(500))])
+            .await;
         assert_eq!(bench.state(new.key()).await, Some(DeliveryState::Failed));
         assert_eq!(bench.attempts(id).await.len(), 2);
     }
@@ -92,9 +119,14 @@ pub async fn an_endpoint_that_the_message_was_not_routed_to_gets_it<B: Backend>(
     assert_eq!(bench.sound().await.deliveries, 2);
     let work = bench.claim_one(other).await;
     assert_eq!(work.message.id, id);
-    bench.settle(vec![bench.settlement(&work, Verdict::Succeeded, Some(200))]).await;
+    bench
+        .settle(vec![bench.settlement(&work, Verdict::Succeeded, Some(200))])
+        .await;
     assert_eq!(bench.state(work.key()).await, Some(DeliveryState::Succeeded));
-    assert_eq!(bench.delivery(id, routed).await.map(|row| row.state), Some(DeliveryState::Pending));
+    assert_eq!(
+        bench.delivery(id, routed).await.map(|row| row.state),
+        Some(DeliveryState::Pending)
+    );
 }
 
 /// And not counted.
@@ -127,13 +159,24 @@ pub async fn a_new_start_survives_a_crash<B: Backend>(mut bench: Bench<B>) {
     let inbox = bench.attach();
     let succeeded = bench.publish(&[endpoint]).await;
     let work = inbox.take().remove(0);
-    bench.settle(vec![bench.settlement(&work, Verdict::Succeeded, Some(200))]).await;
+    bench
+        .settle(vec![bench.settlement(&work, Verdict::Succeeded, Some(200))])
+        .await;
     let out = bench.publish(&[endpoint]).await;
-    bench.requeue(vec![wish(succeeded, endpoint, NOON), wish(out, endpoint, NOON)]).await;
+    bench
+        .requeue(vec![wish(succeeded, endpoint, NOON), wish(out, endpoint, NOON)])
+        .await;
     for _ in 0..2 {
         bench.crash().await;
         let claimed = bench.claim(endpoint, 10).await.work;
-        assert_eq!(claimed.iter().map(|work| work.message.id).collect::<Vec<_>>(), [succeeded, out]);
-        assert!(claimed.iter().all(|work| work.progress.run > 0 && work.progress.trigger == Trigger::Manual));
+        assert_eq!(
+            claimed.iter().map(|work| work.message.id).collect::<Vec<_>>(),
+            [succeeded, out]
+        );
+        assert!(
+            claimed
+                .iter()
+                .all(|work| work.progress.run > 0 && work.progress.trigger == Trigger::Manual)
+        );
     }
 }

@@ -73,7 +73,14 @@ pub async fn tasks_are_listed_by_environment_and_status<B: Backend>(bench: Bench
     }
     let store = bench.store();
     let list = async |environment, status| -> Vec<TaskId> {
-        store.tasks(environment, status, ALL).await.unwrap().items.iter().map(|task| task.id).collect()
+        store
+            .tasks(environment, status, ALL)
+            .await
+            .unwrap()
+            .items
+            .iter()
+            .map(|task| task.id)
+            .collect()
     };
     assert_eq!(list(None, None).await, [running.id, finished.id, elsewhere.id]);
     assert_eq!(list(Some(bench.environment), None).await, [running.id, finished.id]);
@@ -84,11 +91,21 @@ pub async fn tasks_are_listed_by_environment_and_status<B: Backend>(bench: Bench
 /// In pages of every size.
 pub async fn pages_walk_forth_and_back<B: Backend>(bench: Bench<B>) {
     for n in 0..15 {
-        let status = if n % 3 == 0 { TaskStatus::Finished } else { TaskStatus::Running };
+        let status = if n % 3 == 0 {
+            TaskStatus::Finished
+        } else {
+            TaskStatus::Running
+        };
         put(&bench, &task(&bench, bench.environment, status)).await;
     }
     let store = bench.store();
     let number = |task: &Task| task.id.number();
-    walk(15, number, async |page| store.tasks(Some(bench.environment), None, page).await.unwrap()).await;
-    walk(10, number, async |page| store.tasks(None, Some(TaskStatus::Running), page).await.unwrap()).await;
+    walk(15, number, async |page| {
+        store.tasks(Some(bench.environment), None, page).await.unwrap()
+    })
+    .await;
+    walk(10, number, async |page| {
+        store.tasks(None, Some(TaskStatus::Running), page).await.unwrap()
+    })
+    .await;
 }

@@ -42,11 +42,21 @@ pub async fn old_messages_are_forgotten_with_all_about_them<B: Backend>(mut benc
         ids.push(bench.publish(&[endpoint]).await);
         bench.attempt_all(endpoint, Verdict::Succeeded, 200).await;
         bench.publish(&[endpoint]).await;
-        bench.attempt_all(endpoint, Verdict::RetryAt(NOON.plus(9 * DAY)), 500).await;
+        bench
+            .attempt_all(endpoint, Verdict::RetryAt(NOON.plus(9 * DAY)), 500)
+            .await;
     }
     bench.clock.set(NOON.plus(5 * DAY));
     let cutoff = midnight_after(NOON.plus(DAY));
-    retain(&bench, Cutoffs { messages: cutoff, attempts: NEVER, payloads: NEVER }).await;
+    retain(
+        &bench,
+        Cutoffs {
+            messages: cutoff,
+            attempts: NEVER,
+            payloads: NEVER,
+        },
+    )
+    .await;
     bench.crash().await;
     let store = bench.store();
     for id in &ids[..2] {
@@ -56,15 +66,38 @@ pub async fn old_messages_are_forgotten_with_all_about_them<B: Backend>(mut benc
     }
     assert_eq!(bench.attempts(ids[2]).await.len(), 1);
     let any = MessageFilter::default();
-    assert_eq!(store.messages(bench.app, any.clone(), ALL, true).await.unwrap().items.len(), 4);
-    let rows = store.endpoint_messages(bench.app, endpoint, any, None, ALL, true).await.unwrap();
+    assert_eq!(
+        store
+            .messages(bench.app, any.clone(), ALL, true)
+            .await
+            .unwrap()
+            .items
+            .len(),
+        4
+    );
+    let rows = store
+        .endpoint_messages(bench.app, endpoint, any, None, ALL, true)
+        .await
+        .unwrap();
     assert_eq!(rows.items.len(), 4);
     let counts = store.delivery_counts(endpoint, NOON, NOON.plus(9 * DAY)).await.unwrap();
-    assert_eq!(counts, DeliveryCounts { succeeded: 2, pending: 2, failed: 0, cancelled: 0 });
+    assert_eq!(
+        counts,
+        DeliveryCounts {
+            succeeded: 2,
+            pending: 2,
+            failed: 0,
+            cancelled: 0
+        }
+    );
     let report = bench.sound().await;
     assert_eq!((report.messages, report.deliveries), (4, 4));
     bench.clock.set(NOON.plus(9 * DAY));
-    assert_eq!(bench.claim(endpoint, 10).await.work.len(), 2, "what waited of the younger ones still does");
+    assert_eq!(
+        bench.claim(endpoint, 10).await.work.len(),
+        2,
+        "what waited of the younger ones still does"
+    );
 }
 
 /// How a delivery stands does not hang on its attempts being kept.
@@ -75,16 +108,30 @@ pub async fn old_attempts_are_forgotten_and_their_deliveries_stay<B: Backend>(mu
     let inbox = bench.attach();
     let handed = bench.publish(&[endpoint]).await;
     let work = inbox.take().remove(0);
-    bench.settle(vec![bench.settlement(&work, Verdict::Succeeded, Some(200))]).await;
+    bench
+        .settle(vec![bench.settlement(&work, Verdict::Succeeded, Some(200))])
+        .await;
     let failed = bench.publish(&[endpoint]).await;
     let work = inbox.take().remove(0);
-    bench.settle(vec![bench.settlement(&work, Verdict::Failed, Some(500))]).await;
+    bench
+        .settle(vec![bench.settlement(&work, Verdict::Failed, Some(500))])
+        .await;
     bench.clock.set(NOON.plus(3 * DAY));
     let late = bench.publish(&[endpoint]).await;
     let work = inbox.take().remove(0);
-    bench.settle(vec![bench.settlement(&work, Verdict::Succeeded, Some(200))]).await;
+    bench
+        .settle(vec![bench.settlement(&work, Verdict::Succeeded, Some(200))])
+        .await;
     let cutoff = midnight_after(NOON);
-    retain(&bench, Cutoffs { messages: NEVER, attempts: cutoff, payloads: NEVER }).await;
+    retain(
+        &bench,
+        Cutoffs {
+            messages: NEVER,
+            attempts: cutoff,
+            payloads: NEVER,
+        },
+    )
+    .await;
     bench.crash().await;
     for (id, state) in [
         (succeeded, DeliveryState::Succeeded),
@@ -96,7 +143,10 @@ pub async fn old_attempts_are_forgotten_and_their_deliveries_stay<B: Backend>(mu
     }
     assert_eq!(bench.attempts(late).await.len(), 1);
     assert_eq!(bench.head(endpoint).await, None, "what was settled does not wait again");
-    let of_endpoint = bench.store().attempts_of_endpoint(bench.app, endpoint, AttemptFilter::default(), ALL, false).await;
+    let of_endpoint = bench
+        .store()
+        .attempts_of_endpoint(bench.app, endpoint, AttemptFilter::default(), ALL, false)
+        .await;
     assert_eq!(of_endpoint.unwrap().items.len(), 1);
 }
 
@@ -108,7 +158,15 @@ pub async fn expired_payloads_are_forgotten_and_their_messages_stay<B: Backend>(
     new.payload_expires_at = NOON.plus(5 * DAY);
     let late = bench.append(new).await.unwrap().id;
     bench.clock.set(NOON.plus(3 * DAY));
-    retain(&bench, Cutoffs { messages: NEVER, attempts: NEVER, payloads: midnight_after(NOON.plus(DAY)) }).await;
+    retain(
+        &bench,
+        Cutoffs {
+            messages: NEVER,
+            attempts: NEVER,
+            payloads: midnight_after(NOON.plus(DAY)),
+        },
+    )
+    .await;
     bench.crash().await;
     let store = bench.store();
     let payload = async |id| store.message(bench.app, id, true).await.unwrap().unwrap().payload;
@@ -123,12 +181,23 @@ pub async fn an_event_id_is_free_again_once_its_message_is_forgotten<B: Backend>
     new.event_id = Some("evt-1".to_owned());
     bench.append(new.clone()).await.unwrap();
     bench.clock.set(NOON.plus(5 * DAY));
-    retain(&bench, Cutoffs { messages: NOON.plus(2 * DAY), attempts: NEVER, payloads: NEVER }).await;
+    retain(
+        &bench,
+        Cutoffs {
+            messages: NOON.plus(2 * DAY),
+            attempts: NEVER,
+            payloads: NEVER,
+        },
+    )
+    .await;
     assert_eq!(bench.store().message_by_event_id(bench.app, "evt-1").await, Ok(None));
     new.payload_expires_at = NOON.plus(30 * DAY);
     let again = bench.append(new).await.unwrap();
     assert!(!again.repeated);
-    assert_eq!(bench.store().message_by_event_id(bench.app, "evt-1").await, Ok(Some(again.id)));
+    assert_eq!(
+        bench.store().message_by_event_id(bench.app, "evt-1").await,
+        Ok(Some(again.id))
+    );
 }
 
 /// In pieces, and across a crash.
@@ -142,7 +211,11 @@ pub async fn an_erased_application_leaves_nothing<B: Backend>(mut bench: Bench<B
         ids.push(bench.append(new).await.unwrap().id);
         match n % 3 {
             0 => drop(bench.attempt_all(endpoint, Verdict::Succeeded, 200).await),
-            1 => drop(bench.attempt_all(endpoint, Verdict::RetryAt(NOON.plus(30 * DAY)), 500).await),
+            1 => drop(
+                bench
+                    .attempt_all(endpoint, Verdict::RetryAt(NOON.plus(30 * DAY)), 500)
+                    .await,
+            ),
             _ => {}
         }
     }
@@ -169,16 +242,27 @@ pub async fn an_erased_application_leaves_nothing<B: Backend>(mut bench: Bench<B
         assert!(bench.attempts(*id).await.is_empty());
     }
     let any = AttemptFilter::default();
-    assert_eq!(store.attempts_of_endpoint(bench.app, endpoint, any, ALL, true).await, Ok(Rows::EMPTY));
+    assert_eq!(
+        store.attempts_of_endpoint(bench.app, endpoint, any, ALL, true).await,
+        Ok(Rows::EMPTY)
+    );
     assert_eq!(store.message_by_event_id(bench.app, "evt-1").await, Ok(None));
-    let counts = store.attempt_counts(vec![endpoint], Vec::new(), NOON, 30 * DAY, 1).await.unwrap();
+    let counts = store
+        .attempt_counts(vec![endpoint], Vec::new(), NOON, 30 * DAY, 1)
+        .await
+        .unwrap();
     assert_eq!((counts[0].succeeded, counts[0].failed), (0, 0));
     assert!(bench.claim_at(endpoint, NOON.plus(60 * DAY), 100).await.work.is_empty());
     assert_eq!(bench.head(endpoint).await, None);
     let report = bench.sound().await;
     assert_eq!((report.messages, report.deliveries), (0, 0));
     // And nothing can be started anew.
-    let wish = Requeue { message: ids[0], endpoint, due_at: NOON, trigger: Trigger::Manual };
+    let wish = Requeue {
+        message: ids[0],
+        endpoint,
+        due_at: NOON,
+        trigger: Trigger::Manual,
+    };
     assert_eq!(bench.requeue(vec![wish]).await, 0);
 }
 
@@ -195,7 +279,16 @@ pub async fn erasing_leaves_other_applications_alone<B: Backend>(bench: Bench<B>
     while bench.store().erase_app(bench.app, 10).await.unwrap() > 0 {}
     let report = bench.sound().await;
     assert_eq!((report.messages, report.deliveries), (1, 1));
-    assert!(bench.store().message(other, kept, true).await.unwrap().unwrap().payload.is_some());
+    assert!(
+        bench
+            .store()
+            .message(other, kept, true)
+            .await
+            .unwrap()
+            .unwrap()
+            .payload
+            .is_some()
+    );
     assert_eq!(bench.store().message_by_event_id(other, "evt-1").await, Ok(Some(kept)));
     assert_eq!(bench.claim_one(of_other).await.message.id, kept);
 }
@@ -209,13 +302,27 @@ pub async fn a_closed_store_is_unavailable<B: Backend>(mut bench: Bench<B>) {
     let store = bench.store();
     store.close().await;
     let appended = store.append(bench.message(&[endpoint])).await;
-    assert!(matches!(appended, Err(AppendError::Store(StoreError::Unavailable(_)))), "{appended:?}");
-    assert!(is_unavailable(&store.claim(ClaimRequest { endpoint, now: NOON, limit: 1 }).await.map(drop)));
+    assert!(
+        matches!(appended, Err(AppendError::Store(StoreError::Unavailable(_)))),
+        "{appended:?}"
+    );
+    assert!(is_unavailable(
+        &store
+            .claim(ClaimRequest {
+                endpoint,
+                now: NOON,
+                limit: 1
+            })
+            .await
+            .map(drop)
+    ));
     assert!(is_unavailable(&store.settle(vec![settlement]).await));
     assert!(is_unavailable(&store.lanes().await));
     assert!(is_unavailable(&store.cancel(endpoint, 1).await));
     assert!(is_unavailable(&store.requeue(Vec::new()).await.map(drop)) || store.requeue(Vec::new()).await == Ok(0));
-    assert!(is_unavailable(&store.apply(vec![Change::DeleteEndpoint(endpoint)], None).await));
+    assert!(is_unavailable(
+        &store.apply(vec![Change::DeleteEndpoint(endpoint)], None).await
+    ));
     assert!(is_unavailable(&store.message(bench.app, id, true).await));
     assert!(is_unavailable(&store.configuration().await.map(drop)));
     assert!(store.health().await.unwritable.is_some());
@@ -229,7 +336,10 @@ pub async fn a_closed_store_is_unavailable<B: Backend>(mut bench: Bench<B>) {
 pub async fn health_tells_what_waits<B: Backend>(bench: Bench<B>) {
     let endpoint = bench.endpoint().await;
     let nothing = bench.store().health().await;
-    assert_eq!((nothing.unwritable, nothing.waiting, nothing.oldest_due), (None, 0, None));
+    assert_eq!(
+        (nothing.unwritable, nothing.waiting, nothing.oldest_due),
+        (None, 0, None)
+    );
     for _ in 0..3 {
         bench.publish(&[endpoint]).await;
         bench.tick();
@@ -272,9 +382,16 @@ pub async fn the_store_adds_up_through_a_busy_day<B: Backend>(mut bench: Bench<B
             }
             8 if !messages.is_empty() => {
                 let (message, n) = messages[random.usize(0..messages.len())];
-                let wish =
-                    |endpoint| Requeue { message, endpoint, due_at: bench.now(), trigger: Trigger::Manual };
-                assert_eq!(bench.requeue(endpoints[..n].iter().map(|e| wish(*e)).collect()).await, n as u64);
+                let wish = |endpoint| Requeue {
+                    message,
+                    endpoint,
+                    due_at: bench.now(),
+                    trigger: Trigger::Manual,
+                };
+                assert_eq!(
+                    bench.requeue(endpoints[..n].iter().map(|e| wish(*e)).collect()).await,
+                    n as u64
+                );
             }
             _ => {
                 bench.crash().await;
@@ -284,12 +401,19 @@ pub async fn the_store_adds_up_through_a_busy_day<B: Backend>(mut bench: Bench<B
         }
         let report = bench.sound().await;
         let expected: usize = messages.iter().map(|(_, n)| n).sum();
-        assert_eq!((report.messages, report.deliveries), (messages.len() as u64, expected as u64));
+        assert_eq!(
+            (report.messages, report.deliveries),
+            (messages.len() as u64, expected as u64)
+        );
     }
     bench.crash().await;
     bench.clock.advance(2 * HOUR);
     for endpoint in endpoints {
         bench.attempt_all(endpoint, Verdict::Succeeded, 200).await;
     }
-    assert_eq!(bench.sound().await.counts.pending, 0, "whatever happened, nothing is stuck");
+    assert_eq!(
+        bench.sound().await.counts.pending,
+        0,
+        "whatever happened, nothing is stuck"
+    );
 }

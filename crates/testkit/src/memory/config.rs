@@ -57,7 +57,16 @@ impl Configured {
     }
 
     fn put_into(self, state: &mut State) {
-        let State { environments, apps, endpoints, health, event_types, tokens, tasks, .. } = *self.0;
+        let State {
+            environments,
+            apps,
+            endpoints,
+            health,
+            event_types,
+            tokens,
+            tasks,
+            ..
+        } = *self.0;
         state.environments = environments;
         state.apps = apps;
         state.endpoints = endpoints;
@@ -72,7 +81,8 @@ impl Configured {
         match change {
             Change::PutEnvironment(new) => drop(all.environments.insert(new.id, new)),
             Change::PutApp(new) => {
-                let same = |other: &&bellwire_core::app::App| other.environment == new.environment && other.id != new.id;
+                let same =
+                    |other: &&bellwire_core::app::App| other.environment == new.environment && other.id != new.id;
                 let taken = new.uid.is_some() && all.apps.values().filter(same).any(|other| other.uid == new.uid);
                 free_if(!taken, "application uid", new.uid.as_deref())?;
                 all.apps.insert(new.id, new);
@@ -106,7 +116,12 @@ impl Configured {
         let all = &mut *self.0;
         all.apps.remove(&id);
         all.tokens.retain(|_, token| token.app != Some(id));
-        let gone: Vec<_> = all.endpoints.values().filter(|endpoint| endpoint.app == id).map(|e| e.id).collect();
+        let gone: Vec<_> = all
+            .endpoints
+            .values()
+            .filter(|endpoint| endpoint.app == id)
+            .map(|e| e.id)
+            .collect();
         for endpoint in gone {
             all.endpoints.remove(&endpoint);
             all.health.remove(&endpoint);
@@ -115,5 +130,12 @@ impl Configured {
 }
 
 fn free_if(free: bool, what: &'static str, value: Option<&str>) -> Result<(), StoreError> {
-    if free { Ok(()) } else { Err(StoreError::Conflict { what, value: value.unwrap_or_default().to_owned() }) }
+    if free {
+        Ok(())
+    } else {
+        Err(StoreError::Conflict {
+            what,
+            value: value.unwrap_or_default().to_owned(),
+        })
+    }
 }

@@ -40,8 +40,15 @@ fn page_of<T>(rows: impl Iterator<Item = T>, number: impl Fn(&T) -> u64, page: P
             (to.saturating_sub(page.limit), to)
         }
     };
-    let more = if matches!(page.start, Start::Before(_)) { from > 0 } else { to < listed.len() };
-    Rows { items: listed.drain(from..to).collect(), more }
+    let more = if matches!(page.start, Start::Before(_)) {
+        from > 0
+    } else {
+        to < listed.len()
+    };
+    Rows {
+        items: listed.drain(from..to).collect(),
+        more,
+    }
 }
 
 fn is_within(filter: &MessageFilter, at: Timestamp) -> bool {
@@ -49,7 +56,10 @@ fn is_within(filter: &MessageFilter, at: Timestamp) -> bool {
 }
 
 fn is_about(filter: &MessageFilter, message: &Message) -> bool {
-    filter.channel.as_ref().is_none_or(|channel| message.channels.contains(channel))
+    filter
+        .channel
+        .as_ref()
+        .is_none_or(|channel| message.channels.contains(channel))
         && filter.tag.as_ref().is_none_or(|tag| message.tags.contains(tag))
         && (filter.event_types.is_empty() || filter.event_types.contains(&message.event_type))
 }
@@ -63,7 +73,9 @@ fn matches_attempt(filter: &AttemptFilter, attempt: &Attempt) -> bool {
     };
     stands
         && filter.endpoint.is_none_or(|endpoint| attempt.endpoint == endpoint)
-        && filter.status_class.is_none_or(|class| attempt.status_code / 100 * 100 == class)
+        && filter
+            .status_class
+            .is_none_or(|class| attempt.status_code / 100 * 100 == class)
         && is_within(&filter.message, attempt.at)
 }
 
@@ -85,7 +97,10 @@ pub(super) fn counts_of(states: impl Iterator<Item = DeliveryState>) -> Delivery
 
 impl State {
     fn of_app(&self, app: AppId, id: MessageId) -> Option<&Arc<Message>> {
-        self.messages.get(&id).map(|kept| &kept.message).filter(|message| message.app == app)
+        self.messages
+            .get(&id)
+            .map(|kept| &kept.message)
+            .filter(|message| message.app == app)
     }
 
     pub fn message(&self, app: AppId, id: MessageId, with_payload: bool) -> Option<Message> {
@@ -134,22 +149,30 @@ impl State {
         page: Page,
         with_payload: bool,
     ) -> Rows<EndpointMessage> {
-        let rows = self.deliveries.range(all_of(endpoint)).filter_map(|((_, id), delivery)| {
-            let message = self.of_app(app, *id)?;
-            let wanted = state.is_none_or(|state| delivery.state == state)
-                && is_about(filter, message)
-                && is_within(filter, message.created_at);
-            wanted.then(|| EndpointMessage {
-                message: shown(message, with_payload),
-                delivery: delivery.row(endpoint, *id),
-            })
-        });
+        let rows = self
+            .deliveries
+            .range(all_of(endpoint))
+            .filter_map(|((_, id), delivery)| {
+                let message = self.of_app(app, *id)?;
+                let wanted = state.is_none_or(|state| delivery.state == state)
+                    && is_about(filter, message)
+                    && is_within(filter, message.created_at);
+                wanted.then(|| EndpointMessage {
+                    message: shown(message, with_payload),
+                    delivery: delivery.row(endpoint, *id),
+                })
+            });
         page_of(rows, |row| row.message.id.number(), page)
     }
 
     fn attempt_row(&self, attempt: &Attempt, with_payload: bool) -> AttemptRow {
-        let message = self.of_app(attempt.app, attempt.message).map(|message| shown(message, with_payload));
-        AttemptRow { attempt: attempt.clone(), message }
+        let message = self
+            .of_app(attempt.app, attempt.message)
+            .map(|message| shown(message, with_payload));
+        AttemptRow {
+            attempt: attempt.clone(),
+            message,
+        }
     }
 
     pub fn attempts(
@@ -165,7 +188,11 @@ impl State {
             .values()
             .filter(|attempt| attempt.app == app && wanted(attempt) && matches_attempt(filter, attempt))
             .map(|attempt| self.attempt_row(attempt, with_payload))
-            .filter(|row| row.message.as_ref().is_some_and(|message| is_about(&filter.message, message)));
+            .filter(|row| {
+                row.message
+                    .as_ref()
+                    .is_some_and(|message| is_about(&filter.message, message))
+            });
         page_of(rows, |row| row.attempt.id.number(), page)
     }
 
@@ -175,7 +202,11 @@ impl State {
     }
 
     pub fn expunge_attempt(&mut self, key: AttemptKey) -> bool {
-        match self.attempts.get_mut(&key.attempt).filter(|found| found.app == key.app && found.message == key.message) {
+        match self
+            .attempts
+            .get_mut(&key.attempt)
+            .filter(|found| found.app == key.app && found.message == key.message)
+        {
             Some(attempt) => {
                 attempt.response = bytes::Bytes::new();
                 attempt.response_headers.clear();
@@ -206,13 +237,24 @@ impl State {
         n: usize,
     ) -> Vec<AttemptCounts> {
         let mut counts = vec![AttemptCounts::default(); n];
-        for attempt in self.attempts.values().filter(|a| endpoints.contains(&a.endpoint) && a.at >= since) {
+        for attempt in self
+            .attempts
+            .values()
+            .filter(|a| endpoints.contains(&a.endpoint) && a.at >= since)
+        {
             let event_type = self.messages.get(&attempt.message).map(|kept| &kept.message.event_type);
             if !event_types.is_empty() && !event_type.is_some_and(|name| event_types.contains(name)) {
                 continue;
             }
-            let index = attempt.at.since(since).as_micros().checked_div(bucket.as_micros()).unwrap_or(0);
-            let Some(counted) = usize::try_from(index).ok().and_then(|index| counts.get_mut(index)) else { continue };
+            let index = attempt
+                .at
+                .since(since)
+                .as_micros()
+                .checked_div(bucket.as_micros())
+                .unwrap_or(0);
+            let Some(counted) = usize::try_from(index).ok().and_then(|index| counts.get_mut(index)) else {
+                continue;
+            };
             match attempt.failure {
                 None => counted.succeeded += 1,
                 Some(_) => counted.failed += 1,
@@ -236,14 +278,21 @@ impl State {
             .filter(|message| message.app == app && accepted.contains(&message.created_at))
             .map(|message| ReplayCandidate {
                 message: shown(message, false),
-                delivery: self.deliveries.get(&(endpoint, message.id)).map(|found| found.row(endpoint, message.id)),
+                delivery: self
+                    .deliveries
+                    .get(&(endpoint, message.id))
+                    .map(|found| found.row(endpoint, message.id)),
                 last_status_code: self
                     .attempts
                     .values()
                     .rfind(|attempt| attempt.message == message.id && attempt.endpoint == endpoint)
                     .map(|attempt| attempt.status_code),
             });
-        let page = Page { limit, start: Start::After(after), order: Order::Ascending };
+        let page = Page {
+            limit,
+            start: Start::After(after),
+            order: Order::Ascending,
+        };
         page_of(rows, |row| row.message.id.number(), page)
     }
 

@@ -66,7 +66,12 @@ impl MemoryStore {
 
     /// An empty store that fails as planned.
     pub fn with_faults(clock: Arc<dyn Clock>, faults: Arc<FaultPlan>) -> Self {
-        Self { clock, faults, state: Mutex::default(), handoff: Mutex::default() }
+        Self {
+            clock,
+            faults,
+            state: Mutex::default(),
+            handoff: Mutex::default(),
+        }
     }
 
     /// What a new process finds after this one has crashed: everything durable, and nothing leased or handed over. This one
@@ -150,7 +155,8 @@ impl Store for MemoryStore {
     }
 
     async fn append(&self, message: NewMessage) -> Result<Appended, AppendError> {
-        self.call(Verb::Append, |state, now, told| state.append(message, now, told)).await
+        self.call(Verb::Append, |state, now, told| state.append(message, now, told))
+            .await
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Claimed, StoreError> {
@@ -158,7 +164,8 @@ impl Store for MemoryStore {
     }
 
     async fn settle(&self, batch: Vec<Settlement>) -> Result<(), StoreError> {
-        self.call(Verb::Settle, |state, now, told| state.settle(batch, now, told)).await
+        self.call(Verb::Settle, |state, now, told| state.settle(batch, now, told))
+            .await
     }
 
     async fn lanes(&self) -> Result<Vec<LaneHead>, StoreError> {
@@ -166,11 +173,13 @@ impl Store for MemoryStore {
     }
 
     async fn requeue(&self, batch: Vec<Requeue>) -> Result<u64, StoreError> {
-        self.call(Verb::Requeue, |state, _, told| Ok(state.requeue(&batch, told))).await
+        self.call(Verb::Requeue, |state, _, told| Ok(state.requeue(&batch, told)))
+            .await
     }
 
     async fn cancel(&self, endpoint: EndpointId, limit: usize) -> Result<u64, StoreError> {
-        self.call(Verb::Cancel, |state, _, _| Ok(state.cancel(endpoint, limit))).await
+        self.call(Verb::Cancel, |state, _, _| Ok(state.cancel(endpoint, limit)))
+            .await
     }
 
     async fn configuration(&self) -> Result<Configuration, StoreError> {
@@ -200,11 +209,13 @@ impl Store for MemoryStore {
         page: Page,
         with_payload: bool,
     ) -> Result<Rows<Message>, StoreError> {
-        self.read(|state| state.messages(app, &filter, page, with_payload)).await
+        self.read(|state| state.messages(app, &filter, page, with_payload))
+            .await
     }
 
     async fn expunge_payload(&self, app: AppId, id: MessageId) -> Result<bool, StoreError> {
-        self.call(Verb::Other, |state, _, _| Ok(state.expunge_payload(app, id))).await
+        self.call(Verb::Other, |state, _, _| Ok(state.expunge_payload(app, id)))
+            .await
     }
 
     async fn deliveries(&self, app: AppId, message: MessageId, page: Page) -> Result<Rows<DeliveryRow>, StoreError> {
@@ -220,7 +231,8 @@ impl Store for MemoryStore {
         page: Page,
         with_payload: bool,
     ) -> Result<Rows<EndpointMessage>, StoreError> {
-        self.read(|all| all.endpoint_messages(app, endpoint, &filter, state, page, with_payload)).await
+        self.read(|all| all.endpoint_messages(app, endpoint, &filter, state, page, with_payload))
+            .await
     }
 
     async fn attempts_of_message(
@@ -230,7 +242,8 @@ impl Store for MemoryStore {
         filter: AttemptFilter,
         page: Page,
     ) -> Result<Rows<AttemptRow>, StoreError> {
-        self.read(|state| state.attempts(app, &filter, page, false, |attempt| attempt.message == message)).await
+        self.read(|state| state.attempts(app, &filter, page, false, |attempt| attempt.message == message))
+            .await
     }
 
     async fn attempts_of_endpoint(
@@ -241,7 +254,8 @@ impl Store for MemoryStore {
         page: Page,
         with_payload: bool,
     ) -> Result<Rows<AttemptRow>, StoreError> {
-        self.read(|state| state.attempts(app, &filter, page, with_payload, |attempt| attempt.endpoint == endpoint)).await
+        self.read(|state| state.attempts(app, &filter, page, with_payload, |attempt| attempt.endpoint == endpoint))
+            .await
     }
 
     async fn attempt(&self, key: AttemptKey) -> Result<Option<AttemptRow>, StoreError> {
@@ -249,7 +263,8 @@ impl Store for MemoryStore {
     }
 
     async fn expunge_attempt(&self, key: AttemptKey) -> Result<bool, StoreError> {
-        self.call(Verb::Other, |state, _, _| Ok(state.expunge_attempt(key))).await
+        self.call(Verb::Other, |state, _, _| Ok(state.expunge_attempt(key)))
+            .await
     }
 
     async fn delivery_counts(
@@ -269,7 +284,8 @@ impl Store for MemoryStore {
         bucket: Duration,
         n: usize,
     ) -> Result<Vec<AttemptCounts>, StoreError> {
-        self.read(|state| state.attempt_counts(&endpoints, &event_types, since, bucket, n)).await
+        self.read(|state| state.attempt_counts(&endpoints, &event_types, since, bucket, n))
+            .await
     }
 
     async fn replay_candidates(
@@ -281,7 +297,8 @@ impl Store for MemoryStore {
         after: u64,
         limit: usize,
     ) -> Result<Rows<ReplayCandidate>, StoreError> {
-        self.read(|state| state.replay_candidates(app, endpoint, since..until, after, limit)).await
+        self.read(|state| state.replay_candidates(app, endpoint, since..until, after, limit))
+            .await
     }
 
     async fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
@@ -302,12 +319,15 @@ impl Store for MemoryStore {
     }
 
     async fn erase_app(&self, app: AppId, limit: usize) -> Result<u64, StoreError> {
-        self.call(Verb::Other, |state, _, _| Ok(state.erase_app(app, limit))).await
+        self.call(Verb::Other, |state, _, _| Ok(state.erase_app(app, limit)))
+            .await
     }
 
     async fn backup(&self, to: &Path) -> Result<(), StoreError> {
         let to = to.display();
-        Err(StoreError::Unavailable(format!("a store in memory cannot be written to {to}; use one with files")))
+        Err(StoreError::Unavailable(format!(
+            "a store in memory cannot be written to {to}; use one with files"
+        )))
     }
 
     async fn check(&self) -> Result<CheckReport, StoreError> {

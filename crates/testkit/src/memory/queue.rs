@@ -30,12 +30,18 @@ impl State {
             if first.key.body != key.body {
                 return Err(AppendError::IdempotencyMismatch);
             }
-            return Ok(Appended { id: first.message, repeated: true });
+            return Ok(Appended {
+                id: first.message,
+                repeated: true,
+            });
         }
         if let Some(event_id) = &new.event_id
             && let Some(existing) = self.event_ids.get(&(new.app, event_id.clone()))
         {
-            return Err(AppendError::EventIdTaken { event_id: event_id.clone(), existing: *existing });
+            return Err(AppendError::EventIdTaken {
+                event_id: event_id.clone(),
+                existing: *existing,
+            });
         }
         let id: MessageId = self.ids.next(now);
         let message = Arc::new(Message {
@@ -56,7 +62,14 @@ impl State {
             self.event_ids.insert((message.app, event_id.clone()), id);
         }
         if let Some(key) = new.idempotency {
-            self.keys.insert(key.key, KeyUse { key, message: id, at: now });
+            self.keys.insert(
+                key.key,
+                KeyUse {
+                    key,
+                    message: id,
+                    at: now,
+                },
+            );
         }
         let due_at = message.deliver_at.unwrap_or(now).max(now);
         let mut routed = Vec::new();
@@ -65,12 +78,26 @@ impl State {
             let handed_over = self.attached && !route.stored && due_at <= now;
             let lease = handed_over.then(|| self.new_lease());
             let progress = Progress::default();
-            self.deliveries.insert((endpoint, id), Delivery { state: DeliveryState::Pending, progress, due_at, lease });
+            self.deliveries.insert(
+                (endpoint, id),
+                Delivery {
+                    state: DeliveryState::Pending,
+                    progress,
+                    due_at,
+                    lease,
+                },
+            );
             routed.push(endpoint);
             match lease {
                 Some(lease) => {
                     let message = Arc::clone(&message);
-                    told.fresh.push(Work { message, endpoint, lease, progress, due_at });
+                    told.fresh.push(Work {
+                        message,
+                        endpoint,
+                        lease,
+                        progress,
+                        due_at,
+                    });
                 }
                 None => told.stored.push(LaneHead { endpoint, due_at }),
             }
@@ -88,18 +115,29 @@ impl State {
             .map(|((_, message), delivery)| (delivery.due_at, *message))
             .collect();
         waiting.sort_unstable();
-        let taken = waiting.iter().take_while(|(due_at, _)| *due_at <= now).count().min(limit);
+        let taken = waiting
+            .iter()
+            .take_while(|(due_at, _)| *due_at <= now)
+            .count()
+            .min(limit);
         let next_due = waiting.get(taken).map(|(due_at, _)| *due_at);
         let mut work = Vec::with_capacity(taken);
         for (due_at, id) in waiting.into_iter().take(taken) {
             let lease = self.new_lease();
-            let (Some(kept), Some(delivery)) = (self.messages.get(&id), self.deliveries.get_mut(&(endpoint, id))) else {
+            let (Some(kept), Some(delivery)) = (self.messages.get(&id), self.deliveries.get_mut(&(endpoint, id)))
+            else {
                 self.deliveries.remove(&(endpoint, id));
                 continue;
             };
             delivery.lease = Some(lease);
             let message = Arc::clone(&kept.message);
-            work.push(Work { message, endpoint, lease, progress: delivery.progress, due_at });
+            work.push(Work {
+                message,
+                endpoint,
+                lease,
+                progress: delivery.progress,
+                due_at,
+            });
         }
         Claimed { work, next_due }
     }
@@ -107,7 +145,9 @@ impl State {
     pub fn settle(&mut self, batch: Vec<Settlement>, now: Timestamp, told: &mut Told) -> Result<(), StoreError> {
         for settlement in batch {
             let DeliveryKey { message, endpoint } = settlement.key;
-            let Some(delivery) = self.deliveries.get(&(endpoint, message)).copied() else { continue };
+            let Some(delivery) = self.deliveries.get(&(endpoint, message)).copied() else {
+                continue;
+            };
             if let Some(outcome) = &settlement.outcome {
                 self.record(&settlement, outcome);
             }
@@ -116,8 +156,17 @@ impl State {
             }
             if delivery.progress.run != settlement.progress.run {
                 // Started anew while it was out: the new run waited for the old one to end.
-                self.deliveries.insert((endpoint, message), Delivery { lease: None, ..delivery });
-                told.stored.push(LaneHead { endpoint, due_at: delivery.due_at });
+                self.deliveries.insert(
+                    (endpoint, message),
+                    Delivery {
+                        lease: None,
+                        ..delivery
+                    },
+                );
+                told.stored.push(LaneHead {
+                    endpoint,
+                    due_at: delivery.due_at,
+                });
                 continue;
             }
             let mut progress = delivery.progress;
@@ -130,14 +179,23 @@ impl State {
                 Verdict::Cancelled => (DeliveryState::Cancelled, delivery.due_at),
                 Verdict::RetryAt(at) | Verdict::Park(at) => (DeliveryState::Pending, at),
             };
-            self.deliveries.insert((endpoint, message), Delivery { state, progress, due_at, lease: None });
+            self.deliveries.insert(
+                (endpoint, message),
+                Delivery {
+                    state,
+                    progress,
+                    due_at,
+                    lease: None,
+                },
+            );
             if let Some(health) = settlement.health
                 && self.endpoints.contains_key(&endpoint)
             {
                 self.health.insert(endpoint, health);
             }
             for notice in settlement.notices {
-                self.append(notice, now, told).map_err(|error| StoreError::Corrupt(format!("a notice: {error}")))?;
+                self.append(notice, now, told)
+                    .map_err(|error| StoreError::Corrupt(format!("a notice: {error}")))?;
             }
         }
         Ok(())
@@ -148,8 +206,16 @@ impl State {
         if !self.recorded.insert((settlement.key, settlement.progress.run, number)) {
             return;
         }
-        let id = settlement.attempt_id.unwrap_or_else(|| self.ids.next(outcome.started_at));
-        let in_words = || outcome.failure.as_ref().map(|failure| failure.detail.clone().into()).unwrap_or_default();
+        let id = settlement
+            .attempt_id
+            .unwrap_or_else(|| self.ids.next(outcome.started_at));
+        let in_words = || {
+            outcome
+                .failure
+                .as_ref()
+                .map(|failure| failure.detail.clone().into())
+                .unwrap_or_default()
+        };
         self.attempts.insert(
             id,
             Attempt {
@@ -164,7 +230,11 @@ impl State {
                 url: outcome.url.clone(),
                 status_code: outcome.status_code,
                 failure: outcome.failure.as_ref().map(|failure| failure.reason.to_owned()),
-                response: if outcome.status_code == 0 { in_words() } else { outcome.response.clone() },
+                response: if outcome.status_code == 0 {
+                    in_words()
+                } else {
+                    outcome.response.clone()
+                },
                 response_headers: outcome.response_headers.clone(),
                 signature: outcome.signature.clone(),
                 last: !matches!(settlement.verdict, Verdict::RetryAt(_) | Verdict::Park(_)),
@@ -178,12 +248,21 @@ impl State {
             let due_at = heads.entry(*endpoint).or_insert(delivery.due_at);
             *due_at = delivery.due_at.min(*due_at);
         }
-        heads.into_iter().map(|(endpoint, due_at)| LaneHead { endpoint, due_at }).collect()
+        heads
+            .into_iter()
+            .map(|(endpoint, due_at)| LaneHead { endpoint, due_at })
+            .collect()
     }
 
     pub fn requeue(&mut self, batch: &[Requeue], told: &mut Told) -> u64 {
         let mut started = 0;
-        for &Requeue { message, endpoint, due_at, trigger } in batch {
+        for &Requeue {
+            message,
+            endpoint,
+            due_at,
+            trigger,
+        } in batch
+        {
             if !self.messages.contains_key(&message) {
                 continue;
             }
@@ -192,7 +271,12 @@ impl State {
             // What is out stays out until its holder settles: nobody else attempts it meanwhile.
             let lease = old.and_then(|old| old.lease);
             let progress = Progress { run, tries: 0, trigger };
-            let delivery = Delivery { state: DeliveryState::Pending, progress, due_at, lease };
+            let delivery = Delivery {
+                state: DeliveryState::Pending,
+                progress,
+                due_at,
+                lease,
+            };
             self.deliveries.insert((endpoint, message), delivery);
             told.stored.push(LaneHead { endpoint, due_at });
             started += 1;
@@ -201,7 +285,10 @@ impl State {
     }
 
     pub fn cancel(&mut self, endpoint: EndpointId, limit: usize) -> u64 {
-        let waiting = self.deliveries.range_mut(all_of(endpoint)).filter(|(_, delivery)| delivery.waits());
+        let waiting = self
+            .deliveries
+            .range_mut(all_of(endpoint))
+            .filter(|(_, delivery)| delivery.waits());
         let mut cancelled = 0;
         for (_, delivery) in waiting.take(limit) {
             delivery.state = DeliveryState::Cancelled;

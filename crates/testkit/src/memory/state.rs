@@ -45,7 +45,13 @@ impl Delivery {
 
     pub fn row(&self, endpoint: EndpointId, message: MessageId) -> DeliveryRow {
         let next_at = (self.state == DeliveryState::Pending).then_some(self.due_at);
-        DeliveryRow { message, endpoint, state: self.state, progress: self.progress, next_at }
+        DeliveryRow {
+            message,
+            endpoint,
+            state: self.state,
+            progress: self.progress,
+            next_at,
+        }
     }
 }
 
@@ -138,7 +144,10 @@ impl State {
     }
 
     pub fn all_deliveries(&self) -> Vec<DeliveryRow> {
-        self.deliveries.iter().map(|((endpoint, message), delivery)| delivery.row(*endpoint, *message)).collect()
+        self.deliveries
+            .iter()
+            .map(|((endpoint, message), delivery)| delivery.row(*endpoint, *message))
+            .collect()
     }
 
     /// Removes a message with all about it. A use of an idempotency key stays until it is forgotten by time.

@@ -29,11 +29,18 @@ impl State {
                 Arc::make_mut(&mut kept.message).payload = None;
             }
         }
-        Retained { partitions: days.len() as u64, more: false }
+        Retained {
+            partitions: days.len() as u64,
+            more: false,
+        }
     }
 
     pub fn erase_app(&mut self, app: AppId, limit: usize) -> u64 {
-        let of_app = self.messages.values().filter(|kept| kept.message.app == app).map(|kept| kept.message.id);
+        let of_app = self
+            .messages
+            .values()
+            .filter(|kept| kept.message.app == app)
+            .map(|kept| kept.message.id);
         let erased: Vec<_> = of_app.take(limit).collect();
         for id in &erased {
             self.remove_message(*id);
@@ -55,7 +62,10 @@ impl State {
                 problems.push(format!("the delivery of {id} to {endpoint} has no message"));
             }
             if delivery.lease.is_some() && delivery.state != DeliveryState::Pending {
-                problems.push(format!("the delivery of {id} to {endpoint} is leased and {:?}", delivery.state));
+                problems.push(format!(
+                    "the delivery of {id} to {endpoint} is leased and {:?}",
+                    delivery.state
+                ));
             }
         }
         for attempt in self.attempts.values() {
@@ -68,7 +78,12 @@ impl State {
         if counts.succeeded + counts.pending + counts.failed + counts.cancelled != deliveries {
             problems.push(format!("{deliveries} deliveries stand as {counts:?}"));
         }
-        CheckReport { messages: self.messages.len() as u64, deliveries, counts, problems }
+        CheckReport {
+            messages: self.messages.len() as u64,
+            deliveries,
+            counts,
+            problems,
+        }
     }
 
     pub fn health(&self) -> StoreHealth {

@@ -82,7 +82,10 @@ pub fn run(seed: u64, prints: bool) -> Result<u64, String> {
     let mut ground = Ground::new(seed, prints);
     let mut first = true;
     loop {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build();
         let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
         let end = runtime.block_on(async {
             let end = live(&mut ground, first).await;
@@ -141,7 +144,10 @@ impl Ground {
         oracle.slots(bounds.in_flight);
         oracle.note(&format!("{bounds:?}, {waits:?}"));
         Self {
-            action: Arc::new(ScriptedAction::new(random.u64(..), Arc::clone(&oracle) as Arc<dyn Witness>)),
+            action: Arc::new(ScriptedAction::new(
+                random.u64(..),
+                Arc::clone(&oracle) as Arc<dyn Witness>,
+            )),
             steps: random.u32(15..60),
             random,
             clock,
@@ -160,11 +166,20 @@ impl Ground {
     }
 
     pub fn schedule_of(&self, endpoint: &Endpoint) -> Vec<Duration> {
-        endpoint.retry_schedule.clone().unwrap_or_else(|| self.config.retry_schedule.clone())
+        endpoint
+            .retry_schedule
+            .clone()
+            .unwrap_or_else(|| self.config.retry_schedule.clone())
     }
 
+    /// From how many attempts at once on an endpoint may make others wait. One that is throttled always may.
     pub fn limit_of(&self, endpoint: &Endpoint) -> usize {
-        endpoint.max_in_flight.map_or(self.config.bounds.in_flight_per_endpoint, usize::from)
+        if endpoint.throttle_rate.is_some() {
+            return 0;
+        }
+        endpoint
+            .max_in_flight
+            .map_or(self.config.bounds.in_flight_per_endpoint, usize::from)
     }
 }
 
@@ -197,7 +212,13 @@ async fn live(ground: &mut Ground, first: bool) -> Result<End, String> {
         ground.faults.heal();
         return Ok(End::Crashed);
     };
-    let mut life = Life { ground, directory, scheduler, requests: JoinSet::new(), busy: Busy::default() };
+    let mut life = Life {
+        ground,
+        directory,
+        scheduler,
+        requests: JoinSet::new(),
+        busy: Busy::default(),
+    };
     if first {
         steps::create_endpoints(&mut life).await?;
     }
@@ -254,7 +275,10 @@ fn compare(ground: &mut Ground, directory: &Directory) {
     let uncertain = std::mem::take(&mut ground.uncertain);
     for standing in &mut ground.endpoints {
         let found = directory.endpoint_by_id(standing.id);
-        let mut now = Standing { deleted: found.is_none(), ..standing.clone() };
+        let mut now = Standing {
+            deleted: found.is_none(),
+            ..standing.clone()
+        };
         if let Some(found) = &found {
             now.paused = found.endpoint.paused;
             now.disabled = found.endpoint.disabled.is_some();
@@ -264,15 +288,24 @@ fn compare(ground: &mut Ground, directory: &Directory) {
         } else if standing.deleted != now.deleted
             || (!standing.deleted && (standing.paused != now.paused || standing.disabled && !now.disabled))
         {
-            ground.oracle.broken(format!("{standing:?} was answered, and {now:?} was found"));
+            ground
+                .oracle
+                .broken(format!("{standing:?} was answered, and {now:?} was found"));
         }
         let blocked = standing.disabled || standing.paused || standing.deleted;
-        ground.oracle.settings(standing.id, blocked, standing.disabled || standing.deleted);
+        ground
+            .oracle
+            .settings(standing.id, blocked, standing.disabled || standing.deleted);
     }
     for id in uncertain {
         let known = ground.endpoints.iter().any(|standing| standing.id == id);
         if directory.endpoint_by_id(id).is_some() && !known {
-            ground.endpoints.push(Standing { id, disabled: false, paused: false, deleted: false });
+            ground.endpoints.push(Standing {
+                id,
+                disabled: false,
+                paused: false,
+                deleted: false,
+            });
         }
     }
 }
@@ -284,13 +317,19 @@ impl Life<'_> {
             if self.busy.contains(standing.id) || standing.deleted || standing.disabled {
                 continue;
             }
-            let Some(entry) = self.directory.endpoint_by_id(standing.id) else { continue };
+            let Some(entry) = self.directory.endpoint_by_id(standing.id) else {
+                continue;
+            };
             if let Some(disabled) = entry.endpoint.disabled {
                 standing.disabled = true;
                 let excused = self.ground.jumped || self.ground.unclean;
                 let gone = disabled.reason == DisabledReason::Gone;
-                self.ground.oracle.note(&format!("{} is disabled: {:?}", standing.id, disabled.reason));
-                self.ground.oracle.disabled_by_itself(standing.id, gone, DISABLE_AFTER, excused);
+                self.ground
+                    .oracle
+                    .note(&format!("{} is disabled: {:?}", standing.id, disabled.reason));
+                self.ground
+                    .oracle
+                    .disabled_by_itself(standing.id, gone, DISABLE_AFTER, excused);
                 self.ground.oracle.settings(standing.id, true, true);
             }
         }
@@ -313,7 +352,9 @@ async fn stop(mut life: Life<'_>, grace: Duration) -> End {
     life.scheduler.stop(grace).await;
     let in_time = life.ground.clock.passed() - began <= grace;
     bellwire_store::Store::close(&*life.ground.store).await;
-    End::Stopped { lossless: faultless && (idle || in_time) }
+    End::Stopped {
+        lossless: faultless && (idle || in_time),
+    }
 }
 
 /// Everything heals, time passes, and nothing may be left undecided.
@@ -345,7 +386,9 @@ async fn finish(mut life: Life<'_>) -> Result<(), String> {
 fn pending(store: &MemoryStore) -> Vec<(Timestamp, String)> {
     let rows = store.all_deliveries();
     let pending = rows.iter().filter(|row| row.state == DeliveryState::Pending);
-    pending.map(|row| (row.next_at.unwrap_or_default(), format!("{row:?}"))).collect()
+    pending
+        .map(|row| (row.next_at.unwrap_or_default(), format!("{row:?}")))
+        .collect()
 }
 
 /// Waits until nothing that is due is pending; that must come within the longest attempt and the longest rest.
@@ -357,13 +400,19 @@ async fn calm_down(life: &mut Life<'_>) -> Result<(), String> {
         life.after_step();
         life.ground.oracle.verdict()?;
         let now = life.ground.clock.now();
-        let due: Vec<_> = pending(&life.ground.store).into_iter().filter(|(due_at, _)| *due_at <= now).collect();
+        let due: Vec<_> = pending(&life.ground.store)
+            .into_iter()
+            .filter(|(due_at, _)| *due_at <= now)
+            .collect();
         let Some((_, first)) = due.first() else { return Ok(()) };
         let state = (due.len(), life.ground.oracle.attempts());
         unchanged = if state == last { unchanged + 1 } else { 0 };
         last = state;
         if unchanged > 60 {
-            return Err(format!("nothing happens any more, and {} deliveries are due: {first}", due.len()));
+            return Err(format!(
+                "nothing happens any more, and {} deliveries are due: {first}",
+                due.len()
+            ));
         }
     }
 }

@@ -29,10 +29,16 @@ thread_local! {
     static PANICS: Cell<u64> = const { Cell::new(0) };
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test is told what to run by variables, so that a seed is replayed by one line")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test is told what to run by variables, so that a seed is replayed by one line"
+)]
 fn variable(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not `{text}`")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} must be a number, not `{text}`")),
+    )
 }
 
 fn count_panics() {
@@ -71,7 +77,10 @@ fn every_seed_keeps_the_invariants() {
                         return;
                     }
                     if let Err(violation) = run(seed, false) {
-                        failed.lock().unwrap_or_else(PoisonError::into_inner).push((seed, violation));
+                        failed
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push((seed, violation));
                     }
                 }
             });
@@ -83,7 +92,11 @@ fn every_seed_keeps_the_invariants() {
         eprintln!("seed {seed}: {violation}");
         eprintln!("  replay: BELLWIRE_SEED={seed} cargo test -p bellwire-testkit --test simulation");
     }
-    assert!(failed.is_empty(), "{} of {seeds} seeds broke an invariant", failed.len());
+    assert!(
+        failed.is_empty(),
+        "{} of {seeds} seeds broke an invariant",
+        failed.len()
+    );
 }
 
 #[test]

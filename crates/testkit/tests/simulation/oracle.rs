@@ -23,6 +23,9 @@ const LATE: Duration = Duration::from_secs(3);
 /// The clock is read in microseconds, waits are made in milliseconds.
 const ROUNDING: Duration = Duration::from_millis(2);
 
+/// Whether an endpoint that is enabled again starts without its earlier failures: the directory does not see to it yet.
+const ENABLING_FORGIVES: bool = false;
+
 /// One attempt, as the receiver saw it.
 #[derive(Debug, Clone)]
 struct Trial {
@@ -52,6 +55,7 @@ struct Known {
     hindered: Duration,
     in_flight: usize,
     gone_answered: bool,
+    enabled_again: bool,
     failing_since: Option<Duration>,
 }
 
@@ -87,7 +91,12 @@ pub struct Oracle {
 
 impl Oracle {
     pub fn new(clock: Arc<SimClock>, faults: Arc<FaultPlan>, prints: bool) -> Self {
-        Self { clock, faults, book: Mutex::default(), trace: Mutex::new(Trace::new(prints)) }
+        Self {
+            clock,
+            faults,
+            book: Mutex::default(),
+            trace: Mutex::new(Trace::new(prints)),
+        }
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -95,7 +104,10 @@ impl Oracle {
     }
 
     pub fn note(&self, text: &str) {
-        self.trace.lock().unwrap_or_else(PoisonError::into_inner).line(self.clock.passed(), text);
+        self.trace
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .line(self.clock.passed(), text);
     }
 
     pub fn digest(&self) -> u64 {
@@ -119,7 +131,12 @@ impl Oracle {
     }
 
     pub fn endpoint(&self, id: EndpointId, schedule: Vec<Duration>, limit: usize) {
-        let known = Known { schedule, limit, hindered: self.clock.passed(), ..Known::default() };
+        let known = Known {
+            schedule,
+            limit,
+            hindered: self.clock.passed(),
+            ..Known::default()
+        };
         self.book().endpoints.insert(id, known);
     }
 
@@ -147,23 +164,34 @@ impl Oracle {
     pub fn forgiven(&self, id: EndpointId) {
         if let Some(known) = self.book().endpoints.get_mut(&id) {
             known.failing_since = None;
+            known.enabled_again = true;
         }
     }
 
+    pub fn knows(&self, id: EndpointId) -> bool {
+        self.book().endpoints.contains_key(&id)
+    }
+
     /// The scheduler disabled it by itself.
-    pub fn disabled_by_itself(&self, id: EndpointId, gone: bool, disable_after: Duration, jumped: bool) {
+    pub fn disabled_by_itself(&self, id: EndpointId, gone: bool, disable_after: Duration, excused: bool) {
         let now = self.clock.passed();
         let mut book = self.book();
-        let Some(known) = book.endpoints.get_mut(&id) else { return };
+        let Some(known) = book.endpoints.get_mut(&id) else {
+            return;
+        };
         known.ever_cancelling = true;
         known.hindered = now;
         let (answered, since) = (known.gone_answered, known.failing_since);
+        let excused = excused || (known.enabled_again && !ENABLING_FORGIVES);
         if gone && !answered {
             self.violated(&mut book, format!("{id} is disabled as gone, and nobody said so"));
         }
         let failed_for = since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
-        if !gone && !jumped && failed_for + ROUNDING < disable_after {
-            self.violated(&mut book, format!("{id} is disabled for failing, after {failed_for:?} of failures"));
+        if !gone && !excused && failed_for + ROUNDING < disable_after {
+            self.violated(
+                &mut book,
+                format!("{id} is disabled for failing, after {failed_for:?} of failures"),
+            );
         }
     }
 
@@ -172,7 +200,11 @@ impl Oracle {
     }
 
     pub fn messages(&self) -> Vec<(MessageId, Vec<EndpointId>)> {
-        self.book().accepted.iter().map(|(id, routes)| (*id, routes.clone())).collect()
+        self.book()
+            .accepted
+            .iter()
+            .map(|(id, routes)| (*id, routes.clone()))
+            .collect()
     }
 
     pub fn resend_asked(&self, key: DeliveryKey) {
@@ -199,7 +231,15 @@ impl Oracle {
         let rows: BTreeMap<_, _> = store
             .all_deliveries()
             .into_iter()
-            .map(|row| (DeliveryKey { message: row.message, endpoint: row.endpoint }, row))
+            .map(|row| {
+                (
+                    DeliveryKey {
+                        message: row.message,
+                        endpoint: row.endpoint,
+                    },
+                    row,
+                )
+            })
             .collect();
         let now = self.clock.passed();
         let mut book = self.book();
@@ -211,7 +251,10 @@ impl Oracle {
                 let written = row.progress.run > trial.run || row.progress.tries >= trial.number;
                 trial.excused |= !written;
                 if !written {
-                    lost.push(format!("attempt {} of {} at {}", trial.number, key.message, key.endpoint));
+                    lost.push(format!(
+                        "attempt {} of {} at {}",
+                        trial.number, key.message, key.endpoint
+                    ));
                 }
             }
         }
@@ -229,8 +272,12 @@ impl Oracle {
     /// What is stored fits what was promised and what was seen.
     pub fn check(&self, store: &MemoryStore) {
         let report = store.check_now();
-        let open: BTreeSet<_> =
-            store.all_endpoints().iter().filter(|found| found.disabled.is_none()).map(|found| found.id).collect();
+        let open: BTreeSet<_> = store
+            .all_endpoints()
+            .iter()
+            .filter(|found| found.disabled.is_none())
+            .map(|found| found.id)
+            .collect();
         let mut book = self.book();
         for (id, known) in &mut book.endpoints {
             known.ever_cancelling |= !open.contains(id);
@@ -246,12 +293,23 @@ impl Oracle {
         let rows: BTreeMap<_, _> = store
             .all_deliveries()
             .into_iter()
-            .map(|row| (DeliveryKey { message: row.message, endpoint: row.endpoint }, row))
+            .map(|row| {
+                (
+                    DeliveryKey {
+                        message: row.message,
+                        endpoint: row.endpoint,
+                    },
+                    row,
+                )
+            })
             .collect();
         let mut found = Vec::new();
         for (message, routes) in &book.accepted {
             for endpoint in routes {
-                if !rows.contains_key(&DeliveryKey { message: *message, endpoint: *endpoint }) {
+                if !rows.contains_key(&DeliveryKey {
+                    message: *message,
+                    endpoint: *endpoint,
+                }) {
                     found.push(format!("{message} was accepted and has no delivery to {endpoint}"));
                 }
             }
@@ -262,7 +320,10 @@ impl Oracle {
             let resends = book.resends.get(key).copied().unwrap_or(0);
             let name = format!("the delivery of {} to {}", key.message, key.endpoint);
             if row.progress.run > resends {
-                found.push(format!("{name} is in run {}, and {resends} were asked for", row.progress.run));
+                found.push(format!(
+                    "{name} is in run {}, and {resends} were asked for",
+                    row.progress.run
+                ));
             }
             match row.state {
                 DeliveryState::Succeeded => {
@@ -277,7 +338,11 @@ impl Oracle {
                     }
                 }
                 DeliveryState::Cancelled => {
-                    if !book.endpoints.get(&key.endpoint).is_some_and(|known| known.ever_cancelling) {
+                    if !book
+                        .endpoints
+                        .get(&key.endpoint)
+                        .is_some_and(|known| known.ever_cancelling)
+                    {
                         found.push(format!("{name} is cancelled, and its endpoint never was disabled"));
                     }
                 }
@@ -295,15 +360,28 @@ impl Oracle {
         let name = format!("attempt {number} of {} at {}", begun.key.message, begun.key.endpoint);
         let known = book.endpoints.get(&begun.key.endpoint)?;
         let trials = book.trials.get(&begun.key).map_or(&[][..], Vec::as_slice);
-        let before = trials.iter().rev().find(|trial| trial.run == run && trial.number + 1 == number);
+        let before = trials
+            .iter()
+            .rev()
+            .find(|trial| trial.run == run && trial.number + 1 == number);
         let since = before.map_or(Duration::ZERO, |trial| trial.started);
         // A claim that was made in time may begin after the clock was set back.
-        let was_due = book.jumps_back.iter().any(|(at, wall)| *at >= since && *wall >= begun.due_at);
+        let was_due = book
+            .jumps_back
+            .iter()
+            .any(|(at, wall)| *at >= since && *wall >= begun.due_at);
         if begun.started_at < begun.due_at && !was_due {
-            return Some(format!("{name} begins {:?} early", begun.due_at.since(begun.started_at)));
+            return Some(format!(
+                "{name} begins {:?} early",
+                begun.due_at.since(begun.started_at)
+            ));
         }
         let waited = begun.started_at.since(begun.due_at);
-        let troubled = if self.faults.is_active() { started } else { book.disturbed };
+        let troubled = if self.faults.is_active() {
+            started
+        } else {
+            book.disturbed
+        };
         let calm_since = known.hindered.max(troubled);
         if number == 1 {
             let late = waited > LATE && calm_since + waited + LATE < started;
@@ -318,12 +396,18 @@ impl Oracle {
         let least = scheduled.max(asked.unwrap_or_default().min(RETRY_AFTER_MAX));
         let most = scheduled.mul_f64(1.0 + JITTER_MAX).max(least);
         if begun.due_at < ended_at.plus(least) {
-            return Some(format!("{name} is due {:?} before its wait ends", ended_at.plus(least).since(begun.due_at)));
+            return Some(format!(
+                "{name} is due {:?} before its wait ends",
+                ended_at.plus(least).since(begun.due_at)
+            ));
         }
         // What was given back without an attempt is due when it was given back.
         let given_back = known.hindered >= since || trials.iter().any(|trial| trial.life != book.life);
         if begun.due_at > ended_at.plus(most + ROUNDING) && !given_back {
-            return Some(format!("{name} is due {:?} behind its band", begun.due_at.since(ended_at.plus(most))));
+            return Some(format!(
+                "{name} is due {:?} behind its band",
+                begun.due_at.since(ended_at.plus(most))
+            ));
         }
         let late = waited > LATE && calm_since <= since;
         late.then(|| format!("{name} begins {waited:?} late, and nothing stood in its way"))
@@ -364,7 +448,10 @@ impl Witness for Oracle {
         if book.endpoints.get(&endpoint).is_none_or(|known| known.blocked) {
             found.push(format!("{name} begins after it was answered that nothing would"));
         }
-        if book.accepted.get(&message).is_some_and(|routes| !routes.contains(&endpoint))
+        if book
+            .accepted
+            .get(&message)
+            .is_some_and(|routes| !routes.contains(&endpoint))
             && !book.resends.contains_key(&begun.key)
         {
             found.push(format!("{name} goes where the message was not routed to"));
@@ -372,7 +459,10 @@ impl Witness for Oracle {
         let life = book.life;
         for earlier in book.trials.get(&begun.key).into_iter().flatten() {
             if earlier.life == life && earlier.ended.is_none() {
-                found.push(format!("{name} begins while {}.{} is under way", earlier.run, earlier.number));
+                found.push(format!(
+                    "{name} begins while {}.{} is under way",
+                    earlier.run, earlier.number
+                ));
             }
             if earlier.run > run && !earlier.excused {
                 found.push(format!("{name} begins after a newer run {}", earlier.run));
@@ -384,7 +474,15 @@ impl Witness for Oracle {
             }
         }
         let started = book.asked.get(&begun.key).copied().unwrap_or(passed);
-        let trial = Trial { run, number, life, started, ended: None, ended_passed: passed, excused: false };
+        let trial = Trial {
+            run,
+            number,
+            life,
+            started,
+            ended: None,
+            ended_passed: passed,
+            excused: false,
+        };
         found.extend(self.judge_wait(&book, begun, started));
         book.trials.entry(begun.key).or_default().push(trial);
         for violation in found {
@@ -408,15 +506,21 @@ impl Witness for Oracle {
         let mut book = self.book();
         let life = book.life;
         let succeeded = outcome.failure.is_none();
-        if let Some(trial) =
-            book.trials.get_mut(&key).and_then(|trials| trials.iter_mut().rev().find(|trial| trial.life == life))
+        if let Some(trial) = book
+            .trials
+            .get_mut(&key)
+            .and_then(|trials| trials.iter_mut().rev().find(|trial| trial.life == life))
         {
             trial.ended = Some((outcome.ended_at(), succeeded, outcome.retry_after));
             trial.ended_passed = passed;
         }
         if let Some(known) = book.endpoints.get_mut(&key.endpoint) {
             known.gone_answered |= outcome.status_code == 410;
-            known.failing_since = if succeeded { None } else { known.failing_since.or(Some(passed)) };
+            known.failing_since = if succeeded {
+                None
+            } else {
+                known.failing_since.or(Some(passed))
+            };
             if matches!(outcome.status_code, 429 | 502 | 503 | 504) {
                 // It asked for a rest, of at most a minute.
                 known.hindered = known.hindered.max(passed + Duration::from_secs(60));

@@ -10,7 +10,10 @@ pub struct Trace {
 
 impl Trace {
     pub fn new(prints: bool) -> Self {
-        Self { prints, hasher: DefaultHasher::new() }
+        Self {
+            prints,
+            hasher: DefaultHasher::new(),
+        }
     }
 
     /// One more line, at so much time since the beginning.

@@ -13,7 +13,6 @@ use bellwire_core::{
     time::Timestamp,
 };
 use bellwire_store::{Change, Directory, directory::EndpointEntry, operational::OperationalEvent, query::Order};
-use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -22,7 +21,7 @@ use self::settings::{EndpointPatch, Signature};
 use super::application::uid_of_path;
 use crate::{
     auth::Access,
-    call::{Call, Context, Nothing, Reply},
+    call::{Call, Context, Nothing, Outcome, Reply},
     error::ApiError,
     field::{EndpointUid, SpanText},
     operation::{Operation, delete, get, patch, post, put},
@@ -192,7 +191,7 @@ pub(super) fn list_of(
 async fn create(Call { cx, body, .. }: Call<NoQuery, EndpointIn>) -> Result<Reply<EndpointOut>, ApiError> {
     let app = cx.app()?;
     let endpoint = body.build(&cx.server, &app)?;
-    let reply = save(&cx, &endpoint, StatusCode::CREATED).await?;
+    let reply = save(&cx, &endpoint, Outcome::Usual).await?;
     cx.tell(OperationalEvent::EndpointCreated(&endpoint)).await?;
     Ok(reply)
 }
@@ -201,18 +200,14 @@ async fn create(Call { cx, body, .. }: Call<NoQuery, EndpointIn>) -> Result<Repl
 ///
 /// # Errors
 /// Those of the directory.
-pub(super) async fn save(
-    cx: &Context,
-    endpoint: &Endpoint,
-    status: StatusCode,
-) -> Result<Reply<EndpointOut>, ApiError> {
+pub(super) async fn save(cx: &Context, endpoint: &Endpoint, outcome: Outcome) -> Result<Reply<EndpointOut>, ApiError> {
     let health = cx
         .server
         .directory
         .endpoint_by_id(endpoint.id)
         .map(|entry| entry.lane.health());
     let answer = EndpointOut::of(endpoint, health.and_then(|health| health.failing_since));
-    cx.commit(vec![Change::PutEndpoint(Box::new(endpoint.clone()))], status, &answer)
+    cx.commit(vec![Change::PutEndpoint(Box::new(endpoint.clone()))], outcome, &answer)
         .await
 }
 
@@ -235,7 +230,7 @@ pub(super) async fn upsert_in(cx: &Context, app: &App, body: EndpointUpdate) -> 
     if let Some(entry) = cx.server.directory.endpoint(app.id, name) {
         let mut endpoint = entry.endpoint.clone();
         body.replace(&cx.server, &mut endpoint)?;
-        let reply = save(cx, &endpoint, StatusCode::OK).await?;
+        let reply = save(cx, &endpoint, Outcome::Usual).await?;
         cx.tell(OperationalEvent::EndpointUpdated(&endpoint)).await?;
         return Ok(reply);
     }
@@ -245,7 +240,7 @@ pub(super) async fn upsert_in(cx: &Context, app: &App, body: EndpointUpdate) -> 
     let mut endpoint = settings::blank(&cx.server, app)?;
     body.replace(&cx.server, &mut endpoint)?;
     endpoint.uid = Some(uid_of_path(name, endpoint.uid.take())?);
-    let reply = save(cx, &endpoint, StatusCode::CREATED).await?;
+    let reply = save(cx, &endpoint, Outcome::Other).await?;
     cx.tell(OperationalEvent::EndpointCreated(&endpoint)).await?;
     Ok(reply)
 }
@@ -254,7 +249,7 @@ async fn change(Call { cx, body, .. }: Call<NoQuery, EndpointPatch>) -> Result<R
     let app = cx.app()?;
     let mut endpoint = cx.endpoint(&app)?.endpoint.clone();
     body.apply(&cx.server, &mut endpoint)?;
-    let reply = save(&cx, &endpoint, StatusCode::OK).await?;
+    let reply = save(&cx, &endpoint, Outcome::Usual).await?;
     cx.tell(OperationalEvent::EndpointUpdated(&endpoint)).await?;
     Ok(reply)
 }

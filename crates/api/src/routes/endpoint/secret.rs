@@ -7,14 +7,13 @@ use bellwire_core::{
     endpoint::{Endpoint, LiveKey},
 };
 use bellwire_store::Change;
-use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::settings::{Signature, key_of};
 use crate::{
     auth::Access,
-    call::{Call, Context, Reply},
+    call::{Call, Context, Outcome, Reply},
     error::ApiError,
     operation::{Operation, get, post},
     problem::Problem,
@@ -136,6 +135,6 @@ pub(in crate::routes) async fn rotate_in(
     endpoint.keys.truncate(LIVE_KEYS_MAX);
     endpoint.updated_at = now;
     let answer = secret_of(&endpoint)?;
-    cx.commit(vec![Change::PutEndpoint(Box::new(endpoint))], StatusCode::OK, &answer)
+    cx.commit(vec![Change::PutEndpoint(Box::new(endpoint))], Outcome::Usual, &answer)
         .await
 }

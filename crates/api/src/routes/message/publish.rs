@@ -12,7 +12,7 @@ use bellwire_core::{
 };
 use bellwire_store::{Change, feed::FeedEvent};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -131,7 +131,7 @@ pub(super) async fn publish(
     if query.with_content == Some(false) {
         answer.payload = Payload::Empty;
     }
-    Ok(Reply::json(StatusCode::ACCEPTED, &answer)?.retyped())
+    Ok(Reply::ok(&answer)?.retyped())
 }
 
 /// Where a message comes from and goes to.
