@@ -46,9 +46,9 @@ impl Access {
     pub const APP: Self = Self {
         scopes: &[Scope::Admin, Scope::App],
     };
-    /// Publishing.
+    /// Publishing. A customer in the portal cannot: events are the environment owner's word.
     pub const PUBLISH: Self = Self {
-        scopes: &[Scope::Admin, Scope::Publish, Scope::App],
+        scopes: &[Scope::Admin, Scope::Publish],
     };
 }
 

@@ -105,7 +105,7 @@ codes! {
         "The server cannot write right now: the disk is full, the directory is not writable, or the database is away. Nothing \
          was accepted or changed.",
         "Repeat the request later (`Retry-After` says when). Operators: the log and `/api/v1/health/ready` say what is wrong.";
-    OVERLOADED = "overloaded", 503, "Overloaded",
+    OVERLOADED = "server_overloaded", 503, "Overloaded",
         "More is waiting to be delivered than the server takes on. Nothing was accepted.",
         "Repeat the request after `Retry-After` seconds, with the same `idempotency-key`.";
     ATTEMPT_PENDING = "attempt_pending", 504, "No attempt yet",

@@ -119,8 +119,22 @@ pub fn decide(progress: Progress, outcome: &Outcome, policy: Policy<'_>, health:
         notices.push(Notice::Disabled { failing_since });
     }
     let asks_for_rest = matches!(outcome.status_code, 429 | 502 | 503 | 504);
-    let rest = asks_for_rest.then(|| outcome.retry_after.unwrap_or(DEFAULT_REST).min(RETRY_AFTER_MAX).min(REST_MAX));
-    Decision { next, health: Health { failing_since: Some(failing_since) }, disable, rest, notices }
+    let rest = asks_for_rest.then(|| {
+        outcome
+            .retry_after
+            .unwrap_or(DEFAULT_REST)
+            .min(RETRY_AFTER_MAX)
+            .min(REST_MAX)
+    });
+    Decision {
+        next,
+        health: Health {
+            failing_since: Some(failing_since),
+        },
+        disable,
+        rest,
+        notices,
+    }
 }
 
 #[cfg(test)]
@@ -130,8 +144,10 @@ mod tests {
     use bytes::Bytes;
 
     const NOON: Timestamp = Timestamp::from_secs(1_766_000_000);
-    const POLICY: Policy<'static> =
-        Policy { schedule: &STANDARD_SCHEDULE, disable_after: Some(Duration::from_secs(5 * 86_400)) };
+    const POLICY: Policy<'static> = Policy {
+        schedule: &STANDARD_SCHEDULE,
+        disable_after: Some(Duration::from_secs(5 * 86_400)),
+    };
 
     fn answered(status_code: u16) -> Outcome {
         let failed = !(200..300).contains(&status_code);
@@ -140,7 +156,10 @@ mod tests {
             duration: Duration::from_millis(20),
             url: "https://example.com/".to_owned(),
             status_code,
-            failure: failed.then(|| Failure { reason: "status_500", detail: String::new() }),
+            failure: failed.then(|| Failure {
+                reason: "status_500",
+                detail: String::new(),
+            }),
             response: Bytes::new(),
             response_headers: Vec::new(),
             signature: String::new(),
@@ -149,12 +168,18 @@ mod tests {
     }
 
     fn after(tries: u16) -> Progress {
-        Progress { run: 0, tries, trigger: Trigger::Scheduled }
+        Progress {
+            run: 0,
+            tries,
+            trigger: Trigger::Scheduled,
+        }
     }
 
     #[test]
     fn success_ends_the_delivery_and_clears_the_row_of_failures() {
-        let health = Health { failing_since: Some(NOON) };
+        let health = Health {
+            failing_since: Some(NOON),
+        };
         let decision = decide(after(0), &answered(204), POLICY, health, 0.5);
         assert_eq!(decision.next, Next::Succeeded);
         assert_eq!(decision.health.failing_since, None);
@@ -163,17 +188,32 @@ mod tests {
 
     #[test]
     fn people_are_told_once_that_it_fails_and_once_that_it_recovered() {
-        let told: Vec<_> = (0..9).map(|tries| decide(after(tries), &answered(500), POLICY, Health::default(), 0.0).notices).collect();
-        assert_eq!(told.iter().filter(|notices| notices.contains(&Notice::Failing)).count(), 1);
+        let told: Vec<_> = (0..9)
+            .map(|tries| decide(after(tries), &answered(500), POLICY, Health::default(), 0.0).notices)
+            .collect();
+        assert_eq!(
+            told.iter().filter(|notices| notices.contains(&Notice::Failing)).count(),
+            1
+        );
         assert_eq!(told[3], [Notice::Failing]);
-        assert!(decide(after(3), &answered(200), POLICY, Health::default(), 0.0).notices.is_empty());
-        assert_eq!(decide(after(4), &answered(200), POLICY, Health::default(), 0.0).notices, [Notice::Recovered]);
+        assert!(
+            decide(after(3), &answered(200), POLICY, Health::default(), 0.0)
+                .notices
+                .is_empty()
+        );
+        assert_eq!(
+            decide(after(4), &answered(200), POLICY, Health::default(), 0.0).notices,
+            [Notice::Recovered]
+        );
     }
 
     #[test]
     fn the_tenth_failure_exhausts_the_standard_schedule() {
         let ninth = decide(after(8), &answered(500), POLICY, Health::default(), 0.0);
-        assert_eq!(ninth.next, Next::RetryAt(NOON.plus(Duration::from_millis(20) + STANDARD_SCHEDULE[8])));
+        assert_eq!(
+            ninth.next,
+            Next::RetryAt(NOON.plus(Duration::from_millis(20) + STANDARD_SCHEDULE[8]))
+        );
         let tenth = decide(after(9), &answered(500), POLICY, Health::default(), 0.0);
         assert_eq!(tenth.next, Next::Failed);
         assert_eq!(tenth.notices, [Notice::Exhausted]);
@@ -182,7 +222,10 @@ mod tests {
     #[test]
     fn gone_disables_at_once_and_is_not_retried() {
         let decision = decide(after(0), &answered(410), POLICY, Health::default(), 0.0);
-        assert_eq!((decision.next, decision.disable), (Next::Failed, Some(DisabledReason::Gone)));
+        assert_eq!(
+            (decision.next, decision.disable),
+            (Next::Failed, Some(DisabledReason::Gone))
+        );
         assert_eq!(decision.notices.len(), 2);
     }
 
@@ -190,7 +233,18 @@ mod tests {
     fn five_days_of_nothing_but_failures_disable_and_a_moment_less_does_not() {
         let limit = Duration::from_secs(5 * 86_400);
         let ended = answered(500).ended_at();
-        let since = |at| decide(after(0), &answered(500), POLICY, Health { failing_since: Some(at) }, 0.0).disable;
+        let since = |at| {
+            decide(
+                after(0),
+                &answered(500),
+                POLICY,
+                Health {
+                    failing_since: Some(at),
+                },
+                0.0,
+            )
+            .disable
+        };
         assert_eq!(since(ended.minus(limit)), Some(DisabledReason::Failing));
         assert_eq!(since(ended.minus(limit - Duration::from_micros(1))), None);
     }
@@ -200,9 +254,18 @@ mod tests {
         let mut outcome = answered(503);
         outcome.retry_after = Some(Duration::from_secs(3_600));
         let decision = decide(after(0), &outcome, POLICY, Health::default(), 0.0);
-        assert_eq!(decision.next, Next::RetryAt(outcome.ended_at().plus(Duration::from_secs(3_600))));
+        assert_eq!(
+            decision.next,
+            Next::RetryAt(outcome.ended_at().plus(Duration::from_secs(3_600)))
+        );
         assert_eq!(decision.rest, Some(REST_MAX));
-        assert_eq!(decide(after(0), &answered(429), POLICY, Health::default(), 0.0).rest, Some(DEFAULT_REST));
-        assert_eq!(decide(after(0), &answered(500), POLICY, Health::default(), 0.0).rest, None);
+        assert_eq!(
+            decide(after(0), &answered(429), POLICY, Health::default(), 0.0).rest,
+            Some(DEFAULT_REST)
+        );
+        assert_eq!(
+            decide(after(0), &answered(500), POLICY, Health::default(), 0.0).rest,
+            None
+        );
     }
 }

@@ -75,6 +75,9 @@ pub struct Work {
 impl Work {
     /// Its name.
     pub fn key(&self) -> DeliveryKey {
-        DeliveryKey { message: self.message.id, endpoint: self.endpoint }
+        DeliveryKey {
+            message: self.message.id,
+            endpoint: self.endpoint,
+        }
     }
 }

@@ -52,7 +52,10 @@ pub struct Endpoint {
 impl Endpoint {
     /// The keys that are live at `now`, newest first. The newest never expires.
     pub fn live_keys(&self, now: Timestamp) -> impl Iterator<Item = &SigningKey> {
-        self.keys.iter().filter(move |key| key.expires_at.is_none_or(|at| now < at)).map(|key| &key.key)
+        self.keys
+            .iter()
+            .filter(move |key| key.expires_at.is_none_or(|at| now < at))
+            .map(|key| &key.key)
     }
 
     /// Whether deliveries may be attempted now.

@@ -33,7 +33,9 @@ impl EventType {
     /// The JSON Schema in force: the one with the highest version number.
     pub fn current_schema(&self) -> Option<&serde_json::Value> {
         let schemas = self.schemas.as_ref()?;
-        let (_, schema) = schemas.iter().max_by_key(|(version, _)| (version.parse::<u64>().unwrap_or(0), *version))?;
+        let (_, schema) = schemas
+            .iter()
+            .max_by_key(|(version, _)| (version.parse::<u64>().unwrap_or(0), *version))?;
         Some(schema)
     }
 }

@@ -136,7 +136,10 @@ pub struct IdGenerator {
 impl IdGenerator {
     /// A generator for one node (0 to 1023; larger values wrap) that continues after `last`.
     pub fn new(node: u16, last: u64) -> Self {
-        Self { node: u64::from(node) & ((1 << NODE_BITS) - 1), last }
+        Self {
+            node: u64::from(node) & ((1 << NODE_BITS) - 1),
+            last,
+        }
     }
 
     /// The next number. `now` is when; a clock that stands still or goes back only uses up sequence numbers.
@@ -170,7 +173,9 @@ fn mix(mut x: u64) -> u64 {
 }
 
 fn tail(prefix: &str, number: u64) -> [u64; 2] {
-    let kind = prefix.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let kind = prefix.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
+        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
+    });
     let first = mix(number ^ kind);
     let second = mix(first ^ number.rotate_left(32));
     [first % HALF_SPACE, second % HALF_SPACE]

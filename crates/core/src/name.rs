@@ -23,7 +23,9 @@ pub fn is_channel(text: &str) -> bool {
 pub fn is_tag(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= CHANNEL_MAX
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./\\#".contains(&b))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_./\\#".contains(&b))
 }
 
 /// A uid: a name that cannot be mistaken for an id, so it must not start with the kind's prefix.

@@ -46,7 +46,9 @@ pub fn parse_retry_after(value: &str, now: Timestamp) -> Option<Duration> {
         // More digits than fit are still a number of seconds: a very long wait.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::from(u32::MAX))));
     }
-    let date = value.strip_suffix(" GMT").or_else(|| (value.len() == 24).then_some(value))?;
+    let date = value
+        .strip_suffix(" GMT")
+        .or_else(|| (value.len() == 24).then_some(value))?;
     let seconds = ["%a, %d %b %Y %H:%M:%S", "%A, %d-%b-%y %H:%M:%S", "%a %b %e %H:%M:%S %Y"]
         .into_iter()
         .find_map(|form| jiff::civil::DateTime::strptime(form, date).ok())
@@ -78,13 +80,20 @@ mod tests {
             ("", None),
             ("Sun, 06 Nov 1994 08:49:37 CET", None),
         ] {
-            assert_eq!(parse_retry_after(value, NOW), seconds.map(Duration::from_secs), "{value}");
+            assert_eq!(
+                parse_retry_after(value, NOW),
+                seconds.map(Duration::from_secs),
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn a_schedule_of_n_waits_makes_n_plus_one_attempts() {
-        let attempts = 1 + (1..).take_while(|tries| next_wait(&STANDARD_SCHEDULE, *tries, 0.0, None).is_some()).count();
+        let attempts = 1
+            + (1..)
+                .take_while(|tries| next_wait(&STANDARD_SCHEDULE, *tries, 0.0, None).is_some())
+                .count();
         assert_eq!(attempts, 10);
         assert_eq!(next_wait(&[], 1, 0.5, Some(Duration::from_secs(5))), None);
     }

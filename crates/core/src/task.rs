@@ -154,7 +154,13 @@ pub struct Standing {
 ///
 /// Never takes a message whose payload has expired at `now`: there is nothing left to send. Whether the message lies in the
 /// replay's span of time is the caller's question.
-pub fn selects(which: &ReplayWhich, endpoint: &Endpoint, message: &Message, standing: Standing, now: Timestamp) -> bool {
+pub fn selects(
+    which: &ReplayWhich,
+    endpoint: &Endpoint,
+    message: &Message,
+    standing: Standing,
+    now: Timestamp,
+) -> bool {
     if message.payload_expires_at <= now {
         return false;
     }
@@ -165,7 +171,13 @@ pub fn selects(which: &ReplayWhich, endpoint: &Endpoint, message: &Message, stan
             let never_tried = standing.last_status_code.is_none();
             never_tried && matches!(standing.state, None | Some(DeliveryState::Cancelled)) && matches_now()
         }
-        ReplayWhich::Matching { event_types, channel, tag, state, status_class } => {
+        ReplayWhich::Matching {
+            event_types,
+            channel,
+            tag,
+            state,
+            status_class,
+        } => {
             let covered = |wanted: &Vec<String>| wanted.iter().any(|entry| filter_covers(entry, &message.event_type));
             let class = standing.last_status_code.unwrap_or(0) / 100 * 100;
             event_types.as_ref().is_none_or(covered)
@@ -230,12 +242,23 @@ mod tests {
     }
 
     fn stands(state: DeliveryState, last_status_code: Option<u16>) -> Standing {
-        Standing { state: Some(state), last_status_code }
+        Standing {
+            state: Some(state),
+            last_status_code,
+        }
     }
 
     #[test]
     fn recovering_takes_what_failed_or_was_cancelled_whatever_the_filter_says_now() {
-        let takes = |standing| selects(&ReplayWhich::Failed, &endpoint(Some(&["b"])), &message("a"), standing, NOON);
+        let takes = |standing| {
+            selects(
+                &ReplayWhich::Failed,
+                &endpoint(Some(&["b"])),
+                &message("a"),
+                standing,
+                NOON,
+            )
+        };
         assert!(takes(stands(DeliveryState::Failed, Some(500))));
         assert!(takes(stands(DeliveryState::Cancelled, None)));
         assert!(!takes(stands(DeliveryState::Pending, Some(500))));
@@ -246,16 +269,37 @@ mod tests {
     #[test]
     fn missing_is_what_matches_now_and_was_never_attempted() {
         let takes = |event_type, standing| {
-            selects(&ReplayWhich::Missing, &endpoint(Some(&["a.*"])), &message(event_type), standing, NOON)
+            selects(
+                &ReplayWhich::Missing,
+                &endpoint(Some(&["a.*"])),
+                &message(event_type),
+                standing,
+                NOON,
+            )
         };
         assert!(takes("a.b", Standing::default()));
         assert!(takes("a.b", stands(DeliveryState::Cancelled, None)));
         assert!(!takes("b", Standing::default()), "the endpoint does not want it");
         assert!(!takes("a.b", stands(DeliveryState::Pending, None)), "it is on its way");
-        assert!(!takes("a.b", stands(DeliveryState::Cancelled, Some(0))), "it was attempted, without an answer");
-        let disabled = Disabled { since: NOON, reason: DisabledReason::Requested };
-        let disabled = Endpoint { disabled: Some(disabled), ..endpoint(None) };
-        assert!(!selects(&ReplayWhich::Missing, &disabled, &message("a"), Standing::default(), NOON));
+        assert!(
+            !takes("a.b", stands(DeliveryState::Cancelled, Some(0))),
+            "it was attempted, without an answer"
+        );
+        let disabled = Disabled {
+            since: NOON,
+            reason: DisabledReason::Requested,
+        };
+        let disabled = Endpoint {
+            disabled: Some(disabled),
+            ..endpoint(None)
+        };
+        assert!(!selects(
+            &ReplayWhich::Missing,
+            &disabled,
+            &message("a"),
+            Standing::default(),
+            NOON
+        ));
     }
 
     /// Conditions of which at most one is set, written as `name=value`.
@@ -278,13 +322,35 @@ mod tests {
     #[test]
     fn each_condition_narrows() {
         let takes = |condition, standing| {
-            selects(&matching(condition), &endpoint(Some(&["a.*"])), &message("a.b"), standing, NOON)
+            selects(
+                &matching(condition),
+                &endpoint(Some(&["a.*"])),
+                &message("a.b"),
+                standing,
+                NOON,
+            )
         };
         let failed = stands(DeliveryState::Failed, Some(503));
-        for met in ["", "type=a.*", "type=a.b", "channel=eu", "tag=blue", "state=failed", "class=500"] {
+        for met in [
+            "",
+            "type=a.*",
+            "type=a.b",
+            "channel=eu",
+            "tag=blue",
+            "state=failed",
+            "class=500",
+        ] {
             assert!(takes(met, failed), "{met}");
         }
-        for unmet in ["type=c", "type=a", "channel=us", "tag=red", "state=pending", "class=400", "class=0"] {
+        for unmet in [
+            "type=c",
+            "type=a",
+            "channel=us",
+            "tag=red",
+            "state=pending",
+            "class=400",
+            "class=0",
+        ] {
             assert!(!takes(unmet, failed), "{unmet}");
         }
         assert!(takes("state=pending", stands(DeliveryState::Sending, None)));
@@ -293,7 +359,15 @@ mod tests {
 
     #[test]
     fn what_never_went_to_an_endpoint_goes_there_only_if_the_endpoint_wants_it() {
-        let takes = |wanted| selects(&matching(""), &endpoint(Some(&[wanted])), &message("a.b"), Standing::default(), NOON);
+        let takes = |wanted| {
+            selects(
+                &matching(""),
+                &endpoint(Some(&[wanted])),
+                &message("a.b"),
+                Standing::default(),
+                NOON,
+            )
+        };
         assert!(takes("a.*"));
         assert!(!takes("c"));
     }
@@ -303,6 +377,12 @@ mod tests {
         let mut expired = message("a");
         expired.payload_expires_at = NOON;
         let standing = stands(DeliveryState::Failed, Some(500));
-        assert!(!selects(&ReplayWhich::Failed, &endpoint(None), &expired, standing, NOON));
+        assert!(!selects(
+            &ReplayWhich::Failed,
+            &endpoint(None),
+            &expired,
+            standing,
+            NOON
+        ));
     }
 }

@@ -100,7 +100,9 @@ impl FromStr for Timestamp {
     type Err = TimestampError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let at: jiff::Timestamp = text.parse().map_err(|_| TimestampError(text.chars().take(64).collect()))?;
+        let at: jiff::Timestamp = text
+            .parse()
+            .map_err(|_| TimestampError(text.chars().take(64).collect()))?;
         Ok(Self::from_micros(at.as_microsecond()))
     }
 }
@@ -124,7 +126,9 @@ impl<'de> Deserialize<'de> for Timestamp {
 /// Says what was given and which forms are understood.
 pub fn parse_span(text: &str) -> Result<Duration, SpanError> {
     let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let fail = || SpanError(text.chars().take(32).collect());
     let value: f64 = number.parse().map_err(|_| fail())?;

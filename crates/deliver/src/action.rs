@@ -25,7 +25,9 @@ pub struct Order<'a> {
 
 impl std::fmt::Debug for Order<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Order").field("work", &self.work.key()).finish_non_exhaustive()
+        f.debug_struct("Order")
+            .field("work", &self.work.key())
+            .finish_non_exhaustive()
     }
 }
 

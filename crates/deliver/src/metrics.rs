@@ -10,8 +10,9 @@ use std::{
 };
 
 /// Upper bounds of the latency buckets, in milliseconds.
-pub const LATENCY_BUCKETS_MS: [u64; 16] =
-    [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000];
+pub const LATENCY_BUCKETS_MS: [u64; 16] = [
+    1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000,
+];
 
 /// Counters since the start.
 #[derive(Debug, Default)]
@@ -32,7 +33,12 @@ pub struct DeliverMetrics {
 impl DeliverMetrics {
     /// An attempt failed for this named reason.
     pub fn attempt_failed(&self, reason: &'static str) {
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
+        *self
+            .failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(reason)
+            .or_default() += 1;
     }
 
     /// Failed attempts by named reason.
@@ -45,7 +51,8 @@ impl DeliverMetrics {
         let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
         let bucket = LATENCY_BUCKETS_MS.partition_point(|bound| *bound < millis);
         self.latency[bucket].fetch_add(1, Ordering::Relaxed);
-        self.latency_sum_us.fetch_add(u64::try_from(after.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.latency_sum_us
+            .fetch_add(u64::try_from(after.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// The latency histogram: count per bucket (the last is everything above), and the sum in seconds.

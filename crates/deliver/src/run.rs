@@ -33,7 +33,9 @@ pub(crate) struct Ran {
 
 /// Tries a delivery once.
 pub(crate) async fn run(work: &Work, directory: &Directory, action: &dyn Action, config: &DeliverConfig) -> Ran {
-    let Some(entry) = directory.endpoint_by_id(work.endpoint) else { return ends(work, Verdict::Cancelled) };
+    let Some(entry) = directory.endpoint_by_id(work.endpoint) else {
+        return ends(work, Verdict::Cancelled);
+    };
     if entry.endpoint.disabled.is_some() {
         return ends(work, Verdict::Cancelled);
     }
@@ -45,7 +47,11 @@ pub(crate) async fn run(work: &Work, directory: &Directory, action: &dyn Action,
         let outcome = expired(&entry, started_at);
         return decided(work, &entry, outcome, directory, config, Some(Next::Failed));
     };
-    let may_begin = || directory.endpoint_by_id(work.endpoint).is_some_and(|now| now.endpoint.accepts_attempts());
+    let may_begin = || {
+        directory
+            .endpoint_by_id(work.endpoint)
+            .is_some_and(|now| now.endpoint.accepts_attempts())
+    };
     let order = Order {
         endpoint: &entry,
         work,
@@ -79,7 +85,11 @@ pub(crate) fn without_attempt(work: &Work, verdict: Verdict) -> Settlement {
 }
 
 fn ends(work: &Work, verdict: Verdict) -> Ran {
-    Ran { settlement: without_attempt(work, verdict), rest: None, disable: None }
+    Ran {
+        settlement: without_attempt(work, verdict),
+        rest: None,
+        disable: None,
+    }
 }
 
 fn expired(entry: &Arc<EndpointEntry>, started_at: bellwire_core::time::Timestamp) -> Outcome {
@@ -110,15 +120,29 @@ fn decided(
 ) -> Ran {
     let before = entry.lane.health();
     let policy = Policy {
-        schedule: entry.endpoint.retry_schedule.as_deref().unwrap_or(&config.retry_schedule),
+        schedule: entry
+            .endpoint
+            .retry_schedule
+            .as_deref()
+            .unwrap_or(&config.retry_schedule),
         disable_after: config.disable_after,
     };
     // An attempt that was never made says nothing about the endpoint.
-    let Decision { next, health, disable, rest, notices } = match forced {
+    let Decision {
+        next,
+        health,
+        disable,
+        rest,
+        notices,
+    } = match forced {
         None => decide::decide(work.progress, &outcome, policy, before, fastrand::f64()),
-        Some(next) => {
-            Decision { next, health: before, disable: None, rest: None, notices: vec![Notice::Exhausted] }
-        }
+        Some(next) => Decision {
+            next,
+            health: before,
+            disable: None,
+            rest: None,
+            notices: vec![Notice::Exhausted],
+        },
     };
     if health != before {
         entry.lane.set_health(health);
@@ -136,13 +160,19 @@ fn decided(
         Notice::Failing => OperationalEvent::AttemptFailing(last),
         Notice::Exhausted => OperationalEvent::AttemptExhausted(last),
         Notice::Recovered => OperationalEvent::AttemptRecovered(last),
-        Notice::Disabled { failing_since } => {
-            OperationalEvent::EndpointDisabled { endpoint: &entry.endpoint, fail_since: failing_since }
-        }
+        Notice::Disabled { failing_since } => OperationalEvent::EndpointDisabled {
+            endpoint: &entry.endpoint,
+            fail_since: failing_since,
+        },
     };
-    let notices =
-        notices.iter().filter_map(|notice| operational::event(directory, entry.environment, told(notice))).collect();
-    let disable = disable.map(|reason| Disabled { since: outcome.ended_at(), reason });
+    let notices = notices
+        .iter()
+        .filter_map(|notice| operational::event(directory, entry.environment, told(notice)))
+        .collect();
+    let disable = disable.map(|reason| Disabled {
+        since: outcome.ended_at(),
+        reason,
+    });
     let verdict = match next {
         Next::Succeeded => Verdict::Succeeded,
         Next::RetryAt(at) => Verdict::RetryAt(at),

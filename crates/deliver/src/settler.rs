@@ -65,7 +65,12 @@ impl Settler {
 
     /// Writes until stopped, then until nothing is left or the store has failed once more. `stored` is told what waits in
     /// the store because of a batch, once that batch is durable.
-    pub async fn write(self: Arc<Self>, store: Arc<dyn Store>, stop: CancellationToken, stored: impl Fn(Vec<LaneHead>)) {
+    pub async fn write(
+        self: Arc<Self>,
+        store: Arc<dyn Store>,
+        stop: CancellationToken,
+        stored: impl Fn(Vec<LaneHead>),
+    ) {
         loop {
             let stopping = stop.is_cancelled();
             let batch = {
@@ -86,19 +91,13 @@ impl Settler {
             }
             let written = batch.len();
             let heads = batch.iter().filter_map(head).collect::<Vec<_>>();
-            let mut attempt = batch;
-            loop {
-                let copy = attempt.clone();
-                match store.settle(std::mem::replace(&mut attempt, copy)).await {
-                    Ok(()) => break,
-                    Err(error) => {
-                        tracing::error!(%error, deliveries = written, "outcomes could not be written; they are kept and tried again");
-                        if stop.is_cancelled() {
-                            return;
-                        }
-                        tokio::time::sleep(AGAIN).await;
-                    }
+            let batch = Arc::new(batch);
+            while let Err(error) = store.settle(Arc::clone(&batch)).await {
+                tracing::error!(%error, deliveries = written, "outcomes could not be written; they are kept and tried again");
+                if stop.is_cancelled() {
+                    return;
                 }
+                tokio::time::sleep(AGAIN).await;
             }
             self.unwritten.fetch_sub(written, Ordering::Relaxed);
             self.eased.notify_waiters();

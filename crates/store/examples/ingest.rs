@@ -160,7 +160,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let (store, settled, backlog) = (Arc::clone(&store), Arc::clone(&settled), Arc::clone(&backlog));
                 under_way.spawn(async move {
                     let count = batch.len() as u64;
-                    if store.settle(batch).await.is_ok() {
+                    if store.settle(Arc::new(batch)).await.is_ok() {
                         settled.fetch_add(count, Ordering::Relaxed);
                         backlog.fetch_sub(count, Ordering::Relaxed);
                     }

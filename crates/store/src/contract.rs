@@ -125,7 +125,7 @@ pub enum Change {
     PutApp(App),
     /// Removes it with its endpoints and tokens; its messages are erased by a task.
     DeleteApp(AppId),
-    /// Creates or replaces; the uid must be free.
+    /// Creates or replaces; the uid must be free. An endpoint that is enabled again starts with a clean health.
     PutEndpoint(Box<Endpoint>),
     /// Removes it; its pending deliveries are cancelled.
     DeleteEndpoint(EndpointId),
@@ -142,7 +142,8 @@ pub enum Change {
     PutToken(Box<Token>),
     /// Removes it: refused from then on.
     DeleteToken(TokenId),
-    /// Creates or replaces.
+    /// Creates, or replaces while the task is running. One that has ended (finished, failed, cancelled) stays as it ended, and
+    /// the change is accepted without effect: whoever wrote down progress or an end may have been overtaken.
     PutTask(Box<Task>),
 }
 
@@ -181,8 +182,9 @@ pub trait Store: Send + Sync + 'static {
     async fn claim(&self, request: ClaimRequest) -> Result<Claimed, StoreError>;
 
     /// Ends holds: attempts, next states, health and notices in one transaction. A settlement whose run is no longer the
-    /// delivery's current one is recorded as an attempt and changes nothing else. Repeating a batch after an error is safe.
-    async fn settle(&self, batch: Vec<Settlement>) -> Result<(), StoreError>;
+    /// delivery's current one is recorded as an attempt and changes nothing else. Repeating a batch after an error is safe;
+    /// it is shared so that the caller still has it then.
+    async fn settle(&self, batch: Arc<Vec<Settlement>>) -> Result<(), StoreError>;
 
     /// All endpoints for which something waits, with the time of the earliest. What was handed over before a crash and
     /// never settled waits again.

@@ -127,7 +127,8 @@ impl Tasks {
         }
     }
 
-    /// Stores how far a task has come, unless it was cancelled meanwhile.
+    /// Stores how far a task has come. When it was cancelled meanwhile that stays so: looking first saves the write, and what
+    /// slips in between is left alone by the store ([`Change::PutTask`]).
     async fn record(&self, task: &Task, step: Step) -> Result<(), StoreError> {
         if self.running(task).await?.is_none() {
             return Ok(());

@@ -164,7 +164,10 @@ impl World {
             health: None,
             notices: Vec::new(),
         };
-        self.store.settle(work.iter().map(settle).collect()).await.unwrap();
+        self.store
+            .settle(Arc::new(work.iter().map(settle).collect()))
+            .await
+            .unwrap();
         work.len()
     }
 

@@ -64,7 +64,7 @@ async fn scopes_reach_as_far_as_documented() {
         ("POST", "/api/v1/app", app_body.clone(), [false; 4]),
         ("GET", "/api/v1/app/acme", json!({}), [false, true, true, true]),
         ("PATCH", "/api/v1/app/acme", app_body, [false; 4]),
-        ("POST", "/api/v1/app/acme/msg", message, [true, false, true, false]),
+        ("POST", "/api/v1/app/acme/msg", message, [true, false, false, false]),
         ("GET", "/api/v1/app/acme/msg", json!({}), [false, true, true, true]),
         (
             "POST",

@@ -336,7 +336,7 @@ async fn an_overloaded_server_accepts_nothing_and_says_when_to_come_back() {
     let api = acme().await;
     api.state.overloaded.store(true, Ordering::Relaxed);
     let refused = api.post(PATH, json!({ "eventType": "a", "payload": {} })).await;
-    assert_eq!(refused.refused(503), "overloaded");
+    assert_eq!(refused.refused(503), "server_overloaded");
     assert!(refused.headers.contains_key("retry-after"));
     assert_eq!(api.ids(PATH).await, [""; 0]);
 }

@@ -215,7 +215,7 @@ impl Bench {
             })
             .collect();
         let count = batch.len();
-        self.state.store.settle(batch).await.unwrap();
+        self.state.store.settle(Arc::new(batch)).await.unwrap();
         self.clock.advance(Duration::from_secs(1));
         count
     }

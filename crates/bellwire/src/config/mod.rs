@@ -13,6 +13,8 @@ mod flags;
 mod given;
 mod hidden;
 mod load;
+#[cfg(test)]
+mod named;
 mod read;
 mod settings;
 mod show;

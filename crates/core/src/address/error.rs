@@ -71,7 +71,7 @@ pub enum AddressError {
         suffix: &'static str,
     },
     /// A port that is not 80, 443 or 1024–65535, nor configured.
-    #[error("endpoint URL uses port {port}; use 80, 443 or 1024-65535, or allow the port in ports")]
+    #[error("endpoint URL uses port {port}; use 80, 443 or 1024-65535, or allow the port in allow_ports")]
     Port {
         /// The port.
         port: u16,

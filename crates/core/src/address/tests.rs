@@ -152,7 +152,7 @@ fn messages_say_what_failed_with_which_value_and_what_to_do() {
         ),
         (
             "https://example.com:22",
-            "endpoint URL uses port 22; use 80, 443 or 1024-65535, or allow the port in ports",
+            "endpoint URL uses port 22; use 80, 443 or 1024-65535, or allow the port in allow_ports",
         ),
         (
             "https://intranet",

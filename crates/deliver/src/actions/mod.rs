@@ -12,5 +12,7 @@ pub struct ActionKind {
 }
 
 /// All kinds.
-pub const ACTIONS: &[ActionKind] =
-    &[ActionKind { name: "http", summary: "posts the message to a URL, signed (Standard Webhooks)" }];
+pub const ACTIONS: &[ActionKind] = &[ActionKind {
+    name: "http",
+    summary: "posts the message to a URL, signed (Standard Webhooks)",
+}];

@@ -95,7 +95,7 @@ pub enum ConnectError {
     },
     /// The certificate's chain ends in no root that we trust.
     #[error(
-        "certificate of {host} is not signed by a trusted authority; send the whole chain, or add its root to extra_roots"
+        "certificate of {host} is not signed by a trusted authority; send the whole chain, or add its root to ca_file"
     )]
     TlsCertificateUnknownIssuer {
         /// The host that was asked for.

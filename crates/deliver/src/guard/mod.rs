@@ -92,13 +92,13 @@ impl fmt::Debug for GuardConfig {
 #[non_exhaustive]
 pub enum GuardError {
     /// The DNS client cannot be set up.
-    #[error("DNS client cannot be set up: {0}; check dns")]
+    #[error("DNS client cannot be set up: {0}; check dns in the configuration")]
     Dns(String),
     /// The proxy's settings are wrong.
     #[error(transparent)]
     Proxy(#[from] ProxyConfigError),
     /// An entry of `extra_roots` is not a certificate.
-    #[error("entry {index} of extra_roots is not a usable certificate ({why}); give a PEM bundle or a DER certificate")]
+    #[error("entry {index} of ca_file is not a usable certificate ({why}); give a PEM bundle or a DER certificate")]
     Root {
         /// Its place in the list, from 0.
         index: usize,

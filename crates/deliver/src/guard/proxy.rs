@@ -63,7 +63,9 @@ pub struct ProxyConfig {
 #[non_exhaustive]
 pub enum ProxyConfigError {
     /// Not a proxy URL.
-    #[error("proxy is not a proxy URL ({why}); write it like http://proxy.example:3128 or socks5://10.0.0.9:1080")]
+    #[error(
+        "proxy in the configuration is not a proxy URL ({why}); write it like http://proxy.example:3128 or socks5://10.0.0.9:1080"
+    )]
     Url {
         /// What is wrong with it.
         why: String,

@@ -105,7 +105,10 @@ impl Lane {
             return None;
         }
         let rest = self.waits_until(now);
-        let due = self.stored_due.filter(|_| !self.claiming).map(|due| rest.map_or(due, |rest| due.max(rest)));
+        let due = self
+            .stored_due
+            .filter(|_| !self.claiming)
+            .map(|due| rest.map_or(due, |rest| due.max(rest)));
         match (rest.filter(|_| !self.queue.is_empty()), due) {
             (Some(rest), Some(due)) => Some(rest.min(due)),
             (one, other) => one.or(other),

@@ -11,17 +11,12 @@ use std::{
     time::Duration,
 };
 
-use bellwire_core::{
-    delivery::Work,
-    endpoint::Disabled,
-    id::EndpointId,
-    time::Timestamp,
-};
+use bellwire_core::{delivery::Work, endpoint::Disabled, id::EndpointId, time::Timestamp};
 use bellwire_store::{
     Change, ClaimRequest, Directory, Handoff, LaneHead, Store, StoreError, Verdict,
     feed::{Feed, FeedEvent},
 };
-use tokio::sync::{Notify, broadcast::error::RecvError};
+use tokio::sync::{Notify, broadcast::error::RecvError, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::state::Bounds;
@@ -64,6 +59,8 @@ pub struct Scheduler {
     timer: Notify,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// The part that died, once one has.
+    died: watch::Sender<Option<&'static str>>,
 }
 
 impl std::fmt::Debug for Scheduler {
@@ -87,15 +84,17 @@ impl Scheduler {
             timer: Notify::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            died: watch::Sender::default(),
         });
         let changes = scheduler.parts.directory.changes();
         scheduler.parts.store.attach(Arc::new(Entrance(Arc::clone(&scheduler))));
-        scheduler.tasks.spawn(Arc::clone(&scheduler).keep_time());
-        scheduler.tasks.spawn(Arc::clone(&scheduler).follow(changes));
+        scheduler.spawn_essential("timer", Arc::clone(&scheduler).keep_time());
+        scheduler.spawn_essential("follower", Arc::clone(&scheduler).follow(changes));
         let told = Arc::clone(&scheduler);
         let (settler, store) = (Arc::clone(&scheduler.settler), Arc::clone(&scheduler.parts.store));
         // Cancelled by `stop` only after everything that was under way has left its outcome.
-        scheduler.tasks.spawn(settler.write(store, scheduler.stop.clone(), move |heads| told.stored(&heads)));
+        let write = settler.write(store, scheduler.stop.clone(), move |heads| told.stored(&heads));
+        scheduler.spawn_essential("settler", write);
         let heads = scheduler.parts.store.lanes().await?;
         scheduler.stored(&heads);
         Ok(scheduler)
@@ -110,6 +109,39 @@ impl Scheduler {
     pub fn load(&self) -> (usize, usize) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         (state.in_flight(), state.in_memory())
+    }
+
+    /// When the delivery that waits longest was due, in memory or in the store; what waits for a paused endpoint does not count.
+    pub fn oldest_due(&self) -> Option<Timestamp> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).oldest_due()
+    }
+
+    /// Waits until a part that it cannot do without has died: a panic, or an end that nobody asked for. Answers the part's name;
+    /// deliveries stall then, and the process should end. Waits for ever while all is well.
+    pub async fn failed(&self) -> String {
+        let mut died = self.died.subscribe();
+        match died.wait_for(Option::is_some).await.map(|died| *died) {
+            Ok(Some(name)) => name.to_owned(),
+            // The sender lives as long as we do.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Starts a part that the scheduler cannot do without, and notices its death.
+    fn spawn_essential(self: &Arc<Self>, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
+        let (scheduler, part) = (Arc::clone(self), self.tasks.spawn(part));
+        self.tasks.spawn(async move {
+            let ended = part.await;
+            if ended.is_err() || !scheduler.stop.is_cancelled() {
+                let how = if ended.is_err() {
+                    "panicked"
+                } else {
+                    "ended without being asked to"
+                };
+                tracing::error!(part = name, "{how}; the scheduler cannot go on without it");
+                scheduler.died.send_replace(Some(name));
+            }
+        });
     }
 
     /// Begins nothing new, lets what is under way end for at most `grace`, and writes the outcomes. What could not end is
@@ -147,13 +179,23 @@ impl Scheduler {
     fn with<T>(self: &Arc<Self>, change: impl FnOnce(&mut State, Timestamp, &mut Effects) -> T) -> T {
         let mut effects = Effects::default();
         let now = self.now();
-        let result = change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner), now, &mut effects);
+        let result = change(
+            &mut self.state.lock().unwrap_or_else(PoisonError::into_inner),
+            now,
+            &mut effects,
+        );
         self.carry_out(effects, now);
         result
     }
 
     fn carry_out(self: &Arc<Self>, effects: Effects, now: Timestamp) {
-        let Effects { start, claim, park, cancel, wake_at } = effects;
+        let Effects {
+            start,
+            claim,
+            park,
+            cancel,
+            wake_at,
+        } = effects;
         for endpoint in start {
             self.tasks.spawn(Arc::clone(self).work(endpoint));
         }
@@ -161,7 +203,9 @@ impl Scheduler {
             self.tasks.spawn(Arc::clone(self).claim(endpoint, limit));
         }
         if !park.is_empty() || !cancel.is_empty() {
-            let parked = park.iter().map(|work| run::without_attempt(work, Verdict::Park(work.due_at.max(now))));
+            let parked = park
+                .iter()
+                .map(|work| run::without_attempt(work, Verdict::Park(work.due_at.max(now))));
             let cancelled = cancel.iter().map(|work| run::without_attempt(work, Verdict::Cancelled));
             self.settler.put(parked.chain(cancelled));
         }
@@ -197,8 +241,11 @@ impl Scheduler {
     }
 
     async fn attempt(self: &Arc<Self>, work: Work) {
-        let Ran { settlement, rest, disable } =
-            run::run(&work, &self.parts.directory, &*self.parts.action, &self.parts.config).await;
+        let Ran {
+            settlement,
+            rest,
+            disable,
+        } = run::run(&work, &self.parts.directory, &*self.parts.action, &self.parts.config).await;
         self.tell(&work, &settlement);
         self.settler.put([settlement]);
         if let Some(rest) = rest {
@@ -236,7 +283,9 @@ impl Scheduler {
         } else if work.progress.tries == 0 {
             metrics.arrived(outcome.ended_at().since(work.message.created_at));
         }
-        let Some(entry) = self.parts.directory.endpoint_by_id(work.endpoint) else { return };
+        let Some(entry) = self.parts.directory.endpoint_by_id(work.endpoint) else {
+            return;
+        };
         self.parts.feed.tell(|| FeedEvent::Attempt {
             environment: entry.environment,
             app: work.message.app,
@@ -245,7 +294,10 @@ impl Scheduler {
             endpoint: work.endpoint,
             number: work.progress.tries.saturating_add(1),
             status_code: outcome.status_code,
-            failure: outcome.failure.as_ref().map(|failure| (failure.reason.to_owned(), failure.detail.clone())),
+            failure: outcome
+                .failure
+                .as_ref()
+                .map(|failure| (failure.reason.to_owned(), failure.detail.clone())),
             next_at,
             duration_ms: u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
             at: outcome.started_at,
@@ -256,7 +308,9 @@ impl Scheduler {
     async fn disable(&self, id: EndpointId, disabled: Disabled) {
         let directory = &self.parts.directory;
         let build = || {
-            let Some(entry) = directory.endpoint_by_id(id) else { return Ok(Vec::new()) };
+            let Some(entry) = directory.endpoint_by_id(id) else {
+                return Ok(Vec::new());
+            };
             if entry.endpoint.disabled.is_some() {
                 return Ok(Vec::new());
             }
@@ -273,7 +327,11 @@ impl Scheduler {
     }
 
     async fn claim(self: Arc<Self>, endpoint: EndpointId, limit: usize) {
-        let request = ClaimRequest { endpoint, now: self.now(), limit };
+        let request = ClaimRequest {
+            endpoint,
+            now: self.now(),
+            limit,
+        };
         match self.parts.store.claim(request).await {
             Ok(claimed) => self.with(|state, now, effects| state.claimed(endpoint, claimed, now, effects)),
             Err(error) => {

@@ -130,6 +130,15 @@ impl State {
         self.in_memory
     }
 
+    /// When the delivery that waits longest was due, except at endpoints that are held. Goes through all lanes.
+    pub fn oldest_due(&self) -> Option<Timestamp> {
+        let due = |lane: &Lane| {
+            let queued = lane.queue.front().map(|queued| queued.work.due_at);
+            queued.into_iter().chain(lane.stored_due).min()
+        };
+        self.lanes.values().filter(|lane| !lane.held).filter_map(due).min()
+    }
+
     /// When something in it falls due.
     pub fn next_timer(&self) -> Option<Timestamp> {
         self.timers.peek().map(|Reverse((at, _))| *at)
@@ -150,14 +159,24 @@ impl State {
         match self.lanes.entry(endpoint) {
             std::collections::hash_map::Entry::Occupied(lane) => Some(lane.into_mut()),
             std::collections::hash_map::Entry::Vacant(vacant) => {
-                let LaneSettings { gauge, in_flight, per_second, held } = settings()?;
+                let LaneSettings {
+                    gauge,
+                    in_flight,
+                    per_second,
+                    held,
+                } = settings()?;
                 Some(vacant.insert(Lane::new(gauge, in_flight.unwrap_or(per_endpoint), per_second, held)))
             }
         }
     }
 
     fn window(&self) -> usize {
-        let Bounds { window, in_memory, payload_bytes, .. } = self.bounds;
+        let Bounds {
+            window,
+            in_memory,
+            payload_bytes,
+            ..
+        } = self.bounds;
         if self.in_memory >= in_memory || self.payload_bytes >= payload_bytes {
             window.min(WINDOW_WHEN_FULL)
         } else if self.in_memory >= in_memory / 2 || self.payload_bytes >= payload_bytes / 2 {
@@ -204,7 +223,9 @@ impl State {
         settings: impl FnOnce() -> Option<LaneSettings>,
         effects: &mut Effects,
     ) {
-        let Some(lane) = self.lane(head.endpoint, settings) else { return };
+        let Some(lane) = self.lane(head.endpoint, settings) else {
+            return;
+        };
         lane.stored_due = Some(lane.stored_due.map_or(head.due_at, |due| due.min(head.due_at)));
         if lane.claiming {
             lane.told_meanwhile = Some(lane.told_meanwhile.map_or(head.due_at, |due| due.min(head.due_at)));
@@ -227,7 +248,10 @@ impl State {
             (Some(next), Some(told)) => Some(next.min(told)),
             (one, other) => one.or(other),
         };
-        if lane.stored_due.is_none_or(|due| due > now) && lane.queue.len() + work.len() < window.div_ceil(2) && !lane.held {
+        if lane.stored_due.is_none_or(|due| due > now)
+            && lane.queue.len() + work.len() < window.div_ceil(2)
+            && !lane.held
+        {
             lane.gauge.set_backlogged(false);
         }
         if lane.held || self.stopped {
@@ -235,7 +259,8 @@ impl State {
         } else {
             self.in_memory += work.len();
             self.payload_bytes += work.iter().map(payload_bytes).sum::<usize>();
-            lane.queue.extend(work.into_iter().map(|work| Queued { work, fresh: false }));
+            lane.queue
+                .extend(work.into_iter().map(|work| Queued { work, fresh: false }));
             self.make_ready(endpoint, now);
         }
         self.review(endpoint, now, effects);
@@ -256,7 +281,9 @@ impl State {
     pub fn next(&mut self, endpoint: EndpointId, done: u32, now: Timestamp, effects: &mut Effects) -> Turn {
         let others_wait = self.in_flight >= self.bounds.in_flight && !self.ready.is_empty();
         let stopped = self.stopped;
-        let Some(lane) = self.lanes.get_mut(&endpoint) else { return Turn::Over };
+        let Some(lane) = self.lanes.get_mut(&endpoint) else {
+            return Turn::Over;
+        };
         if done == 0 {
             lane.starting = lane.starting.saturating_sub(1);
         }
@@ -298,7 +325,9 @@ impl State {
         effects: &mut Effects,
     ) {
         let per_endpoint = self.bounds.in_flight_per_endpoint;
-        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
+        let Some(lane) = self.lanes.get_mut(&endpoint) else {
+            return;
+        };
         let held = settings.as_ref().is_none_or(|settings| settings.held);
         lane.held = held;
         if let Some(settings) = &settings {
@@ -312,7 +341,9 @@ impl State {
                 lane.stored_due = None;
             }
             self.in_memory -= emptied.len();
-            self.payload_bytes = self.payload_bytes.saturating_sub(emptied.iter().map(payload_bytes).sum());
+            self.payload_bytes = self
+                .payload_bytes
+                .saturating_sub(emptied.iter().map(payload_bytes).sum());
             match settings {
                 Some(_) => effects.park.extend(emptied),
                 None => effects.cancel.extend(emptied),
@@ -353,6 +384,7 @@ impl State {
             if let Some(lane) = self.lanes.get_mut(&endpoint) {
                 lane.planned = None;
                 lane.resting_until = None;
+                lane.paced_until = None;
                 lane.stored_due = lane.stored_due.map(|_| now);
             }
             self.make_ready(endpoint, now);
@@ -398,7 +430,9 @@ impl State {
     fn pump(&mut self, now: Timestamp, effects: &mut Effects) {
         while self.in_flight < self.bounds.in_flight && !self.stopped {
             let Some(endpoint) = self.ready.pop_front() else { break };
-            let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
+            let Some(lane) = self.lanes.get_mut(&endpoint) else {
+                continue;
+            };
             lane.ready = false;
             // One worker per waiting delivery, no more: a worker that finds nothing was woken for nothing.
             if lane.wants_worker(now) {
@@ -418,7 +452,9 @@ impl State {
     fn review(&mut self, endpoint: EndpointId, now: Timestamp, effects: &mut Effects) {
         let window = self.window();
         let stopped = self.stopped;
-        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
+        let Some(lane) = self.lanes.get_mut(&endpoint) else {
+            return;
+        };
         if stopped {
             return;
         }
@@ -431,7 +467,9 @@ impl State {
     }
 
     fn plan(&mut self, endpoint: EndpointId, at: Timestamp, effects: &mut Effects) {
-        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
+        let Some(lane) = self.lanes.get_mut(&endpoint) else {
+            return;
+        };
         if lane.planned.is_some_and(|planned| planned <= at) {
             return;
         }

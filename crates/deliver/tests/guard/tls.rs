@@ -281,7 +281,7 @@ fn roots_that_are_no_certificates_are_refused() {
         };
         let error = Guard::new(config).unwrap_err().to_string();
         assert!(
-            error.starts_with("entry 1 of extra_roots is not a usable certificate"),
+            error.starts_with("entry 1 of ca_file is not a usable certificate"),
             "{error}"
         );
     }

@@ -43,8 +43,15 @@ const BODY: &str = "{\"b\":1.0,\"a\":12345678901234567890}";
 
 fn action() -> HttpAction {
     let loopback: Cidr = "127.0.0.0/8".parse().unwrap();
-    let policy = AddressPolicy { allow_private: vec![loopback], ..AddressPolicy::default() };
-    let guard = Guard::new(GuardConfig { policy, ..GuardConfig::default() }).unwrap();
+    let policy = AddressPolicy {
+        allow_private: vec![loopback],
+        ..AddressPolicy::default()
+    };
+    let guard = Guard::new(GuardConfig {
+        policy,
+        ..GuardConfig::default()
+    })
+    .unwrap();
     HttpAction::new(guard, DeliverConfig::default(), TaskTracker::new())
 }
 
@@ -62,7 +69,10 @@ fn endpoint(url: &str) -> Endpoint {
         throttle_rate: None,
         metadata: BTreeMap::new(),
         headers: BTreeMap::from([("x-team".to_owned(), "kitchen".to_owned())]),
-        keys: vec![LiveKey { key: SigningKey::generate_symmetric([7; 24]), expires_at: None }],
+        keys: vec![LiveKey {
+            key: SigningKey::generate_symmetric([7; 24]),
+            expires_at: None,
+        }],
         retry_schedule: None,
         timeout: None,
         max_in_flight: None,
@@ -160,7 +170,9 @@ async fn read_request(stream: &mut TcpStream) -> Option<(String, String)> {
         }
         bytes.extend_from_slice(&chunk[..n]);
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
         let length = head
             .lines()
             .filter_map(|line| line.split_once(": "))
@@ -211,7 +223,10 @@ async fn a_post_carries_the_published_bytes_signed_and_traced() {
     assert_eq!(body, BODY);
     assert!(head.starts_with("POST /hook?x=1 HTTP/1.1\r\n"), "{head}");
     let header = |name: &str| {
-        let mut found = head.lines().filter_map(|line| line.split_once(": ")).filter(|(n, _)| n.eq_ignore_ascii_case(name));
+        let mut found = head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name));
         let (_, value) = found.next().unwrap_or_else(|| panic!("no {name} in {head}"));
         assert!(found.next().is_none(), "{name} twice");
         value.to_owned()
@@ -227,7 +242,10 @@ async fn a_post_carries_the_published_bytes_signed_and_traced() {
     let pairs = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| (name, header(name)));
     let headers = SignedHeaders::from_pairs(pairs.iter().map(|(name, value)| (*name, value.as_str())));
     let key = SigningKey::generate_symmetric([7; 24]).verifying();
-    let received = Received { headers, body: body.as_bytes() };
+    let received = Received {
+        headers,
+        body: body.as_bytes(),
+    };
     sign::verify(&received, &[key], NOW.secs(), Some(Duration::from_secs(300))).unwrap();
 }
 
@@ -250,7 +268,10 @@ async fn a_kept_connection_that_was_closed_meanwhile_is_replaced_without_a_faile
     // Each connection serves one request without announcing that it closes.
     let (address, connections) = receiver(|mut stream, _| async move {
         read_request(&mut stream).await;
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            .await
+            .unwrap();
     })
     .await;
     let action = action();
@@ -279,9 +300,16 @@ async fn only_2xx_succeeds_and_redirects_are_not_followed() {
         assert_eq!(reason(&outcome), expected, "{status}");
         assert_eq!(outcome.response.as_ref(), b"why?");
         assert_eq!(connections.load(Ordering::SeqCst), 1);
-        let asked = status.split("retry-after: ").nth(1).map(|s| Duration::from_secs(s.parse().unwrap()));
+        let asked = status
+            .split("retry-after: ")
+            .nth(1)
+            .map(|s| Duration::from_secs(s.parse().unwrap()));
         assert_eq!(outcome.retry_after, asked);
-        assert!(outcome.response_headers.contains(&("content-length".to_owned(), "4".to_owned())));
+        assert!(
+            outcome
+                .response_headers
+                .contains(&("content-length".to_owned(), "4".to_owned()))
+        );
     }
 }
 
@@ -308,7 +336,10 @@ async fn a_receiver_that_hangs_costs_its_timeout_and_is_named_by_how_far_it_came
 
     let (address, _) = receiver(|mut stream, _| async move {
         read_request(&mut stream).await;
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+            .await
+            .unwrap();
         loop {
             // One byte a tick, for ever.
             if stream.write_all(b"x").await.is_err() {
@@ -331,7 +362,10 @@ async fn an_endless_answer_is_cut_and_its_connection_closed() {
         let told = Arc::clone(&told);
         async move {
             read_request(&mut stream).await;
-            stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+                .await
+                .unwrap();
             let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
             while stream.write_all(chunk.as_bytes()).await.is_ok() {}
             told.store(true, Ordering::SeqCst);
@@ -362,7 +396,10 @@ async fn a_flood_of_headers_and_nonsense_are_failures_with_names() {
     let (url, _) = answering("220 smtp.example.com ESMTP\r\n").await;
     assert_eq!(reason(&post(&action(), &url, LONG).await), "answer_malformed");
     let (address, _) = receiver(|mut stream, _| async move { drop(read_request(&mut stream).await) }).await;
-    assert_eq!(reason(&post(&action(), &format!("http://{address}/"), LONG).await), "connection_closed");
+    assert_eq!(
+        reason(&post(&action(), &format!("http://{address}/"), LONG).await),
+        "connection_closed"
+    );
 }
 
 #[tokio::test]
@@ -375,10 +412,16 @@ async fn a_url_that_may_not_be_called_is_refused_at_the_attempt_as_well() {
 async fn nothing_is_sent_once_the_endpoint_was_disabled_while_connecting() {
     let (url, connections) = answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     let action = action();
-    assert!(matches!(act_with(&action, endpoint(&url), LONG, &|| false).await, Acted::Withheld));
+    assert!(matches!(
+        act_with(&action, endpoint(&url), LONG, &|| false).await,
+        Acted::Withheld
+    ));
     // The connection was made and is kept, and nothing was asked on it.
     assert_eq!(action.idle_connections(), 1);
-    assert!(matches!(act_with(&action, endpoint(&url), LONG, &|| false).await, Acted::Withheld));
+    assert!(matches!(
+        act_with(&action, endpoint(&url), LONG, &|| false).await,
+        Acted::Withheld
+    ));
     assert_eq!(post(&action, &url, LONG).await.status_code, 200);
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }

@@ -39,12 +39,18 @@ struct Secure {
 /// A TLS receiver on 127.0.0.1 that speaks the versions of HTTP named by `alpn`.
 async fn secure(alpn: &[&str]) -> Secure {
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
     let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        )
         .unwrap();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -70,17 +76,33 @@ async fn secure(alpn: &[&str]) -> Secure {
                 }
             });
             serving.spawn(async move {
-                let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(tls), service).await;
+                let _ = auto::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(tls), service)
+                    .await;
             });
         }
     });
-    Secure { url, handshakes, version_2, requests, certificate: certificate.pem().into_bytes() }
+    Secure {
+        url,
+        handshakes,
+        version_2,
+        requests,
+        certificate: certificate.pem().into_bytes(),
+    }
 }
 
 fn trusting(certificate: &[u8]) -> HttpAction {
-    let policy = AddressPolicy { allow_private: vec!["127.0.0.0/8".parse().unwrap()], ..AddressPolicy::default() };
+    let policy = AddressPolicy {
+        allow_private: vec!["127.0.0.0/8".parse().unwrap()],
+        ..AddressPolicy::default()
+    };
     let extra_roots = vec![certificate.to_vec()];
-    let guard = Guard::new(GuardConfig { policy, extra_roots, ..GuardConfig::default() }).unwrap();
+    let guard = Guard::new(GuardConfig {
+        policy,
+        extra_roots,
+        ..GuardConfig::default()
+    })
+    .unwrap();
     HttpAction::new(guard, DeliverConfig::default(), TaskTracker::new())
 }
 
@@ -93,7 +115,10 @@ async fn many_deliveries_share_one_handshake(alpn: &[&str], expect_version_2: bo
     }
     assert_eq!(secure.handshakes.load(Ordering::SeqCst), 1);
     assert_eq!(secure.requests.load(Ordering::SeqCst), 50);
-    assert_eq!(secure.version_2.load(Ordering::SeqCst), if expect_version_2 { 50 } else { 0 });
+    assert_eq!(
+        secure.version_2.load(Ordering::SeqCst),
+        if expect_version_2 { 50 } else { 0 }
+    );
 }
 
 #[tokio::test]

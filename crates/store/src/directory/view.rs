@@ -202,10 +202,15 @@ impl View {
         if let Some(uid) = &new.uid {
             self.endpoint_uids.insert((new.app, uid.clone()), new.id);
         }
+        let was_disabled = old.as_ref().is_some_and(|old| old.endpoint.disabled.is_some());
         let lane = old.map_or_else(
             || Arc::new(LaneGauge::new(Health::default())),
             |old| Arc::clone(&old.lane),
         );
+        if was_disabled && new.disabled.is_none() {
+            // Enabled again: how it did before no longer counts.
+            lane.set_health(Health::default());
+        }
         let (id, app) = (new.id, new.app);
         let entry = Arc::new(EndpointEntry {
             endpoint: new,

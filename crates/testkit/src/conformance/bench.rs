@@ -299,7 +299,7 @@ impl<B: Backend> Bench<B> {
 
     /// Settles.
     pub async fn settle(&self, batch: Vec<Settlement>) {
-        self.store().settle(batch).await.unwrap();
+        self.store().settle(Arc::new(batch)).await.unwrap();
         self.sound().await;
     }
 

@@ -165,6 +165,7 @@ macro_rules! conformance {
             }
             tasks {
                 a_task_is_kept_and_replaced
+                a_task_that_has_ended_stays_as_it_ended
                 tasks_are_listed_by_environment_and_status
                 pages_walk_forth_and_back
             }

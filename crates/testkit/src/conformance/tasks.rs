@@ -54,6 +54,40 @@ pub async fn a_task_is_kept_and_replaced<B: Backend>(mut bench: Bench<B>) {
     assert_eq!(bench.store().tasks(None, None, ALL).await.unwrap().items, [one]);
 }
 
+/// Whoever writes down progress, another end, or a new beginning comes too late; in the same batch as well, and after a crash.
+pub async fn a_task_that_has_ended_stays_as_it_ended<B: Backend>(mut bench: Bench<B>) {
+    use TaskStatus::{Cancelled, Failed, Finished, Running};
+    let mut ended = Vec::new();
+    for status in [Cancelled, Finished, Failed] {
+        let mut one = task(&bench, bench.environment, Running);
+        put(&bench, &one).await;
+        one.status = status;
+        let later = |status| {
+            let later = Task {
+                status,
+                cursor: one.cursor + 1,
+                ..one.clone()
+            };
+            Change::PutTask(Box::new(later))
+        };
+        bench
+            .apply(vec![Change::PutTask(Box::new(one.clone())), later(Running)])
+            .await;
+        for late in [Running, Cancelled, Finished, Failed] {
+            bench.apply(vec![later(late)]).await;
+        }
+        assert_eq!(bench.store().task(one.id).await, Ok(Some(one.clone())));
+        ended.push(one);
+    }
+    bench.crash().await;
+    let store = bench.store();
+    for mut one in ended {
+        one.status = Running;
+        bench.apply(vec![Change::PutTask(Box::new(one))]).await;
+    }
+    assert_eq!(store.tasks(None, Some(Running), ALL).await.unwrap().items, []);
+}
+
 /// And over all environments.
 pub async fn tasks_are_listed_by_environment_and_status<B: Backend>(bench: Bench<B>) {
     let other: EnvironmentId = bench.id();

@@ -62,7 +62,6 @@ pub async fn old_messages_are_forgotten_with_all_about_them<B: Backend>(mut benc
     for id in &ids[..2] {
         assert_eq!(store.message(bench.app, *id, false).await, Ok(None));
         assert_eq!(store.deliveries(bench.app, *id, ALL).await, Ok(Rows::EMPTY));
-        assert!(bench.attempts(*id).await.is_empty());
     }
     assert_eq!(bench.attempts(ids[2]).await.len(), 1);
     let any = MessageFilter::default();
@@ -316,7 +315,9 @@ pub async fn a_closed_store_is_unavailable<B: Backend>(mut bench: Bench<B>) {
             .await
             .map(drop)
     ));
-    assert!(is_unavailable(&store.settle(vec![settlement]).await));
+    assert!(is_unavailable(
+        &store.settle(std::sync::Arc::new(vec![settlement])).await
+    ));
     assert!(is_unavailable(&store.lanes().await));
     assert!(is_unavailable(&store.cancel(endpoint, 1).await));
     assert!(is_unavailable(&store.requeue(Vec::new()).await.map(drop)) || store.requeue(Vec::new()).await == Ok(0));

@@ -1,6 +1,11 @@
 //! The configuration: all or nothing, each name once.
 
-use bellwire_core::{decide::Health, id::AppId, time::Timestamp};
+use bellwire_core::{
+    decide::Health,
+    id::AppId,
+    task::{Task, TaskStatus},
+    time::Timestamp,
+};
 use bellwire_store::{Change, StoreError, StoredAnswer, query::Configuration};
 
 use super::state::State;
@@ -107,7 +112,12 @@ impl Configured {
             Change::DeleteEventType { environment, name } => drop(all.event_types.remove(&(environment, name))),
             Change::PutToken(new) => drop(all.tokens.insert(new.id, *new)),
             Change::DeleteToken(id) => drop(all.tokens.remove(&id)),
-            Change::PutTask(new) => drop(all.tasks.insert(new.id, *new)),
+            Change::PutTask(new) => {
+                let ended = |old: &Task| old.status != TaskStatus::Running;
+                if !all.tasks.get(&new.id).is_some_and(ended) {
+                    all.tasks.insert(new.id, *new);
+                }
+            }
         }
         Ok(())
     }

@@ -163,9 +163,11 @@ impl Store for MemoryStore {
         self.call(Verb::Claim, |state, _, _| Ok(state.claim(request))).await
     }
 
-    async fn settle(&self, batch: Vec<Settlement>) -> Result<(), StoreError> {
-        self.call(Verb::Settle, |state, now, told| state.settle(batch, now, told))
-            .await
+    async fn settle(&self, batch: Arc<Vec<Settlement>>) -> Result<(), StoreError> {
+        self.call(Verb::Settle, |state, now, told| {
+            state.settle(batch.as_ref().clone(), now, told)
+        })
+        .await
     }
 
     async fn lanes(&self) -> Result<Vec<LaneHead>, StoreError> {

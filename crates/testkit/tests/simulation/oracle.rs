@@ -384,7 +384,8 @@ impl Oracle {
         };
         let calm_since = known.hindered.max(troubled);
         if number == 1 {
-            let late = waited > LATE && calm_since + waited + LATE < started;
+            // A new run waits until the one before it has ended.
+            let late = run == 0 && waited > LATE && calm_since + waited + LATE < started;
             return late.then(|| format!("{name} begins {waited:?} late, and nothing stood in its way"));
         }
         let Some((ended_at, _, asked)) = before.and_then(|trial| trial.ended) else {

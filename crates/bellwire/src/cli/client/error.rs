@@ -73,6 +73,15 @@ impl ApiError {
         error
     }
 
+    /// Names the server in a link that has none: people open it elsewhere.
+    pub fn from_server(mut self, base: &str) -> Self {
+        self.docs = self.docs.map(|docs| match docs.starts_with('/') {
+            true => format!("{base}{docs}"),
+            false => docs,
+        });
+        self
+    }
+
     /// Adds what to do about it.
     pub fn with_hint(mut self, hint: &'static str) -> Self {
         self.hint = Some(hint);

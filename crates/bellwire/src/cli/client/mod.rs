@@ -257,7 +257,7 @@ impl Client {
     }
 
     fn refused(&self, status: u16, text: &str) -> ApiError {
-        let error = ApiError::decode(status, text);
+        let error = ApiError::decode(status, text).from_server(&self.base);
         match status {
             401 if self.token.is_none() => error.with_hint("no token was given: pass --token or set BELLWIRE_TOKEN"),
             300..=399 => error.with_hint("the server redirects; give its final address with --url"),
@@ -378,6 +378,15 @@ mod tests {
             failure.to_string(),
             "not_found (404): no application `x`\nsee https://e/not_found"
         );
+    }
+
+    #[test]
+    fn the_page_of_an_error_is_named_with_the_server_that_has_it() {
+        let server = Scripted::answering(vec![(404, r#"{"code":"not_found","docs":"/docs/errors/not_found"}"#)]);
+        let session = server.session(&Captured::default(), false);
+        let failure = session.client.get("/api/v1/app/x", &Query::default()).unwrap_err();
+        let expected = format!("see {}/docs/errors/not_found", server.url);
+        assert!(failure.to_string().ends_with(&expected), "{failure}");
     }
 
     #[test]

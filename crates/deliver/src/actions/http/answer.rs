@@ -44,8 +44,12 @@ pub(super) async fn read(response: Response<Incoming>, keep: usize) -> Result<(A
         .and_then(|value| value.to_str().ok())
         .map(|value| RetryAfter(value.to_owned()));
     let text = |value: &header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers =
-        parts.headers.iter().take(HEADERS_KEPT).map(|(name, value)| (name.to_string(), text(value))).collect();
+    let headers = parts
+        .headers
+        .iter()
+        .take(HEADERS_KEPT)
+        .map(|(name, value)| (name.to_string(), text(value)))
+        .collect();
     let mut excerpt = BytesMut::new();
     let mut read = 0;
     let mut complete = true;
@@ -63,8 +67,19 @@ pub(super) async fn read(response: Response<Incoming>, keep: usize) -> Result<(A
             break;
         }
     }
-    let closes = parts.headers.get(header::CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
-    Ok((Answer { status_code, headers, excerpt: excerpt.freeze(), retry_after }, complete && !closes))
+    let closes = parts
+        .headers
+        .get(header::CONNECTION)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+    Ok((
+        Answer {
+            status_code,
+            headers,
+            excerpt: excerpt.freeze(),
+            retry_after,
+        },
+        complete && !closes,
+    ))
 }
 
 /// Only 2xx is a success.
@@ -72,14 +87,29 @@ pub(super) fn judge(status_code: u16) -> Option<Failure> {
     let (reason, advice) = match status_code {
         200..=299 => return None,
         300..=399 => ("redirect", "redirects are not followed; save the endpoint's final URL"),
-        401 | 403 => ("status_unauthorized", "the receiver refuses us; check its signing secret or the endpoint's headers"),
-        404 => ("status_not_found", "nothing listens at this path; check the endpoint's URL"),
-        410 => ("status_gone", "the receiver says it is gone for good; the endpoint was disabled"),
+        401 | 403 => (
+            "status_unauthorized",
+            "the receiver refuses us; check its signing secret or the endpoint's headers",
+        ),
+        404 => (
+            "status_not_found",
+            "nothing listens at this path; check the endpoint's URL",
+        ),
+        410 => (
+            "status_gone",
+            "the receiver says it is gone for good; the endpoint was disabled",
+        ),
         413 => ("status_too_large", "the receiver refuses payloads of this size"),
-        429 => ("status_too_many_requests", "the receiver asks for fewer requests; set a throttleRate"),
+        429 => (
+            "status_too_many_requests",
+            "the receiver asks for fewer requests; set a throttleRate",
+        ),
         400..=499 => ("status_4xx", "the receiver refuses the request; its answer may say why"),
         503 => ("status_unavailable", "the receiver is not available; it is tried again"),
         _ => ("status_5xx", "the receiver failed; see its logs at this time"),
     };
-    Some(Failure { reason, detail: format!("the receiver answered {status_code}: {advice}") })
+    Some(Failure {
+        reason,
+        detail: format!("the receiver answered {status_code}: {advice}"),
+    })
 }

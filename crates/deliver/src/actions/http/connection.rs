@@ -42,11 +42,17 @@ impl SendError {
     pub fn into_failure(self) -> Failure {
         let error = &self.error;
         let (reason, what) = if error.is_parse_too_large() {
-            ("answer_headers_too_large", "the answer's headers are larger than 64 fields or 32 KiB".to_owned())
+            (
+                "answer_headers_too_large",
+                "the answer's headers are larger than 64 fields or 32 KiB".to_owned(),
+            )
         } else if error.is_parse() {
             ("answer_malformed", format!("the answer is not HTTP: {error}"))
         } else if error.is_incomplete_message() {
-            ("connection_closed", "the receiver closed the connection without an answer".to_owned())
+            (
+                "connection_closed",
+                "the receiver closed the connection without an answer".to_owned(),
+            )
         } else if is_reset(error) {
             ("connection_reset", "the receiver reset the connection".to_owned())
         } else {
@@ -59,7 +65,10 @@ impl SendError {
 fn is_reset(error: &hyper::Error) -> bool {
     let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
     io.is_some_and(|io| {
-        matches!(io.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe)
+        matches!(
+            io.kind(),
+            std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe
+        )
     })
 }
 
@@ -67,7 +76,11 @@ impl Connection {
     /// Begins HTTP on an opened connection.
     pub async fn open(connected: Connected, tasks: &TaskTracker) -> Result<Self, SendError> {
         let io = TokioIo::new(connected.io);
-        let fail = |error| SendError { error, unsent: true, reused: false };
+        let fail = |error| SendError {
+            error,
+            unsent: true,
+            reused: false,
+        };
         if connected.http2 {
             let (sender, driver) = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
@@ -126,15 +139,27 @@ impl Connection {
     pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, SendError> {
         let told = |mut error: TrySendError<Request<Full<Bytes>>>| {
             let unsent = error.take_message().is_some();
-            SendError { error: error.into_error(), unsent, reused: true }
+            SendError {
+                error: error.into_error(),
+                unsent,
+                reused: true,
+            }
         };
         match self {
             Self::Http1(sender) => {
-                sender.ready().await.map_err(|error| SendError { error, unsent: true, reused: true })?;
+                sender.ready().await.map_err(|error| SendError {
+                    error,
+                    unsent: true,
+                    reused: true,
+                })?;
                 sender.try_send_request(request).await.map_err(told)
             }
             Self::Http2(sender) => {
-                sender.ready().await.map_err(|error| SendError { error, unsent: true, reused: true })?;
+                sender.ready().await.map_err(|error| SendError {
+                    error,
+                    unsent: true,
+                    reused: true,
+                })?;
                 sender.try_send_request(request).await.map_err(told)
             }
         }

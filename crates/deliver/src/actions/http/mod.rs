@@ -53,14 +53,22 @@ enum Missed {
 
 impl From<ConnectError> for Missed {
     fn from(error: ConnectError) -> Self {
-        Self::Failed(Failure { reason: error.reason(), detail: error.to_string() })
+        Self::Failed(Failure {
+            reason: error.reason(),
+            detail: error.to_string(),
+        })
     }
 }
 
 impl HttpAction {
     /// An action that connects through `guard` and runs its connections on `tasks`.
     pub fn new(guard: Guard, config: DeliverConfig, tasks: TaskTracker) -> Self {
-        Self { guard, pools: Pools::default(), config, tasks }
+        Self {
+            guard,
+            pools: Pools::default(),
+            config,
+            tasks,
+        }
     }
 
     /// Closes connections that nobody has used for the idle timeout. Called now and then.
@@ -108,7 +116,10 @@ impl HttpAction {
         }
         *stage = Stage::Sending;
         let request = request::build(order, prepared, signature, &self.config, opened.is_http2());
-        let response = opened.send(request).await.map_err(|error| Missed::Failed(error.into_failure()))?;
+        let response = opened
+            .send(request)
+            .await
+            .map_err(|error| Missed::Failed(error.into_failure()))?;
         *stage = Stage::Reading;
         self.read(order, prepared, opened, response).await
     }
@@ -120,7 +131,9 @@ impl HttpAction {
         connection: Connection,
         response: hyper::Response<hyper::body::Incoming>,
     ) -> Result<Answer, Missed> {
-        let (answer, reusable) = answer::read(response, self.config.response_bytes).await.map_err(Missed::Failed)?;
+        let (answer, reusable) = answer::read(response, self.config.response_bytes)
+            .await
+            .map_err(Missed::Failed)?;
         if reusable {
             self.pools.put(order.work.endpoint, prepared, connection);
         }
@@ -142,8 +155,7 @@ impl Action for HttpAction {
         let mut stage = Stage::Connecting;
         let keys: Vec<_> = endpoint.live_keys(order.started_at).collect();
         let id = order.work.message.id.to_string();
-        let signature =
-            bellwire_core::sign::signature_header(&keys, &id, order.started_at.secs(), order.body.as_ref());
+        let signature = bellwire_core::sign::signature_header(&keys, &id, order.started_at.secs(), order.body.as_ref());
         let result = match self.prepare(&order) {
             Err(failure) => Err(Missed::Failed(failure)),
             Ok(prepared) => {
@@ -164,13 +176,22 @@ impl Action for HttpAction {
             response: answer.excerpt,
             response_headers: answer.headers,
             signature: signature.clone(),
-            retry_after: answer.retry_after.map(|value| value.wait(order.started_at.plus(duration))).unwrap_or_default(),
+            retry_after: answer
+                .retry_after
+                .map(|value| value.wait(order.started_at.plus(duration)))
+                .unwrap_or_default(),
         };
         match result {
             Err(Missed::Withheld) => Acted::Withheld,
             Err(Missed::Failed(failure)) => {
                 let excerpt = Bytes::from(failure.detail.clone());
-                Acted::Attempted(outcome(Some(failure), Answer { excerpt, ..Answer::default() }))
+                Acted::Attempted(outcome(
+                    Some(failure),
+                    Answer {
+                        excerpt,
+                        ..Answer::default()
+                    },
+                ))
             }
             Ok(answer) => Acted::Attempted(outcome(answer::judge(answer.status_code), answer)),
         }
@@ -188,6 +209,7 @@ fn timed_out(stage: Stage, timeout: Duration) -> Failure {
         Stage::Reading => ("timeout_body", "no complete answer"),
     };
     let within = bellwire_core::time::format_span(timeout);
-    let detail = format!("{what} within {within}; answer sooner and do the work afterwards, or raise the endpoint's timeoutMs");
+    let detail =
+        format!("{what} within {within}; answer sooner and do the work afterwards, or raise the endpoint's timeoutMs");
     Failure { reason, detail }
 }

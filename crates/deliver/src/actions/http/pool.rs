@@ -53,14 +53,22 @@ impl Pools {
         }
         let prepared = Arc::new(prepare()?);
         // Connections of an earlier version led to an earlier URL: they are closed.
-        pools.insert(id, Pool { prepared: Arc::clone(&prepared), idle: Vec::new() });
+        pools.insert(
+            id,
+            Pool {
+                prepared: Arc::clone(&prepared),
+                idle: Vec::new(),
+            },
+        );
         Ok(prepared)
     }
 
     /// A connection that is ready, the one used last first; a shared one stays.
     pub fn take(&self, id: EndpointId, prepared: &Arc<Prepared>) -> Option<Connection> {
         let mut pools = self.lock();
-        let pool = pools.get_mut(&id).filter(|pool| Arc::ptr_eq(&pool.prepared, prepared))?;
+        let pool = pools
+            .get_mut(&id)
+            .filter(|pool| Arc::ptr_eq(&pool.prepared, prepared))?;
         while let Some(mut idle) = pool.idle.pop() {
             if !idle.connection.is_usable() && idle.connection.is_closed() {
                 continue;
@@ -78,10 +86,15 @@ impl Pools {
     /// Keeps a connection for the next attempt.
     pub fn put(&self, id: EndpointId, prepared: &Arc<Prepared>, connection: Connection) {
         let mut pools = self.lock();
-        let Some(pool) = pools.get_mut(&id).filter(|pool| Arc::ptr_eq(&pool.prepared, prepared)) else { return };
+        let Some(pool) = pools.get_mut(&id).filter(|pool| Arc::ptr_eq(&pool.prepared, prepared)) else {
+            return;
+        };
         let already_shared = connection.is_http2() && pool.idle.iter().any(|idle| idle.connection.is_http2());
         if !already_shared && pool.idle.len() < IDLE_MAX && !connection.is_closed() {
-            pool.idle.push(Idle { connection, since: Instant::now() });
+            pool.idle.push(Idle {
+                connection,
+                since: Instant::now(),
+            });
         }
     }
 
@@ -93,7 +106,8 @@ impl Pools {
     /// Closes what has not been used for `unused`, and forgets endpoints that have nothing left.
     pub fn sweep(&self, unused: Duration) {
         self.lock().retain(|_, pool| {
-            pool.idle.retain(|idle| idle.since.elapsed() < unused && !idle.connection.is_closed());
+            pool.idle
+                .retain(|idle| idle.since.elapsed() < unused && !idle.connection.is_closed());
             !pool.idle.is_empty()
         });
     }

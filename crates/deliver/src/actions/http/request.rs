@@ -42,15 +42,28 @@ pub(super) struct Prepared {
 impl Prepared {
     /// Judges the URL again, under the policy in force now.
     pub fn new(endpoint: &Endpoint, policy: &AddressPolicy, config: &DeliverConfig) -> Result<Self, Failure> {
-        let refused = |detail: String| Failure { reason: "address_refused", detail };
+        let refused = |detail: String| Failure {
+            reason: "address_refused",
+            detail,
+        };
         let target = address::check_url(&endpoint.url, policy).map_err(|error| refused(error.to_string()))?;
-        let uri = |text: String| text.parse::<Uri>().map_err(|error| refused(format!("endpoint URL cannot be called: {error}")));
+        let uri = |text: String| {
+            text.parse::<Uri>()
+                .map_err(|error| refused(format!("endpoint URL cannot be called: {error}")))
+        };
         let path = uri(target.path_and_query().to_owned())?;
-        let absolute = uri(format!("{}://{}{}", target.scheme().as_str(), target.authority(), target.path_and_query()))?;
+        let absolute = uri(format!(
+            "{}://{}{}",
+            target.scheme().as_str(),
+            target.authority(),
+            target.path_and_query()
+        ))?;
         let mut headers = HeaderMap::with_capacity(12 + endpoint.headers.len());
         let value = |text: &str| {
-            HeaderValue::from_str(text)
-                .map_err(|_| Failure { reason: "header_invalid", detail: format!("`{text}` cannot be a header's value") })
+            HeaderValue::from_str(text).map_err(|_| Failure {
+                reason: "header_invalid",
+                detail: format!("`{text}` cannot be a header's value"),
+            })
         };
         headers.insert(HOST, value(target.authority())?);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -66,7 +79,13 @@ impl Prepared {
             })?;
             headers.insert(name, value);
         }
-        Ok(Self { version: endpoint.updated_at, target, path, absolute, headers })
+        Ok(Self {
+            version: endpoint.updated_at,
+            target,
+            path,
+            absolute,
+            headers,
+        })
     }
 }
 
@@ -101,10 +120,22 @@ pub(super) fn build(
         }
         headers.insert(WEBHOOK[at].clone(), value);
     }
-    if let Some(value) = order.work.message.content_type.as_deref().and_then(|text| HeaderValue::from_str(text).ok()) {
+    if let Some(value) = order
+        .work
+        .message
+        .content_type
+        .as_deref()
+        .and_then(|text| HeaderValue::from_str(text).ok())
+    {
         headers.insert(CONTENT_TYPE, value);
     }
-    if let Some(parent) = order.work.message.traceparent.as_deref().and_then(|parent| continue_trace(parent, fastrand::u64(1..))) {
+    if let Some(parent) = order
+        .work
+        .message
+        .traceparent
+        .as_deref()
+        .and_then(|parent| continue_trace(parent, fastrand::u64(1..)))
+    {
         headers.insert(TRACEPARENT, parent);
     }
     *request.headers_mut() = headers;

@@ -93,12 +93,18 @@ impl World {
         let gauge = Arc::clone(self.gauges.get(&number)?);
         // Endpoint 4 has a rate limit.
         let per_second = (number == 4).then_some(3);
-        Some(LaneSettings { gauge, in_flight: None, per_second, held: self.held.get(&number).copied().unwrap_or(false) })
+        Some(LaneSettings {
+            gauge,
+            in_flight: None,
+            per_second,
+            held: self.held.get(&number).copied().unwrap_or(false),
+        })
     }
 
     fn carry_out(&mut self, effects: Effects) {
         self.workers.extend(effects.start.iter().map(|id| (id.number(), 0)));
-        self.claims.extend(effects.claim.iter().map(|(id, limit)| (id.number(), *limit)));
+        self.claims
+            .extend(effects.claim.iter().map(|(id, limit)| (id.number(), *limit)));
         self.cancelled += effects.cancel.len() as u64;
         for work in effects.park {
             let number = work.endpoint.number();
@@ -110,7 +116,10 @@ impl World {
     fn tell_stored(&mut self, number: u64) {
         let mut effects = Effects::default();
         let settings = self.settings(number);
-        let head = LaneHead { endpoint: endpoint(number), due_at: self.now };
+        let head = LaneHead {
+            endpoint: endpoint(number),
+            due_at: self.now,
+        };
         self.state.stored(head, self.now, || settings, &mut effects);
         self.carry_out(effects);
     }
@@ -124,7 +133,8 @@ impl World {
         let mut effects = Effects::default();
         let settings = self.settings(number);
         let work = work(self.put_in, number, self.now);
-        self.state.fresh(vec![work], self.now, |_| settings.clone(), &mut effects);
+        self.state
+            .fresh(vec![work], self.now, |_| settings.clone(), &mut effects);
         self.carry_out(effects);
     }
 
@@ -138,7 +148,10 @@ impl World {
         match self.state.next(endpoint(number), done, self.now, &mut effects) {
             Turn::Attempt(work) => {
                 assert_eq!(work.endpoint.number(), number);
-                assert!(!self.held.get(&number).copied().unwrap_or(false), "began at a held endpoint");
+                assert!(
+                    !self.held.get(&number).copied().unwrap_or(false),
+                    "began at a held endpoint"
+                );
                 self.attempted.push((number, work.message.id.number()));
                 self.workers[at].1 += 1;
             }
@@ -148,13 +161,20 @@ impl World {
     }
 
     fn answer_claim(&mut self) {
-        let Some((number, limit)) = self.claims.pop() else { return };
+        let Some((number, limit)) = self.claims.pop() else {
+            return;
+        };
         let waiting = self.stored.entry(number).or_default();
         let n = limit.min(waiting.len());
         let taken: Vec<_> = waiting.drain(..n).map(|message| work(message, number, START)).collect();
         let next_due = (!waiting.is_empty()).then_some(START);
         let mut effects = Effects::default();
-        self.state.claimed(endpoint(number), Claimed { work: taken, next_due }, self.now, &mut effects);
+        self.state.claimed(
+            endpoint(number),
+            Claimed { work: taken, next_due },
+            self.now,
+            &mut effects,
+        );
         self.carry_out(effects);
     }
 
@@ -177,7 +197,11 @@ impl World {
     }
 
     fn check(&self) {
-        let Bounds { in_flight, in_flight_per_endpoint, .. } = bounds();
+        let Bounds {
+            in_flight,
+            in_flight_per_endpoint,
+            ..
+        } = bounds();
         assert!(self.workers.len() <= in_flight, "{} workers", self.workers.len());
         assert_eq!(self.state.in_flight(), self.workers.len());
         for number in self.gauges.keys() {
@@ -324,7 +348,10 @@ fn a_rate_limit_spaces_the_attempts_evenly() {
     }
     for pair in begun_at.windows(2) {
         let gap = pair[1].since(pair[0]);
-        assert!(gap >= Duration::from_millis(320) && gap <= Duration::from_millis(350), "{gap:?}");
+        assert!(
+            gap >= Duration::from_millis(320) && gap <= Duration::from_millis(350),
+            "{gap:?}"
+        );
     }
 }
 
@@ -332,10 +359,14 @@ fn a_rate_limit_spaces_the_attempts_evenly() {
 fn a_rest_and_a_planned_look_end_when_the_clock_is_set_back() {
     let mut world = World::new();
     let mut effects = Effects::default();
-    world.state.rest(endpoint(1), world.now.plus(Duration::from_secs(60)), &mut effects);
+    world
+        .state
+        .rest(endpoint(1), world.now.plus(Duration::from_secs(60)), &mut effects);
     world.publish(1);
     let mut effects = Effects::default();
-    world.state.rest(endpoint(1), world.now.plus(Duration::from_secs(60)), &mut effects);
+    world
+        .state
+        .rest(endpoint(1), world.now.plus(Duration::from_secs(60)), &mut effects);
     let failed_at = world.now;
     world.now = world.now.minus(Duration::from_secs(86_400));
     let mut effects = Effects::default();
@@ -345,10 +376,39 @@ fn a_rest_and_a_planned_look_end_when_the_clock_is_set_back() {
     world.state.claim_failed(endpoint(2), failed_at, &mut effects_of_two);
     let mut again = Effects::default();
     world.state.clock_went_back(world.now, &mut again);
-    assert_eq!(again.claim.iter().map(|(endpoint, _)| *endpoint).collect::<Vec<_>>(), [endpoint(2)]);
+    assert_eq!(
+        again.claim.iter().map(|(endpoint, _)| *endpoint).collect::<Vec<_>>(),
+        [endpoint(2)]
+    );
     world.carry_out(effects);
     while !world.workers.is_empty() {
         world.step_worker(0);
     }
-    assert_eq!(world.state.in_memory(), 0, "what waited for the rest to end was attempted");
+    assert_eq!(
+        world.state.in_memory(),
+        0,
+        "what waited for the rest to end was attempted"
+    );
+}
+
+#[test]
+fn what_waits_longest_is_told_and_a_paused_endpoint_does_not_count() {
+    let mut world = World::new();
+    assert_eq!(world.state.oldest_due(), None);
+    let earlier = START.minus(Duration::from_secs(60));
+    let tell = |world: &mut World, number: u64, due_at: Timestamp| {
+        let settings = world.settings(number);
+        let head = LaneHead { endpoint: endpoint(number), due_at };
+        world.state.stored(head, START, || settings, &mut Effects::default());
+    };
+    world.held.insert(1, true);
+    tell(&mut world, 1, earlier.minus(Duration::from_secs(3_600)));
+    assert_eq!(world.state.oldest_due(), None, "it waits because somebody wants it to");
+    tell(&mut world, 2, earlier);
+    assert_eq!(world.state.oldest_due(), Some(earlier), "in the store");
+    let settings = world.settings(3);
+    let oldest = earlier.minus(Duration::from_secs(1));
+    let work = vec![work(1, 3, oldest), work(2, 3, START)];
+    world.state.fresh(work, START, |_| settings.clone(), &mut Effects::default());
+    assert_eq!(world.state.oldest_due(), Some(oldest), "in memory");
 }

@@ -156,14 +156,18 @@ fn apply_one(connection: &Connection, vault: &Vault, change: Change) -> Result<(
             connection.execute("DELETE FROM token WHERE id = ?1", [key(id.number())])?;
         }
         Change::PutTask(new) => {
-            let sql = "INSERT OR REPLACE INTO task (id, environment, status, document) VALUES (?1, ?2, ?3, ?4)";
+            // One that has ended stays as it ended.
+            let sql = "INSERT INTO task (id, environment, status, document) VALUES (?1, ?2, ?3, ?4)
+                       ON CONFLICT (id) DO UPDATE SET environment = excluded.environment, status = excluded.status,
+                       document = excluded.document WHERE task.status = ?5";
             connection.execute(
                 sql,
                 params![
                     key(new.id.number()),
                     key(new.environment.number()),
                     status_name(new.status),
-                    write_json("a task", &new)?
+                    write_json("a task", &new)?,
+                    status_name(TaskStatus::Running)
                 ],
             )?;
         }
@@ -225,6 +229,12 @@ fn put_endpoint(connection: &Connection, vault: &Vault, new: &Endpoint) -> Resul
             "endpoint uid",
             uid,
         )?;
+    }
+    if new.disabled.is_none() {
+        // Enabled again: how it did before no longer counts.
+        let sql = "DELETE FROM endpoint_health WHERE endpoint = ?1 \
+             AND (SELECT json_extract(document, '$.disabled') IS NOT NULL FROM endpoint WHERE id = ?1)";
+        connection.prepare_cached(sql)?.execute([id])?;
     }
     let record = endpoint_to_record(new, EnvironmentId::from_number(number(environment)), vault)?;
     let sql = "INSERT OR REPLACE INTO endpoint (id, app, uid, document, sealed) VALUES (?1, ?2, ?3, ?4, ?5)";

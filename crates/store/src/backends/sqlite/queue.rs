@@ -6,7 +6,7 @@
 use std::{
     collections::VecDeque,
     mem,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -30,7 +30,7 @@ pub(super) struct AppendJob {
 
 /// A batch of settlements and who waits for it.
 pub(super) struct SettleJob {
-    pub batch: Vec<Settlement>,
+    pub batch: Arc<Vec<Settlement>>,
     pub reply: oneshot::Sender<Result<(), StoreError>>,
 }
 

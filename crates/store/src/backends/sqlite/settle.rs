@@ -3,7 +3,7 @@
 //! A fresh delivery that succeeds costs its attempt's row and nothing else. One that does not gets a row of its own, unless
 //! somebody started it anew meanwhile: then that newer run counts.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use bellwire_core::{
     attempt::Outcome,
@@ -41,7 +41,8 @@ const DELETE_DUE: &str = "DELETE FROM due WHERE endpoint = ?1 AND next_at = ?2 A
 ///
 /// # Errors
 /// Those of SQLite: the whole transaction fails then.
-pub(super) fn settle(tx: &mut Tx<'_>, mut settlements: Vec<Settlement>) -> rusqlite::Result<()> {
+pub(super) fn settle(tx: &mut Tx<'_>, batches: &[Arc<Vec<Settlement>>]) -> rusqlite::Result<()> {
+    let mut settlements: Vec<&Settlement> = batches.iter().flat_map(|batch| batch.iter()).collect();
     let mut health: HashMap<EndpointId, Health> = HashMap::new();
     for settlement in &settlements {
         if let Some(changed) = settlement.health {
@@ -58,21 +59,21 @@ pub(super) fn settle(tx: &mut Tx<'_>, mut settlements: Vec<Settlement>) -> rusql
     Ok(())
 }
 
-fn settle_one(tx: &mut Tx<'_>, settlement: Settlement) -> rusqlite::Result<()> {
+fn settle_one(tx: &mut Tx<'_>, settlement: &Settlement) -> rusqlite::Result<()> {
     if let Some(outcome) = &settlement.outcome {
-        put_attempt(tx, &settlement, outcome)?;
+        put_attempt(tx, settlement, outcome)?;
     }
     let (message, endpoint) = (settlement.key.message.number(), settlement.key.endpoint.number());
     if settlement.lease == FRESH {
         tx.effects.settled.push((message, endpoint));
         if settlement.verdict != Verdict::Succeeded {
-            make_row(tx, &settlement)?;
+            make_row(tx, settlement)?;
         }
     } else {
         tx.effects.returned.push((endpoint, message));
-        change_row(tx, &settlement)?;
+        change_row(tx, settlement)?;
     }
-    append_notices(tx, settlement.notices)
+    append_notices(tx, settlement.notices.clone())
 }
 
 fn put_attempt(tx: &mut Tx<'_>, settlement: &Settlement, outcome: &Outcome) -> rusqlite::Result<()> {

@@ -64,7 +64,7 @@ impl Store for Sqlite {
         Ok(granted.accept())
     }
 
-    async fn settle(&self, batch: Vec<Settlement>) -> Result<(), StoreError> {
+    async fn settle(&self, batch: Arc<Vec<Settlement>>) -> Result<(), StoreError> {
         if batch.is_empty() {
             return Ok(());
         }

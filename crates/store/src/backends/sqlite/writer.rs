@@ -163,12 +163,7 @@ impl Writer {
         let (messages, append_replies): (Vec<_>, Vec<_>) =
             appends.into_iter().map(|job| (job.message, job.reply)).unzip();
         let (operations, admin_replies): (Vec<_>, Vec<_>) = admins.into_iter().map(|job| (job.run, job.reply)).unzip();
-        let mut settlements = Vec::with_capacity(settles.iter().map(|job| job.batch.len()).sum());
-        let mut settle_replies = Vec::with_capacity(settles.len());
-        for mut job in settles {
-            settlements.append(&mut job.batch);
-            settle_replies.push(job.reply);
-        }
+        let (batches, settle_replies): (Vec<_>, Vec<_>) = settles.into_iter().map(|job| (job.batch, job.reply)).unzip();
         let mut effects = Effects::default();
         let begun = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -179,7 +174,7 @@ impl Writer {
                     .into_iter()
                     .map(|message| ingest::append(&mut tx, message))
                     .collect::<rusqlite::Result<Vec<_>>>()?;
-                settle::settle(&mut tx, settlements)?;
+                settle::settle(&mut tx, &batches)?;
                 operations.into_iter().try_for_each(|operation| operation(&mut tx))?;
                 Ok(answers)
             })();

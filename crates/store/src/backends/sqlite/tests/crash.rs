@@ -1,5 +1,7 @@
 //! What a crash leaves behind.
 
+use std::sync::Arc;
+
 use super::*;
 
 #[tokio::test]
@@ -40,7 +42,7 @@ async fn recovery_spans_days_and_strides() {
         .step_by(3)
         .map(|w| settlement(w, Verdict::Succeeded))
         .collect();
-    f.store.settle(settled).await.unwrap();
+    f.store.settle(Arc::new(settled)).await.unwrap();
     f.publish(&[(10, false)]).await;
     let crashed = f.after_crash().await;
     assert_eq!(crashed.proven().await, (8_000, 16_001, 0, 0));

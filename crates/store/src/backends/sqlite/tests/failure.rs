@@ -1,5 +1,7 @@
 //! Disks that are full.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::error::{AppendError, StoreError};
 
@@ -27,7 +29,7 @@ async fn a_full_disk_is_answered_unavailable_and_recovers_by_itself() {
     let (_, work) = f.publish(&[(10, false), (11, false)]).await;
     limit_pages(&f.store, true).await;
 
-    let settled = vec![settlement(&work[0], Verdict::Succeeded)];
+    let settled = Arc::new(vec![settlement(&work[0], Verdict::Succeeded)]);
     let (append, settle) = tokio::join!(f.store.append(large()), f.store.settle(settled.clone()));
     assert!(
         matches!(append, Err(AppendError::Store(StoreError::Unavailable(_)))),

@@ -1,5 +1,7 @@
 //! The three hot verbs.
 
+use std::sync::Arc;
+
 use bellwire_core::{
     decide::Health,
     delivery::{DeliveryState, Trigger},
@@ -312,7 +314,7 @@ async fn notices_and_health_are_written_with_the_outcome() {
         failing_since: Some(NOON),
     });
     failed.notices = vec![message(&[(20, false)])];
-    f.store.settle(vec![failed]).await.unwrap();
+    f.store.settle(Arc::new(vec![failed])).await.unwrap();
     assert_eq!(f.received.take()[0].endpoint, ep(20));
     let health = f.store.configuration().await.unwrap().health;
     assert_eq!(
@@ -355,7 +357,7 @@ async fn claims_that_race_with_settlements_never_give_a_delivery_out_twice() {
                     } else {
                         Verdict::Succeeded
                     };
-                    store.settle(vec![settlement(&work, verdict)]).await.unwrap();
+                    store.settle(Arc::new(vec![settlement(&work, verdict)])).await.unwrap();
                 }
             }
         });

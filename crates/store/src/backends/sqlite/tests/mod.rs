@@ -156,7 +156,10 @@ impl Fixture {
     }
 
     async fn settle(&self, work: &Work, verdict: Verdict) {
-        self.store.settle(vec![settlement(work, verdict)]).await.unwrap();
+        self.store
+            .settle(Arc::new(vec![settlement(work, verdict)]))
+            .await
+            .unwrap();
     }
 
     /// The proof holds; answers succeeded, pending, failed, cancelled.

@@ -567,7 +567,7 @@ async fn an_attempt_whose_id_was_given_elsewhere_is_kept_under_it() {
     let given = bellwire_core::id::AttemptId::from_number(id.number() - 1);
     let mut failed = settlement(&work[0], Verdict::Failed);
     failed.attempt_id = Some(given);
-    f.store.settle(vec![failed]).await.unwrap();
+    f.store.settle(Arc::new(vec![failed])).await.unwrap();
     let listed = f
         .store
         .attempts_of_message(app(), id, AttemptFilter::default(), newest(9))
