@@ -9,6 +9,22 @@ use std::{
     time::Duration,
 };
 
+use bellwire_core::{
+    delivery::{Progress, Work},
+    time::Timestamp,
+};
+
+/// How long a message took that arrived with this attempt: from its acceptance, or the time that its publisher chose. None for a
+/// retry, which waited on purpose, and for what was started by hand.
+pub(crate) fn latency(work: &Work, ended_at: Timestamp) -> Option<Duration> {
+    let Progress { run, tries, .. } = work.progress;
+    let message = &work.message;
+    let due_at = message
+        .deliver_at
+        .map_or(message.created_at, |at| at.max(message.created_at));
+    (run == 0 && tries == 0).then(|| ended_at.since(due_at))
+}
+
 /// Upper bounds of the latency buckets, in milliseconds.
 pub const LATENCY_BUCKETS_MS: [u64; 16] = [
     1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000,
@@ -69,6 +85,14 @@ impl DeliverMetrics {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use bellwire_core::{
+        delivery::Lease,
+        id::{AppId, EndpointId, Id as _, MessageId},
+        message::Message,
+    };
+
     use super::*;
 
     #[test]
@@ -81,5 +105,42 @@ mod tests {
         assert_eq!(counts[..3], [2, 1, 1]);
         assert_eq!(counts.last(), Some(&1));
         assert!((sum - 400.006).abs() < 1e-9);
+    }
+
+    #[test]
+    fn only_a_first_attempt_that_nobody_delayed_tells_a_latency() {
+        let noon = Timestamp::from_secs(1_766_000_000);
+        let after = |seconds| noon.plus(Duration::from_secs(seconds));
+        let work = |run, tries, deliver_at| Work {
+            message: Arc::new(Message {
+                id: MessageId::from_number(1),
+                app: AppId::from_number(2),
+                event_type: "a".to_owned(),
+                event_id: None,
+                channels: Vec::new(),
+                tags: Vec::new(),
+                payload: None,
+                payload_expires_at: Timestamp::MAX,
+                deliver_at,
+                traceparent: None,
+                content_type: None,
+                created_at: noon,
+            }),
+            endpoint: EndpointId::from_number(3),
+            lease: Lease(0),
+            progress: Progress {
+                run,
+                tries,
+                ..Progress::default()
+            },
+            due_at: noon,
+        };
+        assert_eq!(latency(&work(0, 0, None), after(2)), Some(Duration::from_secs(2)));
+        assert_eq!(
+            latency(&work(0, 0, Some(after(60))), after(61)),
+            Some(Duration::from_secs(1))
+        );
+        assert_eq!(latency(&work(0, 1, None), after(2)), None);
+        assert_eq!(latency(&work(1, 0, None), after(2)), None);
     }
 }

@@ -3,6 +3,8 @@
 //! A crash is a copy of its files as they stand, opened by a new store, while the old one still runs: what a killed process
 //! would leave, and nothing that closing would add.
 
+#![expect(clippy::unwrap_used, reason = "all of it is a test")]
+
 use std::{path::Path, sync::Arc};
 
 use bellwire_core::seal::{Keyring, MainSecret};

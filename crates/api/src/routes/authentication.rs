@@ -103,7 +103,8 @@ async fn portal_access(
     let (token, new) = new_token(directory, wish).map_err(ApiError::internal)?;
     let text = new.expose().to_owned();
     // Behind a `#`, so that it is not sent to, or logged by, anybody in between.
-    let url = format!("{}/portal#token={text}", cx.server.public_url.trim_end_matches('/'));
+    let server = cx.server.public_url.trim_end_matches('/');
+    let url = format!("{server}/portal#app={}&token={text}", app.id);
     let answer = AppPortalAccessOut { token: text, url };
     cx.commit(vec![Change::PutToken(Box::new(token))], Outcome::Usual, &answer)
         .await

@@ -10,6 +10,7 @@ use super::{
     client::{Page, PageArgs, Query, path},
     endpoint::AppArg,
     exit::Failure,
+    explain,
     out::{Column, Tone, cell},
     when::{self, When},
 };
@@ -34,6 +35,8 @@ pub enum MessageCommand {
         #[command(flatten)]
         page: PageArgs,
     },
+    /// Explain why endpoints got a message, or did not, and what to do about it
+    Explain(explain::ExplainArgs),
     /// Send a message to an endpoint again, now
     Resend {
         #[command(flatten)]
@@ -201,6 +204,7 @@ impl MessageCommand {
                 let at = path(&["app", &message.app.app, "attempt", "msg", &message.message]);
                 client.list(out, &at, query, &page, ATTEMPTS)
             }
+            Self::Explain(args) => args.run(session),
             Self::Resend { message, endpoint } => {
                 let below = ["endpoint", &endpoint, "resend"];
                 let answer = client.write(Method::POST, &message.path(&below), &json!({}))?;
@@ -220,7 +224,8 @@ impl MessageCommand {
 }
 
 impl MessageArg {
-    fn path(&self, below: &[&str]) -> String {
+    /// The path of the message, or below it.
+    pub fn path(&self, below: &[&str]) -> String {
         path(&[&["app", &self.app.app, "msg", &self.message], below].concat())
     }
 }

@@ -10,13 +10,17 @@ mod app;
 mod attempt;
 mod client;
 mod endpoint;
+mod environment;
 mod event_type;
 mod exit;
+mod explain;
 mod generate;
+mod hook;
 mod input;
 mod interrupt;
 mod message;
 mod out;
+mod place;
 mod pretty;
 mod receive;
 mod replay;
@@ -32,11 +36,11 @@ mod when;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 pub use client::Client;
 pub use exit::{EXIT_CODES, Failure};
-pub use out::Out;
+pub use out::{Out, count};
 
 use crate::{config::ConfigArgs, operate, serve};
 
@@ -72,15 +76,8 @@ pub struct Globals {
         hide_short_help = true
     )]
     pub ca_cert: Option<PathBuf>,
-    /// Where a development server on this machine keeps its data
-    #[arg(
-        long,
-        global = true,
-        env = "BELLWIRE_DATA",
-        value_name = "DIR",
-        default_value = "bellwire-data",
-        hide_short_help = true
-    )]
+    /// Where a development server on this machine keeps its data; read by [`place`]
+    #[arg(skip = place::default_data())]
     pub data_dir: PathBuf,
     /// Machine-readable output: the API's answer as it came
     #[arg(long, global = true)]
@@ -105,6 +102,12 @@ pub enum Command {
     /// Event types: names of events, with an optional JSON Schema
     #[command(subcommand)]
     EventType(event_type::EventTypeCommand),
+    /// Endpoints at which you are told about the environment: endpoints disabled, deliveries failing
+    #[command(subcommand, visible_alias = "hook")]
+    OperationalWebhook(hook::HookCommand),
+    /// Environments, and carrying settings and event types from one to another
+    #[command(subcommand)]
+    Environment(environment::EnvironmentCommand),
     /// Messages and what became of them
     #[command(subcommand)]
     Message(message::MessageCommand),
@@ -158,7 +161,11 @@ pub struct Session {
 
 /// Reads the command line, does what it says and ends as [`EXIT_CODES`] documents.
 pub fn main() -> ExitCode {
-    run(Cli::parse())
+    match place::read(std::env::args_os()) {
+        Ok(cli) => run(cli),
+        // Prints help and version on standard output, everything else on standard error.
+        Err(error) => error.exit(),
+    }
 }
 
 /// Does what a parsed command line says and reports a failure: an API error is printed as it came with `--json`, and
@@ -199,6 +206,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::App(command) => command.run(&mut session(out)?),
         Command::Endpoint(command) => command.run(&mut session(out)?),
         Command::EventType(command) => command.run(&mut session(out)?),
+        Command::OperationalWebhook(command) => command.run(&mut session(out)?),
+        Command::Environment(command) => command.run(&mut session(out)?),
         Command::Message(command) => command.run(&mut session(out)?),
         Command::Attempt(command) => command.run(&mut session(out)?),
         Command::Task(command) => command.run(&mut session(out)?),
@@ -215,19 +224,14 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Secrets(command) => command.run(&mut out),
         Command::Bench(command) => command.run(),
         Command::Openapi => operate::openapi(&mut out),
-        Command::Completions(args) => args.run(Cli::command(), &mut out),
-        Command::Man(args) => args.run(Cli::command(), &mut out),
+        Command::Completions(args) => args.run(place::command(), &mut out),
+        Command::Man(args) => args.run(place::command(), &mut out),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_description_of_the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
 
     #[test]
     fn global_options_are_accepted_after_the_command() {
@@ -264,7 +268,7 @@ mod tests {
 
     #[test]
     fn help_documents_the_exit_codes_and_hides_the_token() {
-        let help = Cli::command().render_long_help().to_string();
+        let help = place::command().render_long_help().to_string();
         assert!(help.contains("130  interrupted"), "{help}");
         assert!(help.contains("BELLWIRE_TOKEN"));
     }

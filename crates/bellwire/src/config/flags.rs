@@ -52,6 +52,11 @@ impl Args for Flags {
                 (_, true) => arg.action(ArgAction::Append),
                 _ => arg,
             };
+            // What the client's commands call it as well, because `send` has another `--data`.
+            let arg = match setting.key {
+                "data" => arg.visible_alias("data-dir"),
+                _ => arg,
+            };
             command.arg(arg)
         })
     }

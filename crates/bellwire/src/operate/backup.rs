@@ -48,9 +48,17 @@ impl BackupArgs {
                 file.display()
             )));
         }
-        let from = with_config(&config, async |config| copy(&config, &file).await)?;
+        let (from, data_dir) = with_config(&config, async |config| {
+            let from = copy(&config, &file).await?;
+            Ok((from, config.storage.data))
+        })?;
         if matches!(from, From::Server) {
-            Client::new(globals)?.download(PATH, &file)?;
+            // A development server's token lies where its store is.
+            let globals = Globals {
+                data_dir,
+                ..globals.clone()
+            };
+            Client::new(&globals)?.download(PATH, &file)?;
         }
         if out.is_json() {
             return out.line(&json!({ "backup": file.display().to_string() }).to_string());

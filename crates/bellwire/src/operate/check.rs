@@ -1,11 +1,12 @@
 //! `bellwire check`: proves that what is stored adds up.
 
+use bellwire_store::query::CheckReport;
 use clap::Args;
 use serde_json::json;
 
 use super::{keys_of, open, place::existing_file, with_config};
 use crate::{
-    cli::{Failure, Out},
+    cli::{Failure, Out, count},
     config::ConfigArgs,
 };
 
@@ -17,6 +18,12 @@ pub struct CheckArgs {
 }
 
 impl CheckArgs {
+    /// Where its configuration comes from.
+    #[cfg(test)]
+    pub fn config(&self) -> &ConfigArgs {
+        &self.config
+    }
+
     /// Looks at everything in the store.
     ///
     /// # Errors
@@ -42,10 +49,7 @@ impl CheckArgs {
             });
             out.line(&document.to_string())?;
         } else {
-            out.line(&format!(
-                "{} messages, {} deliveries: {} succeeded, {} pending, {} failed, {} cancelled",
-                report.messages, report.deliveries, counts.succeeded, counts.pending, counts.failed, counts.cancelled
-            ))?;
+            out.line(&summary(&report))?;
             for problem in &report.problems {
                 out.line(problem)?;
             }
@@ -55,5 +59,38 @@ impl CheckArgs {
             1 => Err(Failure::Failed("1 problem was found".to_owned())),
             n => Err(Failure::Failed(format!("{n} problems were found"))),
         }
+    }
+}
+
+/// What was counted, on one line.
+fn summary(report: &CheckReport) -> String {
+    let counts = report.counts;
+    let deliveries = match report.deliveries {
+        1 => "1 delivery".to_owned(),
+        n => format!("{n} deliveries"),
+    };
+    format!(
+        "{}, {deliveries}: {} succeeded, {} pending, {} failed, {} cancelled",
+        count(report.messages, "message"),
+        counts.succeeded,
+        counts.pending,
+        counts.failed,
+        counts.cancelled
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_counted_as_many() {
+        let report = |messages, deliveries| CheckReport {
+            messages,
+            deliveries,
+            ..CheckReport::default()
+        };
+        assert!(summary(&report(1, 1)).starts_with("1 message, 1 delivery: 0 succeeded"));
+        assert!(summary(&report(0, 2)).starts_with("0 messages, 2 deliveries: "));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use bellwire_api::SentHeaders;
 use bellwire_deliver::{
     DeliverConfig,
     guard::{Guard, GuardConfig},
@@ -49,5 +50,13 @@ pub(super) fn deliver(delivery: &Delivery) -> DeliverConfig {
             ..Bounds::default()
         },
         ..DeliverConfig::default()
+    }
+}
+
+/// What the API says that deliveries send along: what they do send.
+pub(super) fn sent_headers(deliver: &DeliverConfig) -> SentHeaders {
+    SentHeaders {
+        user_agent: deliver.user_agent.clone(),
+        svix: deliver.svix_headers,
     }
 }

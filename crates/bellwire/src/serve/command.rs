@@ -1,10 +1,11 @@
-//! `bellwire serve`: loads the configuration, starts a server, says where it is, and stops it when told to.
+//! `bellwire serve`: loads the configuration, starts a server, says where it is, and stops it when told to. What it says at the
+//! first start is in [`welcome`].
 
 use std::{io::Write as _, time::Duration};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Running, reachable, serve};
+use super::{Running, reachable, serve, welcome};
 use crate::{
     cli::Failure,
     config::{self, Config, ConfigArgs},
@@ -97,51 +98,13 @@ fn announce(server: &Running, config: &Config) -> Result<(), Failure> {
     }
     if let Some(token) = &server.new_token {
         let url = format!("http://{}", reachable(server.address));
-        writeln!(out, "\n{}", welcome(&url, token.expose(), config))?;
+        writeln!(out, "\n{}", welcome::text(&program(), &url, token.expose(), config))?;
     }
     Ok(out.flush()?)
 }
 
-/// The first start's greeting, ready to be pasted.
-fn welcome(url: &str, token: &str, config: &Config) -> String {
-    let found = config.dev && config.storage.data == Config::default().storage.data && url == "http://127.0.0.1:8071";
-    let (place, export) = if found {
-        (
-            ", also in the data directory, where this command line finds it",
-            String::new(),
-        )
-    } else {
-        ("", format!("    export BELLWIRE_URL={url} BELLWIRE_TOKEN={token}\n"))
-    };
-    format!(
-        "The admin token, shown this once{place}:\n\n    {token}\n\nPublish a first message:\n\n{export}    \
-         bellwire send invoice.paid --app demo --create-app --data '{{\"id\": 1}}'\n\nor, without the command line:\n\n    \
-         curl {url}/api/v1/app/ -H 'Authorization: Bearer {token}' \\\n      \
-         -H 'Content-Type: application/json' -d '{{\"name\": \"Demo\", \"uid\": \"demo\"}}'\n"
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_greeting_can_be_pasted() {
-        let mut config = Config {
-            dev: true,
-            ..Config::default()
-        };
-        let short = welcome("http://127.0.0.1:8071", "TOKEN", &config);
-        assert!(
-            short.contains("\n    bellwire send ") && !short.contains("export"),
-            "{short}"
-        );
-        config.storage.data = "/srv/bellwire".into();
-        let long = welcome("http://127.0.0.1:9", "TOKEN", &config);
-        assert!(
-            long.contains("export BELLWIRE_URL=http://127.0.0.1:9 BELLWIRE_TOKEN=TOKEN\n"),
-            "{long}"
-        );
-        assert!(long.contains("curl http://127.0.0.1:9/api/v1/app/ -H 'Authorization: Bearer TOKEN'"));
-    }
+/// This program as it was called: what worked once works again in the same folder.
+fn program() -> String {
+    let called = std::env::args_os().next().unwrap_or_else(|| "bellwire".into());
+    called.to_string_lossy().into_owned()
 }

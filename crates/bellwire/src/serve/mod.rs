@@ -13,6 +13,8 @@ mod page;
 pub mod private;
 #[cfg(test)]
 mod tests;
+mod watch;
+mod welcome;
 
 use std::{
     net::SocketAddr,
@@ -147,6 +149,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
 
     let feed = Arc::new(Feed::default());
     let deliver = calls::deliver(&config.delivery);
+    let sent_headers = calls::sent_headers(&deliver);
     let action = Arc::new(HttpAction::new(guard, deliver.clone(), TaskTracker::new()));
     let parts = SchedulerParts {
         store: Arc::clone(&store),
@@ -176,6 +179,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         tasks_wake: Arc::clone(&wake),
         ready: Arc::clone(&ready),
         public_url: public_url(&config, address),
+        sent_headers,
         ..ApiState::new(
             Arc::clone(&store),
             Arc::clone(&directory),
@@ -196,7 +200,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let mut supervisor = Supervisor::default();
     let copies_in = config.storage.data.clone();
     let router = bellwire_api::router(api.clone())
-        .merge(page::root())
+        .merge(page::pages(&api.public_url))
         .merge(backup::route(api, copies_in));
     let router = if config.telemetry.metrics == Metrics::On {
         router.merge(page::metrics(metrics.clone()))
@@ -232,13 +236,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         bellwire_tasks::keep(Arc::clone(&kept_in), Arc::clone(&told_by), kept, stop)
     });
     let grace = config.process.grace;
-    supervisor.spawn(Stage::Delivery, "scheduler", OnPanic::Exit, move |stop| {
-        let scheduler = Arc::clone(&scheduler);
-        async move {
-            stop.cancelled().await;
-            scheduler.stop(grace).await;
-        }
-    });
+    watch::scheduler(&mut supervisor, scheduler, grace);
     supervisor.spawn(Stage::Delivery, "connections", OnPanic::Restart, move |stop| {
         let action = Arc::clone(&action);
         async move {

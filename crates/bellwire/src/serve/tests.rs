@@ -1,5 +1,7 @@
 //! Whole servers in this process: started, talked to over TCP, stopped.
 
+mod shown;
+
 use std::{
     net::SocketAddr,
     path::Path,
@@ -128,6 +130,21 @@ async fn a_development_server_leaves_its_token_for_the_command_line() {
     stop(configured).await;
 }
 
+/// Publishes in the application `shop`, the body as it is; answers the accepted message.
+async fn publish(address: SocketAddr, token: &str, body: String) -> Value {
+    let request = http::Request::post(format!("http://{address}/api/v1/app/shop/msg"))
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .body(body)
+        .unwrap();
+    let publish = tokio::task::spawn_blocking(move || {
+        let mut answer = ureq::Agent::new_with_defaults().run(request).unwrap();
+        assert_eq!(answer.status().as_u16(), 202);
+        serde_json::from_slice(&answer.body_mut().read_to_vec().unwrap()).unwrap()
+    });
+    publish.await.unwrap()
+}
+
 /// Answers one request and tells its head.
 async fn receive_one(listener: TcpListener) -> String {
     let (mut stream, _) = listener.accept().await.unwrap();
@@ -165,15 +182,7 @@ async fn what_is_published_arrives_signed_and_is_counted() {
     // The number's text must survive, so the body is written by hand.
     let raw = serde_json::value::RawValue::from_string("{\"id\": 1.0}".to_owned()).unwrap();
     let body = format!("{{\"eventType\":\"invoice.paid\",\"payload\":{raw}}}");
-    let request = http::Request::post(format!("http://{address}/api/v1/app/shop/msg"));
-    let request = request
-        .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/json");
-    let request = request.body(body).unwrap();
-    let publish =
-        tokio::task::spawn_blocking(move || ureq::Agent::new_with_defaults().run(request).unwrap().status().as_u16());
-    let (received, accepted) = tokio::join!(receive_one(receiver), publish);
-    assert_eq!(accepted.unwrap(), 202);
+    let (received, _) = tokio::join!(receive_one(receiver), publish(address, &token, body));
     for header in [
         "webhook-id: msg_",
         "webhook-signature: v1,",

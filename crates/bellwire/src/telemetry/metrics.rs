@@ -57,6 +57,7 @@ impl MetricsPage {
             deliver: Arc::clone(self.scheduler.metrics()),
             in_flight,
             in_memory,
+            oldest_due: self.scheduler.oldest_due(),
             connections: self.connections.load(Ordering::Relaxed),
         };
         let mut registry = Registry::default();
@@ -77,6 +78,8 @@ struct Snapshot {
     deliver: Arc<DeliverMetrics>,
     in_flight: usize,
     in_memory: usize,
+    /// Without what waits for paused endpoints, which the store's own figure has in it.
+    oldest_due: Option<Timestamp>,
     connections: usize,
 }
 
@@ -90,6 +93,7 @@ impl Collector for Snapshot {
             deliver,
             in_flight,
             in_memory,
+            oldest_due,
             connections,
         } = self;
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -106,13 +110,13 @@ impl Collector for Snapshot {
         ];
         out.counters(
             "bellwire_deliveries_ended",
-            "Deliveries that ended, by how",
+            "Deliveries that ended, by the state they ended in",
             "state",
             ended,
         )?;
         out.counters(
             "bellwire_attempts_failed",
-            "Attempts that failed, by named reason",
+            "Attempts that failed, by the name of the reason (docs/failures.md)",
             "reason",
             deliver.failed(),
         )?;
@@ -124,7 +128,7 @@ impl Collector for Snapshot {
         let (counts, sum) = deliver.latency();
         out.histogram(
             "bellwire_delivery_latency_seconds",
-            "Time from a message's acceptance to the answer to its first attempt",
+            "Time from the acceptance of a message (or the time it is for) to the answer to its first attempt at an endpoint, when that succeeded",
             &seconds_buckets(&counts),
             sum,
         )?;
@@ -136,16 +140,16 @@ impl Collector for Snapshot {
         )?;
         out.gauge(
             "bellwire_deliveries_waiting",
-            "Deliveries that wait in the store",
+            "Deliveries that wait in the store: for a retry, for their time, for their turn, or at a paused endpoint",
             store.waiting as f64,
         )?;
-        let age = store.oldest_due.map_or(0.0, |due| now.since(due).as_secs_f64());
+        let age = oldest_due.map_or(0.0, |due| now.since(due).as_secs_f64());
         out.gauge(
             "bellwire_oldest_due_age_seconds",
-            "How long the earliest waiting delivery has been due",
+            "How long the delivery that waits longest has been due, in memory or in the store; paused endpoints do not count",
             age,
         )?;
-        out.gauge("bellwire_endpoints", "Endpoints", *endpoints as f64)?;
+        out.gauge("bellwire_endpoints", "Endpoints that there are", *endpoints as f64)?;
         out.gauge(
             "bellwire_http_connections",
             "Open connections to the server",
@@ -153,14 +157,22 @@ impl Collector for Snapshot {
         )?;
         out.gauge(
             "bellwire_store_writable",
-            "1 when the store can be written, 0 when not",
+            "Whether the store can be written: 1 when it can, 0 when not",
             f64::from(u8::from(store.unwritable.is_none())),
         )?;
-        out.gauge("bellwire_store_bytes", "Size of the store on disk", store.bytes as f64)?;
-        out.counter("bellwire_store_commits", "Transactions committed", store.commits)?;
+        out.gauge(
+            "bellwire_store_bytes",
+            "Size of the store on disk, in bytes",
+            store.bytes as f64,
+        )?;
+        out.counter(
+            "bellwire_store_commits",
+            "Transactions that the store committed",
+            store.commits,
+        )?;
         out.counter_seconds(
             "bellwire_store_commit_seconds",
-            "Time spent committing",
+            "Time that the store spent committing",
             store.commit_time.as_secs_f64(),
         )
     }
@@ -265,7 +277,7 @@ mod tests {
         let store = StoreHealth {
             unwritable: Some("disk full".to_owned()),
             waiting: 3,
-            oldest_due: Some(Timestamp::from_secs(990)),
+            oldest_due: Some(Timestamp::from_secs(1)),
             bytes: 4_096,
             commits: 5,
             commit_time: Duration::from_millis(1_500),
@@ -277,6 +289,7 @@ mod tests {
             deliver,
             in_flight: 1,
             in_memory: 0,
+            oldest_due: Some(Timestamp::from_secs(990)),
             connections: 4,
         });
         for line in [
@@ -299,18 +312,18 @@ mod tests {
 
     #[test]
     fn nothing_due_is_no_age() {
-        let snapshot = Snapshot {
-            now: Timestamp::from_secs(1_000),
-            store: StoreHealth {
-                oldest_due: Some(Timestamp::from_secs(2_000)),
-                ..StoreHealth::default()
-            },
-            endpoints: 0,
-            deliver: Arc::default(),
-            in_flight: 0,
-            in_memory: 0,
-            connections: 0,
-        };
-        assert!(page(snapshot).contains("bellwire_oldest_due_age_seconds 0.0\n"));
+        for oldest_due in [None, Some(Timestamp::from_secs(2_000))] {
+            let page = page(Snapshot {
+                now: Timestamp::from_secs(1_000),
+                store: StoreHealth::default(),
+                endpoints: 0,
+                deliver: Arc::default(),
+                in_flight: 0,
+                in_memory: 0,
+                oldest_due,
+                connections: 0,
+            });
+            assert!(page.contains("bellwire_oldest_due_age_seconds 0.0\n"), "{page}");
+        }
     }
 }

@@ -24,7 +24,7 @@ use self::state::{Effects, LaneSettings, State, Turn};
 use crate::{
     action::Action,
     config::DeliverConfig,
-    metrics::DeliverMetrics,
+    metrics::{self, DeliverMetrics},
     run::{self, Ran},
     settler::Settler,
 };
@@ -280,8 +280,8 @@ impl Scheduler {
         let Some(outcome) = &settlement.outcome else { return };
         if let Some(failure) = &outcome.failure {
             metrics.attempt_failed(failure.reason);
-        } else if work.progress.tries == 0 {
-            metrics.arrived(outcome.ended_at().since(work.message.created_at));
+        } else if let Some(after) = metrics::latency(work, outcome.ended_at()) {
+            metrics.arrived(after);
         }
         let Some(entry) = self.parts.directory.endpoint_by_id(work.endpoint) else {
             return;

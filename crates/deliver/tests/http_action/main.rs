@@ -340,13 +340,10 @@ async fn a_receiver_that_hangs_costs_its_timeout_and_is_named_by_how_far_it_came
             .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
             .await
             .unwrap();
-        loop {
-            // One byte a tick, for ever.
-            if stream.write_all(b"x").await.is_err() {
-                return;
-            }
-            tokio::task::yield_now().await;
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        // One byte a tick, for ever.
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        while stream.write_all(b"x").await.is_ok() {
+            ticks.tick().await;
         }
     })
     .await;

@@ -15,6 +15,7 @@ use bellwire_testkit::{FaultPlan, MemoryStore, ScriptedAction, SimClock, Witness
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
+    changes,
     oracle::Oracle,
     steps::{self, Busy, Unanswered},
 };
@@ -220,7 +221,7 @@ async fn live(ground: &mut Ground, first: bool) -> Result<End, String> {
         busy: Busy::default(),
     };
     if first {
-        steps::create_endpoints(&mut life).await?;
+        changes::create_endpoints(&mut life).await?;
     }
     while life.ground.steps > 0 {
         life.ground.steps -= 1;
@@ -364,7 +365,7 @@ async fn finish(mut life: Life<'_>) -> Result<(), String> {
     life.ground.faults.heal();
     life.ground.action.heal();
     life.ground.oracle.disturb();
-    steps::resume_all(&mut life).await?;
+    changes::resume_all(&mut life).await?;
     // Whatever was under way or held up goes its way, without the clock's help.
     calm_down(&mut life).await?;
     for _ in 0..200 {

@@ -8,6 +8,7 @@
 //! `BELLWIRE_SEED=17 cargo test -p bellwire-testkit --test simulation` runs one seed and prints what happens;
 //! `BELLWIRE_SEEDS=100000` runs so many.
 
+mod changes;
 mod life;
 mod oracle;
 mod steps;

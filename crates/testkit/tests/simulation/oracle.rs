@@ -2,6 +2,8 @@
 //!
 //! It knows nothing of the scheduler. It outlives the processes that are simulated.
 
+mod waits;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,20 +13,12 @@ use std::{
 use bellwire_core::{
     delivery::{DeliveryKey, DeliveryState},
     id::{EndpointId, MessageId},
-    retry::{JITTER_MAX, RETRY_AFTER_MAX},
     time::Timestamp,
 };
 use bellwire_testkit::{Begun, Ended, FaultPlan, MemoryStore, SimClock, Witness};
 
+use self::waits::ROUNDING;
 use crate::trace::Trace;
-
-/// How late an attempt may begin when nothing at all stands in its way.
-const LATE: Duration = Duration::from_secs(3);
-/// The clock is read in microseconds, waits are made in milliseconds.
-const ROUNDING: Duration = Duration::from_millis(2);
-
-/// Whether an endpoint that is enabled again starts without its earlier failures: the directory does not see to it yet.
-const ENABLING_FORGIVES: bool = false;
 
 /// One attempt, as the receiver saw it.
 #[derive(Debug, Clone)]
@@ -55,7 +49,6 @@ struct Known {
     hindered: Duration,
     in_flight: usize,
     gone_answered: bool,
-    enabled_again: bool,
     failing_since: Option<Duration>,
 }
 
@@ -154,7 +147,7 @@ impl Oracle {
     pub fn settings(&self, id: EndpointId, blocked: bool, cancelling: bool) {
         let now = self.clock.passed();
         if let Some(known) = self.book().endpoints.get_mut(&id) {
-            known.hindered = now;
+            known.hindered = known.hindered.max(now);
             known.blocked = blocked;
             known.ever_cancelling |= cancelling;
         }
@@ -164,7 +157,6 @@ impl Oracle {
     pub fn forgiven(&self, id: EndpointId) {
         if let Some(known) = self.book().endpoints.get_mut(&id) {
             known.failing_since = None;
-            known.enabled_again = true;
         }
     }
 
@@ -180,9 +172,8 @@ impl Oracle {
             return;
         };
         known.ever_cancelling = true;
-        known.hindered = now;
+        known.hindered = known.hindered.max(now);
         let (answered, since) = (known.gone_answered, known.failing_since);
-        let excused = excused || (known.enabled_again && !ENABLING_FORGIVES);
         if gone && !answered {
             self.violated(&mut book, format!("{id} is disabled as gone, and nobody said so"));
         }
@@ -353,66 +344,6 @@ impl Oracle {
             self.violated(&mut book, problem);
         }
     }
-
-    /// The waits before this trial, told by the ones before it. `started` is when the scheduler began it.
-    fn judge_wait(&self, book: &Book, begun: &Begun, started: Duration) -> Option<String> {
-        let (run, number) = (begun.progress.run, begun.progress.tries + 1);
-        let name = format!("attempt {number} of {} at {}", begun.key.message, begun.key.endpoint);
-        let known = book.endpoints.get(&begun.key.endpoint)?;
-        let trials = book.trials.get(&begun.key).map_or(&[][..], Vec::as_slice);
-        let before = trials
-            .iter()
-            .rev()
-            .find(|trial| trial.run == run && trial.number + 1 == number);
-        let since = before.map_or(Duration::ZERO, |trial| trial.started);
-        // A claim that was made in time may begin after the clock was set back.
-        let was_due = book
-            .jumps_back
-            .iter()
-            .any(|(at, wall)| *at >= since && *wall >= begun.due_at);
-        if begun.started_at < begun.due_at && !was_due {
-            return Some(format!(
-                "{name} begins {:?} early",
-                begun.due_at.since(begun.started_at)
-            ));
-        }
-        let waited = begun.started_at.since(begun.due_at);
-        let troubled = if self.faults.is_active() {
-            started
-        } else {
-            book.disturbed
-        };
-        let calm_since = known.hindered.max(troubled);
-        if number == 1 {
-            // A new run waits until the one before it has ended.
-            let late = run == 0 && waited > LATE && calm_since + waited + LATE < started;
-            return late.then(|| format!("{name} begins {waited:?} late, and nothing stood in its way"));
-        }
-        let Some((ended_at, _, asked)) = before.and_then(|trial| trial.ended) else {
-            return Some(format!("{name} begins, and the one before it did not end"));
-        };
-        let Some(scheduled) = known.schedule.get(usize::from(number) - 2).copied() else {
-            return Some(format!("{name} begins behind the schedule's end"));
-        };
-        let least = scheduled.max(asked.unwrap_or_default().min(RETRY_AFTER_MAX));
-        let most = scheduled.mul_f64(1.0 + JITTER_MAX).max(least);
-        if begun.due_at < ended_at.plus(least) {
-            return Some(format!(
-                "{name} is due {:?} before its wait ends",
-                ended_at.plus(least).since(begun.due_at)
-            ));
-        }
-        // What was given back without an attempt is due when it was given back.
-        let given_back = known.hindered >= since || trials.iter().any(|trial| trial.life != book.life);
-        if begun.due_at > ended_at.plus(most + ROUNDING) && !given_back {
-            return Some(format!(
-                "{name} is due {:?} behind its band",
-                begun.due_at.since(ended_at.plus(most))
-            ));
-        }
-        let late = waited > LATE && calm_since <= since;
-        late.then(|| format!("{name} begins {waited:?} late, and nothing stood in its way"))
-    }
 }
 
 impl Witness for Oracle {
@@ -427,7 +358,7 @@ impl Witness for Oracle {
         if let Some(known) = book.endpoints.get_mut(&endpoint) {
             known.in_flight += 1;
             if known.in_flight >= known.limit {
-                known.hindered = now;
+                known.hindered = known.hindered.max(now);
             }
         }
     }

@@ -46,8 +46,8 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "testkit",
-        may_use: &["core", "store"],
-        tests_may_use: &["deliver", "tasks"],
+        may_use: &["core", "store", "deliver"],
+        tests_may_use: &["tasks"],
     },
     Room {
         name: "crash",

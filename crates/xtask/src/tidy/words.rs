@@ -97,6 +97,11 @@ const RULES: &[Rule] = &[
                 "a stand-in server's wait before its next try, not a test's",
             ),
             (
+                "crates/testkit/src/clock.rs",
+                "the simulated clock: a sleep by it takes no time",
+            ),
+            ("crates/testkit/tests/simulation/**", "lives by the simulated clock"),
+            (
                 "tests/sdk/rust/src/wait.rs",
                 "asks a server of another process until it is so: the API has no signal",
             ),

@@ -188,19 +188,10 @@ impl Client {
     ///
     /// # Errors
     /// As for other requests; reading fails when the stream is silent for longer than a minute and a half.
-    pub fn stream(
-        &self,
-        path: &str,
-        query: &Query,
-        last_event_id: Option<&str>,
-    ) -> Result<BodyReader<'static>, Failure> {
-        let mut request = self
+    pub fn stream(&self, path: &str, query: &Query) -> Result<BodyReader<'static>, Failure> {
+        let request = self
             .request(Method::GET, &query.after(path))
-            .header(header::ACCEPT, "text/event-stream");
-        if let Some(id) = last_event_id {
-            request = request.header("last-event-id", id);
-        }
-        let request = request
+            .header(header::ACCEPT, "text/event-stream")
             .body(())
             .map_err(|error| Failure::usage(format!("bad request: {error}")))?;
         let request = self
@@ -259,7 +250,9 @@ impl Client {
     fn refused(&self, status: u16, text: &str) -> ApiError {
         let error = ApiError::decode(status, text).from_server(&self.base);
         match status {
-            401 if self.token.is_none() => error.with_hint("no token was given: pass --token or set BELLWIRE_TOKEN"),
+            401 if self.token.is_none() => error.with_hint(
+                "no token was given: pass --token, set BELLWIRE_TOKEN, or name a development server's directory with --data",
+            ),
             300..=399 => error.with_hint("the server redirects; give its final address with --url"),
             _ => error,
         }

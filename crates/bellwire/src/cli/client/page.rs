@@ -86,6 +86,16 @@ pub struct PageArgs {
     all: bool,
 }
 
+impl PageArgs {
+    /// All of it.
+    pub fn every() -> Self {
+        Self {
+            all: true,
+            ..Self::default()
+        }
+    }
+}
+
 /// One page of a list, its items as they came.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -43,29 +43,32 @@ impl HeadersArgs {
                 .client
                 .write(Method::PATCH, &at, &json!({ "headers": headers }))?;
         }
-        let answer = session.client.get(&at, &Query::default())?;
-        if session.out.is_json() {
-            return session.out.raw(&answer.text);
-        }
-        let found: Value = answer.json()?;
-        for (name, value) in found.get("headers").and_then(Value::as_object).into_iter().flatten() {
-            session.out.line(&format!(
-                "{}: {}",
-                pretty::line(name, 200),
-                pretty::line(value.as_str().unwrap_or_default(), 2_000)
-            ))?;
-        }
-        for name in found
-            .get("sensitive")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-        {
-            session.out.line(&format!("{}: (not shown)", pretty::line(name, 200)))?;
-        }
-        Ok(())
+        show(session, &at)
     }
+}
+
+/// Shows the headers at this path: one a line, and the names of those that are not shown.
+///
+/// # Errors
+/// Those of the request.
+pub fn show(session: &mut Session, at: &str) -> Result<(), Failure> {
+    let answer = session.client.get(at, &Query::default())?;
+    if session.out.is_json() {
+        return session.out.raw(&answer.text);
+    }
+    let found: Value = answer.json()?;
+    for (name, value) in found.get("headers").and_then(Value::as_object).into_iter().flatten() {
+        session.out.line(&format!(
+            "{}: {}",
+            pretty::line(name, 200),
+            pretty::line(value.as_str().unwrap_or_default(), 2_000)
+        ))?;
+    }
+    let sensitive = found.get("sensitive").and_then(Value::as_array);
+    for name in sensitive.into_iter().flatten().filter_map(Value::as_str) {
+        session.out.line(&format!("{}: (not shown)", pretty::line(name, 200)))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! `bellwire endpoint`: where messages go.
 
-mod headers;
-mod secret;
+pub mod headers;
+pub mod secret;
+mod test;
 
 use std::time::Duration;
 
@@ -100,6 +101,8 @@ pub enum EndpointCommand {
         #[arg(long)]
         no_wait: bool,
     },
+    /// Send it a message of its own now, and show what came back
+    Test(test::TestArgs),
     /// Send it an example of an event type
     SendExample {
         #[command(flatten)]
@@ -157,7 +160,11 @@ pub struct Fields {
 }
 
 impl Fields {
-    fn body(&self, url: Option<&str>) -> Result<Map<String, Value>, Failure> {
+    /// The fields that were named, over those of `--body`.
+    ///
+    /// # Errors
+    /// When `--body` is not a JSON object.
+    pub fn body(&self, url: Option<&str>) -> Result<Map<String, Value>, Failure> {
         let mut body = input::object(self.body.as_deref())?;
         let mut put = |name: &str, value: Option<Value>| {
             if let Some(value) = value {
@@ -180,7 +187,8 @@ impl Fields {
     }
 }
 
-const COLUMNS: &[Column] = &[
+/// How endpoints are listed.
+pub const COLUMNS: &[Column] = &[
     Column {
         title: "ID",
         show: |item| cell(item, "id"),
@@ -274,8 +282,8 @@ impl EndpointCommand {
             }
             Self::Enable(endpoint) => set_disabled(session, &endpoint, false),
             Self::Disable(endpoint) => set_disabled(session, &endpoint, true),
-            Self::Secret(endpoint) => secret::show(session, &endpoint),
-            Self::Rotate { endpoint, key, grace } => secret::rotate(session, &endpoint, key, grace),
+            Self::Secret(endpoint) => secret::show(session, &endpoint.path(&[])),
+            Self::Rotate { endpoint, key, grace } => secret::rotate(session, &endpoint.path(&[]), key, grace),
             Self::Headers(args) => args.run(session),
             Self::Stats { endpoint, since, until } => {
                 let now = when::now();
@@ -301,6 +309,7 @@ impl EndpointCommand {
                 }
                 task::follow(session, &answer, &mut Interrupt::listen()?)
             }
+            Self::Test(args) => args.run(session),
             Self::SendExample { endpoint, event_type } => {
                 let body = json!({ "eventType": event_type });
                 out.record(

@@ -1,19 +1,19 @@
-//! `bellwire endpoint secret` and `rotate`: an endpoint's signing secret.
+//! `secret` and `rotate` of `bellwire endpoint` and `bellwire operational-webhook`: an endpoint's signing secret. `endpoint` is its
+//! path.
 
 use std::time::Duration;
 
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::EndpointArg;
 use crate::cli::{Session, client::Query, exit::Failure};
 
 /// Prints the signing secret alone, so that it can be handed on: `bellwire receive --secret "$(…)"`.
 ///
 /// # Errors
 /// Those of the request.
-pub fn show(session: &mut Session, endpoint: &EndpointArg) -> Result<(), Failure> {
-    let answer = session.client.get(&endpoint.path(&["secret"]), &Query::default())?;
+pub fn show(session: &mut Session, endpoint: &str) -> Result<(), Failure> {
+    let answer = session.client.get(&format!("{endpoint}/secret"), &Query::default())?;
     if session.out.is_json() {
         return session.out.raw(&answer.text);
     }
@@ -32,7 +32,7 @@ fn text(item: &Value, member: &str) -> String {
 /// Those of the requests.
 pub fn rotate(
     session: &mut Session,
-    endpoint: &EndpointArg,
+    endpoint: &str,
     key: Option<String>,
     grace: Option<Duration>,
 ) -> Result<(), Failure> {
@@ -45,7 +45,7 @@ pub fn rotate(
     }
     let answer = session
         .client
-        .write(Method::POST, &endpoint.path(&["secret", "rotate"]), &body)?;
+        .write(Method::POST, &format!("{endpoint}/secret/rotate"), &body)?;
     // A server that answers 204 has the new key to show as well.
     if answer.text.is_empty() {
         return show(session, endpoint);

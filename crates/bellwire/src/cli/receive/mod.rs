@@ -15,7 +15,11 @@ use std::time::Duration;
 use bellwire_core::sign::TOLERANCE;
 use clap::Args;
 
-use super::{exit::Failure, out::Out, verify, when};
+use super::{
+    exit::Failure,
+    out::{Out, count},
+    verify, when,
+};
 use plan::Plan;
 use server::{Options, Receiver};
 
@@ -92,8 +96,8 @@ impl ReceiveArgs {
             match (self.count, summary.interrupted) {
                 (Some(_), true) => Err(Failure::Interrupted),
                 (Some(_), false) if summary.unverified > 0 => Err(Failure::Unverified(format!(
-                    "{} signatures did not match",
-                    summary.unverified
+                    "{} did not match",
+                    count(summary.unverified, "signature")
                 ))),
                 _ => Ok(()),
             }

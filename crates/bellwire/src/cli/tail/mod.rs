@@ -1,7 +1,8 @@
 //! `bellwire tail`: messages and attempts as they happen, one line each.
 //!
-//! It reads the server's event stream and connects again when the stream breaks; what happened meanwhile is shown as far
-//! as the server still has it. Ctrl-C ends it.
+//! It reads the server's event stream and connects again when the stream breaks. The server keeps nothing for a watcher: what
+//! happened meanwhile, or came faster than it could be sent, is not shown; the latter is counted. What was missed is in
+//! `bellwire message list`. Ctrl-C ends it.
 
 mod sse;
 
@@ -71,10 +72,7 @@ impl TailArgs {
         let mut connected = false;
         let mut broken = 0;
         loop {
-            match session
-                .client
-                .stream(&path(&["tail"]), &query, reader.last_id.as_deref())
-            {
+            match session.client.stream(&path(&["tail"]), &query) {
                 Ok(stream) => {
                     if !connected || broken > 0 {
                         let text = format!("watching {}", session.client.base());
@@ -82,7 +80,9 @@ impl TailArgs {
                     }
                     (connected, broken) = (true, 0);
                     self.read(stream, &mut reader, &mut session.out)?;
-                    session.out.aside("the stream ended; connecting again");
+                    session
+                        .out
+                        .aside("the stream ended; connecting again, and what happens meanwhile is not shown");
                 }
                 // Only a server that was there once is waited for.
                 Err(Failure::Unreachable { .. }) if connected => {}
@@ -120,7 +120,15 @@ impl TailArgs {
             return Ok(());
         };
         let item: Value = serde_json::from_str(raw.get()).unwrap_or_default();
-        if self.failed && (event.kind != "attempt" || Standing::of(&item) != Standing::Failed) {
+        if event.kind == "missed" && !out.is_json() {
+            out.aside(&format!(
+                "{} events came too fast and are not shown",
+                cell(&item, "count")
+            ));
+            return Ok(());
+        }
+        let is_missed = event.kind == "missed";
+        if self.failed && !is_missed && (event.kind != "attempt" || Standing::of(&item) != Standing::Failed) {
             return Ok(());
         }
         if out.is_json() {
@@ -194,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_one_line_each_and_a_broken_stream_goes_on_where_it_was() {
+    fn events_are_one_line_each_and_a_broken_stream_is_connected_again() {
         let server = Scripted::speaking(vec![stream(MESSAGE), stream(FAILED)]);
         let captured = Captured::default();
         let mut pauses = 0;
@@ -213,8 +221,32 @@ mod tests {
         assert_eq!(captured.text(), expected);
         let seen = server.seen();
         assert_eq!(seen[0].line, "GET /api/v1/tail?app=acme");
-        assert!(!seen[0].head.contains("last-event-id"));
-        assert!(seen[1].head.contains("last-event-id: 1\n"), "{}", seen[1].head);
+        assert_eq!(seen[1].line, seen[0].line);
+        assert!(
+            captured.notes().contains("what happens meanwhile is not shown"),
+            "{}",
+            captured.notes()
+        );
+    }
+
+    #[test]
+    fn how_many_events_were_missed_is_told_also_when_only_failures_are_watched() {
+        let missed = "event: missed\ndata: {\"count\":12}\n\n";
+        for (json, text, note) in [
+            (true, "{\"event\":\"missed\",\"data\":{\"count\":12}}\n", ""),
+            (false, "", "12 events"),
+        ] {
+            let server = Scripted::speaking(vec![stream(missed)]);
+            let captured = Captured::default();
+            let args = TailArgs {
+                failed: true,
+                ..TailArgs::default()
+            };
+            args.run_with(&mut server.session(&captured, json), &mut |_| false)
+                .unwrap();
+            assert_eq!(captured.text(), text);
+            assert!(captured.notes().contains(note), "{}", captured.notes());
+        }
     }
 
     #[test]

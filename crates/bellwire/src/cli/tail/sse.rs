@@ -1,6 +1,6 @@
 //! Server-sent events, read line by line (WHATWG HTML, "Server-sent events").
 //!
-//! Pure: lines go in, events come out. Comments and `retry` are ignored.
+//! Pure: lines go in, events come out. Comments, `retry` and ids are ignored: the server has nothing to go on from.
 
 /// One event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,8 +16,6 @@ pub struct Event {
 pub struct Reader {
     kind: String,
     data: Option<String>,
-    /// The last event id seen, to go on from after a reconnect.
-    pub last_id: Option<String>,
 }
 
 impl Reader {
@@ -36,7 +34,6 @@ impl Reader {
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "event" => self.kind = value.to_owned(),
-            "id" if !value.contains('\0') => self.last_id = Some(value.to_owned()).filter(|id| !id.is_empty()),
             "data" => match &mut self.data {
                 Some(data) => {
                     data.push('\n');
@@ -49,7 +46,7 @@ impl Reader {
         None
     }
 
-    /// Forgets what was begun when the connection broke: it will come again.
+    /// Forgets what was begun when the connection broke: the rest of it will not come.
     pub fn broken(&mut self) {
         self.kind.clear();
         self.data = None;
@@ -60,23 +57,20 @@ impl Reader {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> (Vec<Event>, Reader) {
+    fn read(text: &str) -> Vec<Event> {
         let mut reader = Reader::default();
-        let events = text.lines().filter_map(|line| reader.line(line)).collect();
-        (events, reader)
+        text.lines().filter_map(|line| reader.line(line)).collect()
     }
 
     #[test]
     fn events_are_put_together_from_their_lines() {
-        let (events, reader) =
-            read(": hello\nevent: attempt\nid: 7\ndata: {\"a\":\ndata:1}\n\nretry: 5\n\ndata: x\r\n\r\n");
+        let events = read(": hello\nevent: attempt\nid: 7\ndata: {\"a\":\ndata:1}\n\nretry: 5\n\ndata: x\r\n\r\n");
         let expected = [("attempt", "{\"a\":\n1}"), ("message", "x")];
         let expected = expected.map(|(kind, data)| Event {
             kind: kind.into(),
             data: data.into(),
         });
         assert_eq!(events, expected);
-        assert_eq!(reader.last_id.as_deref(), Some("7"));
     }
 
     #[test]

@@ -398,7 +398,10 @@ fn what_waits_longest_is_told_and_a_paused_endpoint_does_not_count() {
     let earlier = START.minus(Duration::from_secs(60));
     let tell = |world: &mut World, number: u64, due_at: Timestamp| {
         let settings = world.settings(number);
-        let head = LaneHead { endpoint: endpoint(number), due_at };
+        let head = LaneHead {
+            endpoint: endpoint(number),
+            due_at,
+        };
         world.state.stored(head, START, || settings, &mut Effects::default());
     };
     world.held.insert(1, true);
@@ -409,6 +412,8 @@ fn what_waits_longest_is_told_and_a_paused_endpoint_does_not_count() {
     let settings = world.settings(3);
     let oldest = earlier.minus(Duration::from_secs(1));
     let work = vec![work(1, 3, oldest), work(2, 3, START)];
-    world.state.fresh(work, START, |_| settings.clone(), &mut Effects::default());
+    world
+        .state
+        .fresh(work, START, |_| settings.clone(), &mut Effects::default());
     assert_eq!(world.state.oldest_due(), Some(oldest), "in memory");
 }

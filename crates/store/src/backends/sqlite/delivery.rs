@@ -318,8 +318,14 @@ pub(super) fn counts(
         before: Some(until),
         ..MessageFilter::default()
     };
+    // Attempts may be kept longer than their messages: what is forgotten is not counted.
+    let kept_from = standing
+        .days
+        .of(Kind::Message)
+        .next()
+        .map_or(u64::MAX >> 1, first_number_at_day);
     let span = Span {
-        first: first_number_at(since),
+        first: first_number_at(since).max(kept_from),
         end: first_number_at(until),
     };
     let number_of_endpoint = endpoint.number();

@@ -218,6 +218,7 @@ impl Sqlite {
 
     async fn close_orderly(&self) {
         self.queue.stop(Stop::Orderly);
+        self.shared.close();
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Running {
             writer,

@@ -32,7 +32,7 @@ const INSERT_ATTEMPT: &str = "INSERT OR IGNORE INTO attempt_{d} (msg, id, endpoi
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 const INSERT_DELIVERY: &str = "INSERT OR IGNORE INTO delivery_{d} (msg, endpoint, state, run, tries, trigger, next_at) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-const FIND_DELIVERY: &str = "SELECT state, run, next_at FROM delivery_{d} WHERE msg = ?1 AND endpoint = ?2";
+const FIND_DELIVERY: &str = "SELECT state, run, tries, next_at FROM delivery_{d} WHERE msg = ?1 AND endpoint = ?2";
 const UPDATE_DELIVERY: &str =
     "UPDATE delivery_{d} SET state = ?3, tries = ?4, next_at = ?5 WHERE msg = ?1 AND endpoint = ?2";
 const DELETE_DUE: &str = "DELETE FROM due WHERE endpoint = ?1 AND next_at = ?2 AND msg = ?3";
@@ -60,20 +60,61 @@ pub(super) fn settle(tx: &mut Tx<'_>, batches: &[Arc<Vec<Settlement>>]) -> rusql
 }
 
 fn settle_one(tx: &mut Tx<'_>, settlement: &Settlement) -> rusqlite::Result<()> {
+    let (message, endpoint) = (settlement.key.message.number(), settlement.key.endpoint.number());
+    let decides = if settlement.lease == FRESH {
+        tx.effects.settled.push((message, endpoint));
+        match settlement.verdict {
+            // The hot path: nothing to look up. Only a notice has to know whether a newer run makes it out of date.
+            Verdict::Succeeded => settlement.notices.is_empty() || find_row(tx, message, endpoint)?.is_none(),
+            _ => make_row(tx, settlement)?,
+        }
+    } else {
+        let found = find_row(tx, message, endpoint)?;
+        if let Some(row) = &found
+            && row.run == settlement.progress.run
+            && row.tries > settlement.progress.tries
+        {
+            // Settled before, and perhaps out again: a repetition changes nothing.
+            return Ok(());
+        }
+        tx.effects.returned.push((endpoint, message));
+        change_row(tx, settlement, found)?
+    };
     if let Some(outcome) = &settlement.outcome {
         put_attempt(tx, settlement, outcome)?;
     }
-    let (message, endpoint) = (settlement.key.message.number(), settlement.key.endpoint.number());
-    if settlement.lease == FRESH {
-        tx.effects.settled.push((message, endpoint));
-        if settlement.verdict != Verdict::Succeeded {
-            make_row(tx, settlement)?;
-        }
+    if decides {
+        append_notices(tx, settlement.notices.clone())
     } else {
-        tx.effects.returned.push((endpoint, message));
-        change_row(tx, settlement)?;
+        Ok(())
     }
-    append_notices(tx, settlement.notices.clone())
+}
+
+/// What a delivery's row says.
+struct Row {
+    state: i64,
+    run: u32,
+    tries: u16,
+    due_at: Option<i64>,
+}
+
+fn find_row(tx: &mut Tx<'_>, message: u64, endpoint: u64) -> rusqlite::Result<Option<Row>> {
+    let day = day_of(message);
+    if !tx.tables.days().has(Kind::Message, day) {
+        return Ok(None);
+    }
+    let sql = tx.tables.sql(FIND_DELIVERY, day);
+    tx.connection
+        .prepare_cached(sql)?
+        .query_row((key(message), key(endpoint)), |row| {
+            Ok(Row {
+                state: row.get(0)?,
+                run: row.get(1)?,
+                tries: row.get(2)?,
+                due_at: row.get(3)?,
+            })
+        })
+        .optional()
 }
 
 fn put_attempt(tx: &mut Tx<'_>, settlement: &Settlement, outcome: &Outcome) -> rusqlite::Result<()> {
@@ -141,12 +182,12 @@ fn progress_after(settlement: &Settlement) -> Progress {
     }
 }
 
-/// A fresh delivery that is not over after its first try.
-fn make_row(tx: &mut Tx<'_>, settlement: &Settlement) -> rusqlite::Result<()> {
+/// A fresh delivery that is not over after its first try. False when a newer run has a row already.
+fn make_row(tx: &mut Tx<'_>, settlement: &Settlement) -> rusqlite::Result<bool> {
     let (message, endpoint) = (settlement.key.message.number(), settlement.key.endpoint.number());
     let day = day_of(message);
     if !tx.tables.days().has(Kind::Message, day) {
-        return Ok(());
+        return Ok(false);
     }
     let progress = progress_after(settlement);
     let (state, next_at) = standing(settlement.verdict);
@@ -160,36 +201,25 @@ fn make_row(tx: &mut Tx<'_>, settlement: &Settlement) -> rusqlite::Result<()> {
         trigger_code(progress.trigger),
         next_at.map(Timestamp::micros),
     ))?;
-    match next_at {
-        Some(next_at) if made == 1 => put_due(tx, message, endpoint, progress, next_at),
-        _ => Ok(()),
+    if let Some(next_at) = next_at.filter(|_| made == 1) {
+        put_due(tx, message, endpoint, progress, next_at)?;
     }
+    Ok(made == 1)
 }
 
-/// A delivery that had a row when it was claimed. When its run is another by now, only the lease ends.
-fn change_row(tx: &mut Tx<'_>, settlement: &Settlement) -> rusqlite::Result<()> {
+/// A delivery that had a row when it was claimed. False when its run is another by now: then only the lease ends.
+fn change_row(tx: &mut Tx<'_>, settlement: &Settlement, found: Option<Row>) -> rusqlite::Result<bool> {
     let (message, endpoint) = (settlement.key.message.number(), settlement.key.endpoint.number());
     let day = day_of(message);
-    if !tx.tables.days().has(Kind::Message, day) {
-        return Ok(());
-    }
-    let sql = tx.tables.sql(FIND_DELIVERY, day);
-    let found: Option<(i64, u32, Option<i64>)> = tx
-        .connection
-        .prepare_cached(sql)?
-        .query_row((key(message), key(endpoint)), |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .optional()?;
-    let Some((state, run, due_at)) = found else {
-        return Ok(());
+    let Some(Row { state, run, due_at, .. }) = found else {
+        return Ok(false);
     };
     if run != settlement.progress.run || state != PENDING {
         // While the old run was out, the new one was passed over: tell that it waits.
         if let (PENDING, Some(due_at)) = (state, due_at) {
             tx.effects.head(endpoint, Timestamp::from_micros(due_at));
         }
-        return Ok(());
+        return Ok(false);
     }
     let progress = progress_after(settlement);
     let (state, next_at) = standing(settlement.verdict);
@@ -204,10 +234,10 @@ fn change_row(tx: &mut Tx<'_>, settlement: &Settlement) -> rusqlite::Result<()> 
     if let Some(due_at) = due_at {
         delete_due(tx, message, endpoint, due_at)?;
     }
-    match next_at {
-        Some(next_at) => put_due(tx, message, endpoint, progress, next_at),
-        None => Ok(()),
+    if let Some(next_at) = next_at {
+        put_due(tx, message, endpoint, progress, next_at)?;
     }
+    Ok(true)
 }
 
 /// Takes a place out of the queue.

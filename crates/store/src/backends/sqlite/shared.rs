@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -17,6 +17,7 @@ pub(super) struct Shared {
     pub leases: Arc<Leases>,
     handoff: RwLock<Option<Arc<dyn Handoff>>>,
     unwritable: Mutex<Option<String>>,
+    closed: AtomicBool,
     pub waiting: AtomicI64,
     pub commits: AtomicU64,
     pub commit_micros: AtomicU64,
@@ -37,7 +38,15 @@ impl Shared {
 
     /// Why nothing can be written, if so.
     pub fn unwritable(&self) -> Option<String> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Some("the store is closed".to_owned());
+        }
         self.unwritable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Nothing is written from now on.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
     }
 
     /// Answers what was the case before.

@@ -164,6 +164,7 @@ impl Writer {
             appends.into_iter().map(|job| (job.message, job.reply)).unzip();
         let (operations, admin_replies): (Vec<_>, Vec<_>) = admins.into_iter().map(|job| (job.run, job.reply)).unzip();
         let (batches, settle_replies): (Vec<_>, Vec<_>) = settles.into_iter().map(|job| (job.batch, job.reply)).unzip();
+        let administers = !operations.is_empty();
         let mut effects = Effects::default();
         let begun = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -180,7 +181,7 @@ impl Writer {
             })();
             effects = tx.effects;
             let answers = result?;
-            self.commit(&effects, books)?;
+            self.commit(&effects, books, administers)?;
             Ok(answers)
         }));
         let mut told = Committed::default();
@@ -228,9 +229,11 @@ impl Writer {
     }
 
     /// `books` is how they stood before the transaction: what it hands over is not settled.
-    fn commit(&mut self, effects: &Effects, mut books: Books) -> rusqlite::Result<()> {
+    /// Administration writes them along: dropping attempts must not outrun what the file says is settled.
+    fn commit(&mut self, effects: &Effects, mut books: Books, administers: bool) -> rusqlite::Result<()> {
         books.last_id = self.ids.last();
-        let bookkeeping = self.books_at.elapsed() >= BOOKKEEPING_EVERY && self.books.as_ref() != Some(&books);
+        let due = administers || self.books_at.elapsed() >= BOOKKEEPING_EVERY;
+        let bookkeeping = due && self.books.as_ref() != Some(&books);
         if effects.waiting != 0 {
             books::add_waiting(&self.connection, effects.waiting)?;
         }

@@ -1,0 +1,135 @@
+//! `bellwire message explain`: why endpoints got a message, or did not, and what to do about it.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{
+    Session,
+    attempt::Standing,
+    client::{Page, PageArgs, Query},
+    exit::Failure,
+    message::MessageArg,
+    out::{Out, Tone, cell},
+    pretty,
+};
+
+/// `message explain`.
+#[derive(Args)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    message: MessageArg,
+    /// Only this endpoint; without it, every endpoint that the application has now
+    #[arg(long)]
+    endpoint: Option<String>,
+}
+
+impl ExplainArgs {
+    /// Asks and shows.
+    ///
+    /// # Errors
+    /// Those of the requests.
+    pub fn run(self, session: &mut Session) -> Result<(), Failure> {
+        let Session { client, out } = session;
+        if let Some(endpoint) = &self.endpoint {
+            let at = self.message.path(&["endpoint", endpoint, "explain"]);
+            let answer = client.get(&at, &Query::default())?;
+            return match out.is_json() {
+                true => out.raw(&answer.text),
+                false => show(out, &answer.json()?),
+            };
+        }
+        let at = self.message.path(&["explain"]);
+        if out.is_json() {
+            return client.list(out, &at, Query::default(), &PageArgs::every(), &[]);
+        }
+        let mut query = Query::default().with("limit", 250);
+        let mut none = true;
+        loop {
+            let page: Page = client.get(&at, &query)?.json()?;
+            for explanation in page.values() {
+                none = false;
+                show(out, &explanation)?;
+            }
+            match page.iterator.filter(|_| !page.done) {
+                Some(next) => query = Query::default().with("limit", 250).with("iterator", next),
+                None => break,
+            }
+        }
+        if none {
+            out.note("the application has no endpoint");
+        }
+        Ok(())
+    }
+}
+
+/// The endpoint and what happened, then what to do about it.
+fn show(out: &mut Out, explanation: &Value) -> Result<(), Failure> {
+    let has_delivery = explanation.get("status").is_some_and(|status| !status.is_null());
+    let tone = if has_delivery {
+        Standing::of(explanation).tone()
+    } else {
+        Tone::Dim
+    };
+    // In full: these are the words that were asked for.
+    let words = |name| pretty::line(explanation.get(name).and_then(Value::as_str).unwrap_or_default(), 4_000);
+    let summary = out.tint(tone, &words("summary"));
+    out.line(&format!("{}  {summary}", cell(explanation, "endpointId")))?;
+    let advice = words("advice");
+    match advice.is_empty() {
+        true => Ok(()),
+        false => out.line(&format!("  {advice}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::cli::{
+        Cli, Command,
+        testing::{Captured, Scripted, Seen},
+    };
+
+    fn run(line: &[&str], script: Vec<(u16, &str)>) -> (Captured, Vec<Seen>) {
+        let line = [&["bellwire", "message", "explain", "msg_1", "--app", "a"], line].concat();
+        let Command::Message(command) = Cli::try_parse_from(line).unwrap().command else {
+            unreachable!()
+        };
+        let server = Scripted::answering(script);
+        let captured = Captured::default();
+        command.run(&mut server.session(&captured, false)).unwrap();
+        (captured, server.seen())
+    }
+
+    /// Longer than a cell of a table.
+    const LONG: &str = "given up after 3 attempts; the last attempt, at 2026-01-01T00:00:00Z, failed: status_500: no";
+    const FAILED: &str = r#"{"endpointId":"ep_1","status":2,"summary":"failed 3 times","advice":"resend it"}"#;
+    const OTHER: &str = r#"{"endpointId":"ep_2","status":null,"summary":"wants other event types","advice":null}"#;
+
+    #[test]
+    fn one_endpoint_is_explained_with_what_to_do() {
+        let (captured, seen) = run(&["--endpoint", "ep_1"], vec![(200, FAILED)]);
+        assert_eq!(captured.text(), "ep_1  failed 3 times\n  resend it\n");
+        assert_eq!(seen[0].line, "GET /api/v1/app/a/msg/msg_1/endpoint/ep_1/explain");
+    }
+
+    #[test]
+    fn an_explanation_is_shown_in_full() {
+        let item = format!(r#"{{"endpointId":"ep_1","status":2,"summary":"{LONG}","advice":"{LONG}"}}"#);
+        let (captured, _) = run(&["--endpoint", "ep_1"], vec![(200, &item)]);
+        assert_eq!(captured.text(), format!("ep_1  {LONG}\n  {LONG}\n"));
+    }
+
+    #[test]
+    fn without_an_endpoint_every_one_is_explained() {
+        let page =
+            |item: &str, done: bool| format!(r#"{{"data":[{item}],"iterator":"i","prevIterator":null,"done":{done}}}"#);
+        let (first, last) = (page(FAILED, false), page(OTHER, true));
+        let (captured, seen) = run(&[], vec![(200, &first), (200, &last)]);
+        assert_eq!(
+            captured.text(),
+            "ep_1  failed 3 times\n  resend it\nep_2  wants other event types\n"
+        );
+        assert_eq!(seen[1].line, "GET /api/v1/app/a/msg/msg_1/explain?limit=250&iterator=i");
+    }
+}

@@ -1,0 +1,202 @@
+//! What a server shows besides the API: metrics, error pages, the portal's page; and what it says that it sends.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use super::*;
+
+/// The whole answer to a GET, as it came over the wire.
+async fn raw(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// A metric as it is scraped: name, type, help.
+struct Metric {
+    name: String,
+    kind: String,
+    help: String,
+}
+
+/// The metrics of a page, by the names that samples have (`_total` for counters, `_info` for facts).
+fn metrics_of(page: &str) -> Vec<Metric> {
+    let after = |start: &str, name: &str| {
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("# {start} {name} ")));
+        line.unwrap_or_default().to_owned()
+    };
+    let names = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let metric = |name: &str| {
+        let (kind, help) = (after("TYPE", name), after("HELP", name));
+        let end = match kind.as_str() {
+            "counter" => "_total",
+            "info" => "_info",
+            _ => "",
+        };
+        Metric {
+            name: format!("{name}{end}"),
+            kind,
+            help,
+        }
+    };
+    names.map(metric).collect()
+}
+
+async fn scraped() -> String {
+    let data = tempfile::tempdir().unwrap();
+    let server = serve(config(data.path())).await.unwrap();
+    // Some metrics are there once something was asked.
+    let (address, token) = (server.address, token(&server));
+    ask(address, "GET", "/api/v1/app", &token, None).await;
+    let page = ask(address, "GET", "/metrics", "", None).await.text();
+    stop(server).await;
+    page
+}
+
+#[tokio::test]
+async fn every_metric_is_documented_and_every_documented_metric_is_there() {
+    let page = scraped().await;
+    let shown: BTreeSet<String> = metrics_of(&page).into_iter().map(|metric| metric.name).collect();
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operating.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let (_, rest) = guide.split_once("## Health, metrics and alerts").unwrap();
+    let section = rest.split("\n## ").next().unwrap();
+    let documented: BTreeSet<String> = section
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|word| word.starts_with("bellwire_"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(shown, documented, "left: /metrics; right: docs/operating.md");
+}
+
+/// <https://prometheus.io/docs/practices/naming>: one prefix, base units, the unit last, `_total` for what is counted.
+#[tokio::test]
+async fn metrics_are_named_as_prometheus_wants_them() {
+    for Metric { name, kind, help } in metrics_of(&scraped().await) {
+        assert!(name.starts_with("bellwire_"), "{name}");
+        assert!(
+            name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+            "{name}"
+        );
+        for unit in ["_ms", "_millis", "_minutes", "_kb", "_mb", "_percent", "_count", "_sum"] {
+            assert!(!name.contains(&format!("{unit}_")) && !name.ends_with(unit), "{name}");
+        }
+        assert_eq!(name.ends_with("_total"), kind == "counter", "{name} is a {kind}");
+        if kind == "histogram" {
+            assert!(name.ends_with("_seconds"), "{name}: a histogram says its unit");
+        }
+        let help = help.strip_suffix('.').unwrap_or_else(|| panic!("{name}: {help:?}"));
+        assert!(
+            help.len() > 10 && help.starts_with(char::is_uppercase),
+            "{name}: {help}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_page_that_an_error_names_opens_without_a_token() {
+    let data = tempfile::tempdir().unwrap();
+    let server = serve(config(data.path())).await.unwrap();
+    let (address, token) = (server.address, token(&server));
+    let refused = ask(address, "GET", "/api/v1/app/nobody", &token, None).await;
+    assert_eq!(refused.0, 404);
+    let docs = refused.json()["docs"].as_str().unwrap().to_owned();
+    let page = ask(address, "GET", &docs, "", None).await;
+    assert_eq!(page.0, 200, "{docs}");
+    assert!(page.text().starts_with("# "), "{}", page.text());
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn a_portal_link_opens_and_its_token_does_what_the_page_says() {
+    let data = tempfile::tempdir().unwrap();
+    let mut settings = config(data.path());
+    settings.http.public_url = Some("https://hooks.example.com".to_owned());
+    let server = serve(settings).await.unwrap();
+    let (address, admin) = (server.address, token(&server));
+    let shop = json!({ "name": "Shop", "uid": "shop" });
+    ask(address, "POST", "/api/v1/app", &admin, Some(shop)).await;
+    let path = "/api/v1/auth/app-portal-access/shop";
+    let access = ask(address, "POST", path, &admin, Some(json!({}))).await.json();
+    let url = access["url"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("https://hooks.example.com")
+        .unwrap();
+    let (path, fragment) = url.split_once('#').unwrap();
+    let (app, token) = fragment.split_once('&').unwrap();
+    let (app, token) = (app.strip_prefix("app=").unwrap(), token.strip_prefix("token=").unwrap());
+    assert_eq!(token, access["token"]);
+    let page = raw(address, path).await;
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+    assert!(page.contains("content-type: text/html; charset=utf-8\r\n"), "{page}");
+    assert!(
+        page.contains("content-security-policy: default-src 'none'; style-src 'sha256-"),
+        "{page}"
+    );
+    assert!(page.contains("referrer-policy: no-referrer\r\n"), "{page}");
+    assert!(
+        page.contains("https://hooks.example.com/api/v1/app/$APP/endpoint"),
+        "{page}"
+    );
+    assert!(!page.contains("{server}") && !page.contains(token));
+
+    let one = format!("/api/v1/app/{app}");
+    assert_eq!(ask(address, "GET", &one, token, None).await.json()["name"], "Shop");
+    let endpoints = format!("{one}/endpoint");
+    let new = json!({ "url": "http://127.0.0.1:9099/webhooks" });
+    assert_eq!(ask(address, "POST", &endpoints, token, Some(new)).await.0, 201);
+    assert_eq!(
+        ask(address, "GET", &endpoints, token, None).await.json()["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    stop(server).await;
+}
+
+#[tokio::test]
+async fn the_headers_that_are_shown_with_an_attempt_are_those_that_were_sent() {
+    for svix in [true, false] {
+        let data = tempfile::tempdir().unwrap();
+        let receiver = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", receiver.local_addr().unwrap());
+        let mut settings = config(data.path());
+        settings.delivery.svix_headers = svix;
+        let server = serve(settings).await.unwrap();
+        let (address, token) = (server.address, token(&server));
+        let post = async |path: &str, body: Value| ask(address, "POST", path, &token, Some(body)).await;
+        post("/api/v1/app", json!({ "name": "Shop", "uid": "shop" })).await;
+        post("/api/v1/app/shop/endpoint", json!({ "url": url })).await;
+        // Written by hand: the receiver waits for these very bytes.
+        let payload = serde_json::value::RawValue::from_string("{\"id\": 1.0}".to_owned()).unwrap();
+        let body = format!("{{\"eventType\":\"invoice.paid\",\"payload\":{payload}}}");
+        let published = publish(address, &token, body);
+        let (received, published) = tokio::join!(receive_one(receiver), published);
+        let id = published["id"].as_str().unwrap().to_owned();
+        let attempts = format!("/api/v1/app/shop/attempt/msg/{id}");
+        let attempt = loop {
+            let page = ask(address, "GET", &attempts, &token, None).await.json();
+            if let Some(attempt) = page["data"][0]["id"].as_str() {
+                break attempt.to_owned();
+            }
+        };
+        let path = format!("/api/v1/app/shop/msg/{id}/attempt/{attempt}/headers");
+        let shown = ask(address, "GET", &path, &token, None).await;
+        let sent = shown.json()["sentHeaders"].as_object().unwrap().clone();
+        assert!(!sent.is_empty());
+        for (name, value) in &sent {
+            let line = format!("{name}: {}", value.as_str().unwrap()).to_ascii_lowercase();
+            assert!(received.contains(&line), "{line} not in {received}");
+        }
+        assert_eq!(sent.keys().any(|name| name.starts_with("svix-")), svix);
+        stop(server).await;
+    }
+}
