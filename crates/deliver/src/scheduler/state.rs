@@ -325,7 +325,9 @@ impl State {
         effects: &mut Effects,
     ) {
         let per_endpoint = self.bounds.in_flight_per_endpoint;
-        let Some(lane) = self.lanes.get_mut(&endpoint) else {
+        // A lane that was forgotten while nothing could be begun comes back when something can: deliveries may be left in
+        // the store from before.
+        let Some(lane) = self.lane(endpoint, || settings.clone().filter(|settings| !settings.held)) else {
             return;
         };
         let held = settings.as_ref().is_none_or(|settings| settings.held);

@@ -50,6 +50,8 @@ struct Known {
     in_flight: usize,
     gone_answered: bool,
     failing_since: Option<Duration>,
+    /// For how long it had only failed when an attempt last failed.
+    failed_for: Duration,
 }
 
 #[derive(Default)]
@@ -157,6 +159,7 @@ impl Oracle {
     pub fn forgiven(&self, id: EndpointId) {
         if let Some(known) = self.book().endpoints.get_mut(&id) {
             known.failing_since = None;
+            known.failed_for = Duration::ZERO;
         }
     }
 
@@ -173,11 +176,10 @@ impl Oracle {
         };
         known.ever_cancelling = true;
         known.hindered = known.hindered.max(now);
-        let (answered, since) = (known.gone_answered, known.failing_since);
+        let (answered, failed_for) = (known.gone_answered, known.failed_for);
         if gone && !answered {
             self.violated(&mut book, format!("{id} is disabled as gone, and nobody said so"));
         }
-        let failed_for = since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
         if !gone && !excused && failed_for + ROUNDING < disable_after {
             self.violated(
                 &mut book,
@@ -453,6 +455,9 @@ impl Witness for Oracle {
             } else {
                 known.failing_since.or(Some(passed))
             };
+            if let Some(since) = known.failing_since {
+                known.failed_for = passed - since;
+            }
             if matches!(outcome.status_code, 429 | 502 | 503 | 504) {
                 // It asked for a rest, of at most a minute.
                 known.hindered = known.hindered.max(passed + Duration::from_secs(60));

@@ -417,3 +417,15 @@ fn what_waits_longest_is_told_and_a_paused_endpoint_does_not_count() {
         .fresh(work, START, |_| settings.clone(), &mut Effects::default());
     assert_eq!(world.state.oldest_due(), Some(oldest), "in memory");
 }
+
+#[test]
+fn an_endpoint_that_may_run_again_is_looked_after_although_its_lane_was_forgotten() {
+    let mut world = World::new();
+    let mut effects = Effects::default();
+    let settings = world.settings(1);
+    world.state.changed(endpoint(1), settings, world.now, &mut effects);
+    assert_eq!(effects.claim.iter().map(|(endpoint, _)| *endpoint).collect::<Vec<_>>(), [endpoint(1)]);
+    let mut effects = Effects::default();
+    world.state.changed(endpoint(2), None, world.now, &mut effects);
+    assert!(effects.claim.is_empty() && world.state.endpoints() == [endpoint(1)]);
+}
