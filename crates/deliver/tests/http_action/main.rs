@@ -1,5 +1,7 @@
 //! The action `http` against receivers that answer, misbehave, hang and flood, over real sockets.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where something is not as it must be")]
+
 mod secure;
 
 use std::{

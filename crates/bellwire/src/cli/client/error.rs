@@ -74,7 +74,7 @@ impl ApiError {
     }
 
     /// Names the server in a link that has none: people open it elsewhere.
-    pub fn from_server(mut self, base: &str) -> Self {
+    pub fn at_server(mut self, base: &str) -> Self {
         self.docs = self.docs.map(|docs| match docs.starts_with('/') {
             true => format!("{base}{docs}"),
             false => docs,

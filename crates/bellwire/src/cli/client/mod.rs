@@ -248,7 +248,7 @@ impl Client {
     }
 
     fn refused(&self, status: u16, text: &str) -> ApiError {
-        let error = ApiError::decode(status, text).from_server(&self.base);
+        let error = ApiError::decode(status, text).at_server(&self.base);
         match status {
             401 if self.token.is_none() => error.with_hint(
                 "no token was given: pass --token, set BELLWIRE_TOKEN, or name a development server's directory with --data",

@@ -424,7 +424,10 @@ fn an_endpoint_that_may_run_again_is_looked_after_although_its_lane_was_forgotte
     let mut effects = Effects::default();
     let settings = world.settings(1);
     world.state.changed(endpoint(1), settings, world.now, &mut effects);
-    assert_eq!(effects.claim.iter().map(|(endpoint, _)| *endpoint).collect::<Vec<_>>(), [endpoint(1)]);
+    assert_eq!(
+        effects.claim.iter().map(|(endpoint, _)| *endpoint).collect::<Vec<_>>(),
+        [endpoint(1)]
+    );
     let mut effects = Effects::default();
     world.state.changed(endpoint(2), None, world.now, &mut effects);
     assert!(effects.claim.is_empty() && world.state.endpoints() == [endpoint(1)]);
