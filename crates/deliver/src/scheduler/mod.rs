@@ -7,6 +7,7 @@ mod lane;
 mod state;
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -16,6 +17,7 @@ use bellwire_store::{
     Change, ClaimRequest, Directory, Handoff, LaneHead, Store, StoreError, Verdict,
     feed::{Feed, FeedEvent},
 };
+use futures_util::FutureExt as _;
 use tokio::sync::{Notify, broadcast::error::RecvError, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -33,6 +35,8 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(1);
 /// The wait after a claim failed.
 const CLAIM_AGAIN: Duration = Duration::from_millis(500);
+/// The wait after an attempt ended in a panic.
+const AFTER_PANIC: Duration = Duration::from_secs(60);
 /// Deliveries cancelled per call.
 const CANCEL_CHUNK: usize = 2_000;
 
@@ -241,11 +245,20 @@ impl Scheduler {
     }
 
     async fn attempt(self: &Arc<Self>, work: Work) {
+        let parts = &self.parts;
+        let running = run::run(&work, &parts.directory, &*parts.action, &parts.config);
+        // A defect that one message brings to light must cost neither the lane's slot nor the delivery.
+        let Ok(ran) = AssertUnwindSafe(running).catch_unwind().await else {
+            tracing::error!(message = %work.message.id, endpoint = %work.endpoint, "an attempt ended in a panic; it is tried again");
+            let later = Verdict::Park(self.now().plus(AFTER_PANIC));
+            self.settler.put([run::without_attempt(&work, later)]);
+            return;
+        };
         let Ran {
             settlement,
             rest,
             disable,
-        } = run::run(&work, &self.parts.directory, &*self.parts.action, &self.parts.config).await;
+        } = ran;
         self.tell(&work, &settlement);
         self.settler.put([settlement]);
         if let Some(rest) = rest {
