@@ -14,7 +14,7 @@ use bellwire_core::{
     delivery::{DeliveryKey, DeliveryState, Progress, Work},
     endpoint::Endpoint,
     event_type::EventType,
-    id::{AppId, AttemptId, EndpointId, EnvironmentId, MessageId, TaskId, TokenId},
+    id::{AppId, AttemptId, EndpointId, EnvironmentId, Id as _, MessageId, TaskId, TokenId},
     message::{Message, NewMessage},
     task::{Task, TaskStatus},
     time::Timestamp,
@@ -145,6 +145,24 @@ pub enum Change {
     /// Creates, or replaces while the task is running. One that has ended (finished, failed, cancelled) stays as it ended, and
     /// the change is accepted without effect: whoever wrote down progress or an end may have been overtaken.
     PutTask(Box<Task>),
+}
+
+impl Change {
+    /// The number of the id that it puts, if it puts one.
+    pub fn number(&self) -> Option<u64> {
+        match self {
+            Self::PutEnvironment(new) => Some(new.id.number()),
+            Self::PutApp(new) => Some(new.id.number()),
+            Self::PutEndpoint(new) => Some(new.id.number()),
+            Self::PutToken(new) => Some(new.id.number()),
+            Self::PutTask(new) => Some(new.id.number()),
+            Self::PutEventType(_)
+            | Self::DeleteApp(_)
+            | Self::DeleteEndpoint(_)
+            | Self::DeleteEventType { .. }
+            | Self::DeleteToken(_) => None,
+        }
+    }
 }
 
 /// The answer that a request with an idempotency key was given, kept to be given again.

@@ -185,6 +185,8 @@ pub struct Configuration {
     pub event_types: Vec<bellwire_core::event_type::EventType>,
     /// All tokens.
     pub tokens: Vec<bellwire_core::app::Token>,
+    /// The largest number of an id that was ever put, deleted things included: no id is given twice.
+    pub largest_number: u64,
     /// How endpoints are doing, where they are not simply fine.
     pub health: Vec<(EndpointId, bellwire_core::decide::Health)>,
 }

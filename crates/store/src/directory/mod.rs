@@ -58,8 +58,8 @@ impl Directory {
     /// Those of the store.
     pub async fn open(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let configuration = store.configuration().await?;
+        let ids = Mutex::new(IdGenerator::new(0, configuration.largest_number));
         let view = View::new(configuration);
-        let ids = Mutex::new(IdGenerator::new(0, view.largest_number()));
         Ok(Self {
             store,
             clock,

@@ -49,6 +49,7 @@ impl View {
             endpoints,
             event_types,
             tokens,
+            largest_number: _,
             health,
         } = configuration;
         let health: HashMap<EndpointId, Health> = health.into_iter().collect();
@@ -72,17 +73,6 @@ impl View {
             view.make(Change::PutToken(Box::new(token)));
         }
         view
-    }
-
-    /// The largest number of an id in it: new ids continue behind it, also when the clock went back.
-    pub fn largest_number(&self) -> u64 {
-        let ends = [
-            self.environments.keys().next_back().map(|id| id.number()),
-            self.tokens.keys().next_back().map(|id| id.number()),
-            self.apps.keys().next_back().map(|id| id.number()),
-            self.endpoints.keys().map(|id| id.number()).max(),
-        ];
-        ends.into_iter().flatten().max().unwrap_or(0)
     }
 
     /// Whether the changes may be made, one after the other.

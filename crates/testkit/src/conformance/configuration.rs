@@ -6,6 +6,7 @@ use bellwire_core::{
     delivery::DeliveryState,
     endpoint::{Disabled, DisabledReason, LiveKey},
     event_type::EventType,
+    id::Id as _,
     secret::SigningKey,
     token::Scope,
 };
@@ -335,4 +336,15 @@ pub async fn deliveries_to_a_deleted_endpoint_can_be_cancelled<B: Backend>(mut b
     );
     assert_eq!(bench.head(endpoint).await, None);
     bench.sound().await;
+}
+
+/// No id is given twice, also when the newest one was deleted.
+pub async fn the_largest_id_is_remembered_when_what_had_it_is_gone<B: Backend>(mut bench: Bench<B>) {
+    let endpoint = bench.endpoint().await;
+    let change = vec![Change::DeleteEndpoint(endpoint)];
+    bench.store().apply(change, None).await.unwrap();
+    bench.crash().await;
+    let configuration = bench.store().configuration().await.unwrap();
+    assert!(configuration.endpoints.is_empty());
+    assert!(configuration.largest_number >= endpoint.number());
 }

@@ -124,6 +124,7 @@ macro_rules! conformance {
             }
             configuration {
                 everything_reads_back_after_a_crash
+                the_largest_id_is_remembered_when_what_had_it_is_gone
                 secrets_read_back_as_they_were
                 an_endpoint_that_is_enabled_again_starts_without_its_failures
                 a_taken_uid_is_refused_and_nothing_is_changed

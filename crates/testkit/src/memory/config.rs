@@ -13,6 +13,7 @@ use super::state::State;
 impl State {
     pub fn configuration(&self) -> Configuration {
         Configuration {
+            largest_number: self.largest_put,
             environments: self.environments.values().cloned().collect(),
             apps: self.apps.values().cloned().collect(),
             endpoints: self.endpoints.values().cloned().collect(),
@@ -28,11 +29,13 @@ impl State {
     }
 
     pub fn apply(&mut self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), StoreError> {
+        let largest = changes.iter().filter_map(Change::number).max().unwrap_or(0);
         let mut after = Configured::of(self);
         for change in changes {
             after.make(change)?;
         }
         after.put_into(self);
+        self.largest_put = self.largest_put.max(largest);
         if let Some(answer) = answer {
             self.answers.insert(answer.key, answer);
         }

@@ -70,6 +70,8 @@ pub(super) struct State {
     /// Somebody takes deliveries in memory.
     pub attached: bool,
     pub ids: IdGenerator,
+    /// The largest number of an id that was ever put into the configuration.
+    pub largest_put: u64,
     pub leases: u64,
 
     pub messages: BTreeMap<MessageId, Kept>,
@@ -96,6 +98,7 @@ impl Default for State {
             closed: false,
             attached: false,
             ids: IdGenerator::new(NODE, 0),
+            largest_put: 0,
             leases: 0,
             messages: BTreeMap::new(),
             event_ids: BTreeMap::new(),

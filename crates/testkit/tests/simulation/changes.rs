@@ -79,7 +79,7 @@ pub fn put_new_endpoint(life: &mut Life<'_>) {
     let app = life.ground.apps[life.ground.random.usize(0..2)];
     let endpoint = new_endpoint(life.ground, &life.directory, app);
     if life.ground.oracle.knows(endpoint.id) {
-        // A known gap: the id of a deleted endpoint is given again when the clock went back before a restart.
+        // Its first putting failed, and the clock went back before a restart: nobody has heard of it.
         life.ground
             .oracle
             .note(&format!("{} is given a second time", endpoint.id));

@@ -45,6 +45,22 @@ pub(super) fn add_waiting(connection: &Connection, more: i64) -> rusqlite::Resul
     Ok(())
 }
 
+/// The largest number of an id that was ever put into the configuration.
+pub(super) fn largest_put(connection: &Connection) -> rusqlite::Result<u64> {
+    Ok(number(value(connection, "largest_put")?.unwrap_or(0)))
+}
+
+/// Notes that an id of this number was put.
+pub(super) fn note_put(connection: &Connection, put: u64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO meta (key, value) VALUES ('largest_put', ?1) \
+             ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
+        )?
+        .execute([key(put)])?;
+    Ok(())
+}
+
 /// Attempts of this day and later are all kept; those before may have been dropped.
 pub(super) fn attempts_kept_from(connection: &Connection) -> rusqlite::Result<i64> {
     Ok(value(connection, "attempts_kept_from")?.unwrap_or(0))

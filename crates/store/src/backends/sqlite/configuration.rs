@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
+    books,
     fault::Fault,
     paging::Walk,
     partition::{Days, Kind, render},
@@ -66,6 +67,7 @@ pub(super) fn configuration(connection: &Connection, vault: &Vault) -> Result<Co
     })?;
     let health = health.collect::<rusqlite::Result<_>>()?;
     Ok(Configuration {
+        largest_number: books::largest_put(connection)?,
         environments,
         apps,
         endpoints,
@@ -101,6 +103,9 @@ pub(super) fn apply(
     changes: Vec<Change>,
     answer: Option<StoredAnswer>,
 ) -> Result<(), Fault> {
+    if let Some(largest) = changes.iter().filter_map(Change::number).max() {
+        books::note_put(tx.connection, largest)?;
+    }
     for change in changes {
         apply_one(tx.connection, vault, change)?;
     }
