@@ -63,6 +63,8 @@ pub struct Scheduler {
     timer: Notify,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// The grace of a stop is over.
+    cut_off: CancellationToken,
     /// The part that died, once one has.
     died: watch::Sender<Option<&'static str>>,
 }
@@ -88,6 +90,7 @@ impl Scheduler {
             timer: Notify::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            cut_off: CancellationToken::new(),
             died: watch::Sender::default(),
         });
         let changes = scheduler.parts.directory.changes();
@@ -157,7 +160,13 @@ impl Scheduler {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        let _ = tokio::time::timeout(grace, ended).await;
+        if tokio::time::timeout(grace, ended).await.is_err() {
+            tracing::warn!(
+                attempts = self.load().0,
+                "attempts that did not end in time were cut off; they are made again at the next start"
+            );
+            self.cut_off.cancel();
+        }
         self.stop.cancel();
         self.timer.notify_one();
         self.tasks.close();
@@ -232,13 +241,20 @@ impl Scheduler {
     /// A worker: takes deliveries of one lane until there are none, or it is another lane's turn.
     async fn work(self: Arc<Self>, endpoint: EndpointId) {
         let mut done = 0;
+        let cut_off = self.cut_off.cancelled();
+        tokio::pin!(cut_off);
         loop {
             self.settler.brake().await;
             match self.with(|state, now, effects| state.next(endpoint, done, now, effects)) {
                 Turn::Over => return,
                 Turn::Attempt(work) => {
                     done += 1;
-                    self.attempt(work).await;
+                    tokio::select! {
+                        biased;
+                        () = self.attempt(work) => {}
+                        // Left as it is: it is taken up again at the next start.
+                        () = &mut cut_off => return,
+                    }
                 }
             }
         }

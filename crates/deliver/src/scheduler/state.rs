@@ -50,6 +50,8 @@ impl Default for Bounds {
 const WINDOW_WHEN_SHORT: usize = 64;
 /// What a lane keeps when memory is used up: nobody is starved by others.
 const WINDOW_WHEN_FULL: usize = 8;
+/// So many lanes that hold their share are passed over in one look for one that does not.
+const PASSED_OVER_MAX: usize = 64;
 /// After so many deliveries a worker lets another lane have its slot, if one waits.
 const TURN: u32 = 16;
 
@@ -429,12 +431,25 @@ impl State {
     }
 
     /// Gives free slots to ready lanes, one each in turn.
+    ///
+    /// A lane may hold as many slots as are free at that moment, never more: the more one holds, the more it leaves, so a
+    /// lane that has none always finds one, however many others hang.
     fn pump(&mut self, now: Timestamp, effects: &mut Effects) {
+        let mut passed_over = 0;
         while self.in_flight < self.bounds.in_flight && !self.stopped {
+            let free = self.bounds.in_flight - self.in_flight;
             let Some(endpoint) = self.ready.pop_front() else { break };
             let Some(lane) = self.lanes.get_mut(&endpoint) else {
                 continue;
             };
+            if lane.active >= free && lane.wants_worker(now) {
+                self.ready.push_back(endpoint);
+                passed_over += 1;
+                if passed_over >= self.ready.len().min(PASSED_OVER_MAX) {
+                    break;
+                }
+                continue;
+            }
             lane.ready = false;
             // One worker per waiting delivery, no more: a worker that finds nothing was woken for nothing.
             if lane.wants_worker(now) {

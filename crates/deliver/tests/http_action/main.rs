@@ -290,6 +290,7 @@ async fn only_2xx_succeeds_and_redirects_are_not_followed() {
         ("200 OK", "none"),
         ("299 Fine", "none"),
         ("301 Moved\r\nlocation: http://127.0.0.1:1/", "redirect"),
+        ("999 Odd", "status_unexpected"),
         ("404 Not Found", "status_not_found"),
         ("410 Gone", "status_gone"),
         ("418 Teapot", "status_4xx"),
@@ -391,6 +392,8 @@ async fn a_flood_of_headers_and_nonsense_are_failures_with_names() {
     let (url, _) = answering(format!("HTTP/1.1 200 OK\r\n{many}content-length: 0\r\n\r\n")).await;
     assert_eq!(reason(&post(&action(), &url, LONG).await), "answer_headers_too_large");
     let (url, _) = answering(format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(100_000))).await;
+    assert_eq!(reason(&post(&action(), &url, LONG).await), "answer_headers_too_large");
+    let (url, _) = answering(format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(33_000))).await;
     assert_eq!(reason(&post(&action(), &url, LONG).await), "answer_headers_too_large");
     let (url, _) = answering("220 smtp.example.com ESMTP\r\n").await;
     assert_eq!(reason(&post(&action(), &url, LONG).await), "answer_malformed");

@@ -10,7 +10,7 @@ use bellwire_core::{
     decide::Health,
     endpoint::Endpoint,
     event_type::EventType,
-    id::{AppId, EndpointId, EnvironmentId, Id, TokenId},
+    id::{AppId, EndpointId, EnvironmentId, TokenId},
 };
 
 use super::lane::LaneGauge;

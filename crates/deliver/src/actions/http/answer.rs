@@ -9,6 +9,10 @@ use hyper::{Response, body::Incoming, header};
 
 /// So much of an answer's body is read; what comes after it is not waited for.
 const READ_MAX: usize = 64 * 1_024;
+/// The bytes an answer's headers may take.
+pub(super) const HEADER_BYTES_MAX: usize = 32 * 1_024;
+/// What is said when there are more, or too many headers.
+pub(super) const TOO_LARGE: &str = "the answer's headers are larger than 64 fields or 32 KiB";
 /// So many of an answer's headers are kept.
 const HEADERS_KEPT: usize = 32;
 
@@ -50,6 +54,17 @@ pub(super) async fn read(response: Response<Incoming>, keep: usize) -> Result<(A
         .take(HEADERS_KEPT)
         .map(|(name, value)| (name.to_string(), text(value)))
         .collect();
+    let header_bytes: usize = parts
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if header_bytes > HEADER_BYTES_MAX {
+        return Err(Failure {
+            reason: "answer_headers_too_large",
+            detail: TOO_LARGE.to_owned(),
+        });
+    }
     let mut excerpt = BytesMut::new();
     let mut read = 0;
     let mut complete = true;
@@ -100,6 +115,10 @@ pub(super) fn judge(status_code: u16) -> Option<Failure> {
             "the receiver says it is gone for good; the endpoint was disabled",
         ),
         413 => ("status_too_large", "the receiver refuses payloads of this size"),
+        100..=199 | 600.. => (
+            "status_unexpected",
+            "this is no final answer of HTTP; check what listens there",
+        ),
         429 => (
             "status_too_many_requests",
             "the receiver asks for fewer requests; set a throttleRate",

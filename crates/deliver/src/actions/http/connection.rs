@@ -11,11 +11,11 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio_util::task::TaskTracker;
 
+use super::answer::{HEADER_BYTES_MAX, TOO_LARGE};
 use crate::guard::Connected;
 
-/// Headers an answer may have, and the bytes they may take.
+/// Headers an answer may have.
 const HEADERS_MAX: usize = 64;
-const HEADER_BYTES_MAX: usize = 32 * 1_024;
 
 /// A connection that requests can be sent on.
 #[derive(Debug)]
@@ -42,10 +42,7 @@ impl SendError {
     pub fn into_failure(self) -> Failure {
         let error = &self.error;
         let (reason, what) = if error.is_parse_too_large() {
-            (
-                "answer_headers_too_large",
-                "the answer's headers are larger than 64 fields or 32 KiB".to_owned(),
-            )
+            ("answer_headers_too_large", TOO_LARGE.to_owned())
         } else if error.is_parse() {
             ("answer_malformed", format!("the answer is not HTTP: {error}"))
         } else if error.is_incomplete_message() {

@@ -302,7 +302,9 @@ fn a_busy_lane_gives_up_its_slot_after_its_turn_when_another_waits() {
     for number in [1, 1, 1, 2, 2, 2] {
         world.publish(number);
     }
-    assert_eq!(world.workers.len(), bounds().in_flight);
+    // The last slot is kept for a lane that has none; with it in use, somebody has to make room.
+    assert_eq!(world.workers.len(), bounds().in_flight - 1);
+    world.publish(4);
     world.publish(3);
     let mut steps = 0;
     while !world.attempted.iter().any(|(number, _)| *number == 3) {
@@ -431,4 +433,26 @@ fn an_endpoint_that_may_run_again_is_looked_after_although_its_lane_was_forgotte
     let mut effects = Effects::default();
     world.state.changed(endpoint(2), None, world.now, &mut effects);
     assert!(effects.claim.is_empty() && world.state.endpoints() == [endpoint(1)]);
+}
+
+#[test]
+fn a_lane_that_holds_nothing_finds_a_slot_however_greedy_the_others_are() {
+    let greedy = Bounds {
+        in_flight: 64,
+        in_flight_per_endpoint: 1_000,
+        window: 1_000,
+        in_memory: 100_000,
+        ..bounds()
+    };
+    let mut world = World::new();
+    world.state = State::new(greedy);
+    for number in 1..=3 {
+        for _ in 0..200 {
+            world.publish(number);
+        }
+    }
+    // All of them hang: nobody asks for more. Together they leave about as much as each of them holds.
+    assert!(world.workers.len() < 64, "{}", world.workers.len());
+    world.publish(4);
+    assert!(world.workers.iter().any(|(number, _)| *number == 4));
 }
