@@ -3,7 +3,7 @@
 //! It knows nothing of any backend. A backend says how an empty store is made and what a crash leaves of it ([`Backend`]),
 //! and gets one test per promise:
 //!
-//! ```ignore
+//! ```text
 //! bellwire_testkit::conformance!(MyBackend);
 //! ```
 //!

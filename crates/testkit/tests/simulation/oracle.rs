@@ -354,15 +354,10 @@ impl Witness for Oracle {
         let mut book = self.book();
         book.asked.insert(key, now);
         book.in_flight += 1;
-        if book.in_flight >= book.in_flight_limit {
-            book.disturbed = now;
-        }
         if let Some(known) = book.endpoints.get_mut(&endpoint) {
             known.in_flight += 1;
-            if known.in_flight >= known.limit {
-                known.hindered = known.hindered.max(now);
-            }
         }
+        book.note_hindered(now);
     }
 
     fn withheld(&self, key: DeliveryKey) {
@@ -470,15 +465,25 @@ impl Oracle {
     fn left(&self, endpoint: EndpointId) {
         let now = self.clock.passed();
         let mut book = self.book();
-        if book.in_flight >= book.in_flight_limit {
-            book.disturbed = now;
-        }
+        book.note_hindered(now);
         book.in_flight -= 1;
         if let Some(known) = book.endpoints.get_mut(&endpoint) {
-            if known.in_flight >= known.limit {
+            known.in_flight -= 1;
+        }
+    }
+}
+
+impl Book {
+    /// Slots are used up; or an endpoint has reached its limit, or its share: as many slots as are free.
+    fn note_hindered(&mut self, now: Duration) {
+        let free = self.in_flight_limit.saturating_sub(self.in_flight);
+        if free == 0 {
+            self.disturbed = now;
+        }
+        for known in self.endpoints.values_mut() {
+            if known.in_flight >= known.limit.min(free) {
                 known.hindered = known.hindered.max(now);
             }
-            known.in_flight -= 1;
         }
     }
 }
