@@ -3,9 +3,9 @@
 //! A body is read in one pass; only when that fails is it read again to find the path of what is wrong. The content type is
 //! not asked for: several clients send none. Nothing here knows a resource.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use axum::body::Body as HttpBody;
+use axum::body::{Body as HttpBody, HttpBody as _};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -22,11 +22,19 @@ const ARRIVAL_MAX: Duration = Duration::from_secs(30);
 /// A body that is too large is still read up to so many times the limit, so that the client gets to see the answer.
 const DRAIN_FACTOR: usize = 16;
 
-/// Collects a request's body.
+/// Collects a request's body. One whose declared length is too large is refused before anything of it is read; `asked_first`
+/// says that its client waits for leave to send it (`Expect: 100-continue`, RFC 9110 section 10.1.1).
 ///
 /// # Errors
 /// `body_too_large` beyond `max` bytes, `request_timeout` when it takes too long.
-pub async fn collect(body: HttpBody, max: usize) -> Result<Bytes, ApiError> {
+pub async fn collect(body: HttpBody, max: usize, asked_first: bool) -> Result<Bytes, ApiError> {
+    let declared = body.size_hint().lower();
+    if declared > max as u64 {
+        if !asked_first && declared <= max.saturating_mul(DRAIN_FACTOR) as u64 {
+            drain(body);
+        }
+        return Err(too_large(max));
+    }
     tokio::time::timeout(ARRIVAL_MAX, collect_at_leisure(body, max))
         .await
         .unwrap_or_else(|_| {
@@ -35,6 +43,22 @@ pub async fn collect(body: HttpBody, max: usize) -> Result<Bytes, ApiError> {
                 "the body took more than 30 seconds; send it again",
             ))
         })
+}
+
+fn too_large(max: usize) -> ApiError {
+    let detail = format!("the body is larger than {max} bytes; send less, or raise max_body");
+    ApiError::new(&BODY_TOO_LARGE, detail)
+}
+
+/// Reads on behind the answer, for as long as a body may take: a connection that is closed while its client still sends would
+/// lose the answer on the way.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "ends by itself, with the connection or the time; nobody needs to know how"
+)]
+fn drain(mut body: HttpBody) {
+    let read = async move { while let Some(Ok(_)) = body.frame().await {} };
+    drop(tokio::spawn(tokio::time::timeout(ARRIVAL_MAX, read)));
 }
 
 async fn collect_at_leisure(mut body: HttpBody, max: usize) -> Result<Bytes, ApiError> {
@@ -70,8 +94,7 @@ async fn collect_at_leisure(mut body: HttpBody, max: usize) -> Result<Bytes, Api
         }
     }
     if seen > max {
-        let detail = format!("the body is larger than {max} bytes; send less, or raise max_body");
-        return Err(ApiError::new(&BODY_TOO_LARGE, detail));
+        return Err(too_large(max));
     }
     Ok(first.unwrap_or_else(|| joined.freeze()))
 }
@@ -144,6 +167,7 @@ pub fn explain(root: &str, error: &serde_path_to_error::Error<serde_json::Error>
     let text = inner.to_string();
     // The place is told by the path; line and column say nothing more.
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let text = &*in_words(text);
     let mut path = path_of(error.path());
     let quoted = |text: &str| text.split('`').nth(1).map(str::to_owned);
     let (kind, msg) = if text.starts_with("missing field") {
@@ -162,6 +186,28 @@ pub fn explain(root: &str, error: &serde_path_to_error::Error<serde_json::Error>
         ("value_error", text.to_owned())
     };
     ApiError::invalid(Problem::at(root, path.iter().map(String::as_str), kind, msg))
+}
+
+/// What was expected, as it is called in JSON rather than in this program.
+fn in_words(text: &str) -> Cow<'_, str> {
+    let Some((before, expected)) = text.rsplit_once(", expected ") else {
+        return text.into();
+    };
+    let words = match expected {
+        "a nonzero u16" => "a whole number from 1 to 65535",
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number, 0 or more",
+        "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        _ if expected.starts_with("struct ") => "an object",
+        _ => return text.into(),
+    };
+    format!("{before}, expected {words}").into()
 }
 
 fn path_of(path: &Path) -> Vec<String> {
@@ -265,7 +311,27 @@ mod tests {
     #[tokio::test]
     async fn a_body_over_the_limit_is_refused_and_one_at_the_limit_is_not() {
         let body = |bytes: usize| HttpBody::from(vec![b'x'; bytes]);
-        assert_eq!(collect(body(10), 10).await.unwrap().len(), 10);
-        assert_eq!(collect(body(11), 10).await.unwrap_err().code(), &BODY_TOO_LARGE);
+        assert_eq!(collect(body(10), 10, false).await.unwrap().len(), 10);
+        for asked_first in [false, true] {
+            let refused = collect(body(11), 10, asked_first).await.unwrap_err();
+            assert_eq!(refused.code(), &BODY_TOO_LARGE);
+        }
+    }
+
+    #[test]
+    fn kinds_are_named_as_json_names_them() {
+        for (body, words) in [
+            (r#"{"name":"a","rate":70000}"#, "a whole number from 0 to 65535"),
+            (r#"{"name":"a","rate":"x"}"#, "a whole number from 0 to 65535"),
+            (r#"{"name":"a","list":7}"#, "a list"),
+            (r#"{"name":"a","list":[7]}"#, "an object"),
+        ] {
+            let found = problem(body);
+            assert!(found.contains(&format!("expected {words}\"")), "{body}: {found}");
+        }
+        assert_eq!(
+            in_words("invalid value: integer `0`, expected a nonzero u16"),
+            "invalid value: integer `0`, expected a whole number from 1 to 65535"
+        );
     }
 }

@@ -95,10 +95,20 @@ fn describe(operation: &Operation, requests: &mut SchemaGenerator, answers: &mut
         described["x-scopes"] = scopes.into();
     }
     if let Some(schema) = (operation.body)(requests) {
-        let content = json!({ "application/json": { "schema": schema.to_value() } });
-        described["requestBody"] = json!({ "required": true, "content": content });
+        let schema = schema.to_value();
+        let required = insists(&schema, requests);
+        let content = json!({ "application/json": { "schema": schema } });
+        described["requestBody"] = json!({ "required": required, "content": content });
     }
     described
+}
+
+/// Whether something must be in a body: none at all counts as an empty object.
+fn insists(schema: &Value, generator: &mut SchemaGenerator) -> bool {
+    let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+    let named = name.and_then(|name| generator.definitions().get(name));
+    let required = named.unwrap_or(schema)["required"].as_array();
+    required.is_some_and(|members| !members.is_empty())
 }
 
 fn path_parameters(path: &str) -> Vec<Value> {

@@ -20,7 +20,7 @@ use axum::{
 use bellwire_core::message::IdempotencyKey;
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, header};
 use schemars::{Schema, SchemaGenerator};
 
 use crate::{
@@ -305,7 +305,10 @@ async fn perform(server: Arc<Server>, operation: &Operation, request: Request<Ht
         .collect();
     let body = match parts.method {
         Method::GET | Method::HEAD | Method::DELETE => Bytes::new(),
-        _ => extract::collect(body, server.limits.body_bytes_max).await?,
+        _ => {
+            let asked_first = parts.headers.contains_key(header::EXPECT);
+            extract::collect(body, server.limits.body_bytes_max, asked_first).await?
+        }
     };
     let idempotency = match caller {
         Some(caller) if parts.method == Method::POST && operation.repetition != Repetition::Harmless => {

@@ -101,8 +101,19 @@ impl ListQuery {
 /// # Errors
 /// `validation_failed` for an iterator that is none.
 pub fn page<T: Id>(limit: Limit, iterator: Option<&str>, order: Order) -> Result<Page, ApiError> {
+    page_asked_in::<T>("query", limit, iterator, order)
+}
+
+/// As [`page`], asked for in the `body` or in the `query`.
+///
+/// # Errors
+/// `validation_failed` for an iterator that is none.
+pub fn page_asked_in<T: Id>(root: &str, limit: Limit, iterator: Option<&str>, order: Order) -> Result<Page, ApiError> {
     let number = |text: &str| {
-        let problem = |error| Problem::query("iterator", format!("{error}; give the `iterator` of another page"));
+        let problem = |error| {
+            let msg = format!("{error}; give the `iterator` of another page");
+            Problem::at(root, ["iterator"], "value_error", msg)
+        };
         text.parse::<T>()
             .map(Id::number)
             .map_err(|error| ApiError::invalid(problem(error)))
@@ -136,7 +147,6 @@ pub struct ListResponse<T> {
     /// The rows, in the order that was asked for.
     pub data: Vec<T>,
     /// Walks on: the page behind this one. Null when this page is empty.
-    #[schemars(required)]
     pub iterator: Option<String>,
     /// Walks back: the page before this one. Null when this page is empty.
     pub prev_iterator: Option<String>,

@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bellwire_store::{LaneHead, Settlement, Store, Verdict};
@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The wait after a batch could not be written.
 const AGAIN: Duration = Duration::from_millis(200);
+/// How often at most it is said again that nothing can be written.
+const SAY_AGAIN: Duration = Duration::from_secs(30);
 /// At most so many go in one call.
 const BATCH: usize = 4_096;
 /// While more than this is unwritten, nothing new is begun.
@@ -92,12 +94,18 @@ impl Settler {
             let written = batch.len();
             let heads = batch.iter().filter_map(head).collect::<Vec<_>>();
             let batch = Arc::new(batch);
+            let mut trouble = Trouble::default();
             while let Err(error) = store.settle(Arc::clone(&batch)).await {
-                tracing::error!(%error, deliveries = written, "outcomes could not be written; they are kept and tried again");
+                if trouble.is_news(Instant::now()) {
+                    tracing::error!(%error, deliveries = self.unwritten(), "outcomes could not be written; they are kept and tried again");
+                }
                 if stop.is_cancelled() {
                     return;
                 }
                 tokio::time::sleep(AGAIN).await;
+            }
+            if trouble.said_at.is_some() {
+                tracing::info!("outcomes can be written again");
             }
             self.unwritten.fetch_sub(written, Ordering::Relaxed);
             self.eased.notify_waiters();
@@ -108,10 +116,41 @@ impl Settler {
     }
 }
 
+/// What was said about a batch that cannot be written.
+#[derive(Default)]
+struct Trouble {
+    said_at: Option<Instant>,
+}
+
+impl Trouble {
+    /// Whether one more failure is to be logged: the first one, and from then on one in a while.
+    fn is_news(&mut self, now: Instant) -> bool {
+        let news = self.said_at.is_none_or(|said| now.duration_since(said) >= SAY_AGAIN);
+        if news {
+            self.said_at = Some(now);
+        }
+        news
+    }
+}
+
 fn head(settlement: &Settlement) -> Option<LaneHead> {
     let endpoint = settlement.key.endpoint;
     match settlement.verdict {
         Verdict::RetryAt(due_at) | Verdict::Park(due_at) => Some(LaneHead { endpoint, due_at }),
         Verdict::Succeeded | Verdict::Failed | Verdict::Cancelled => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_is_told_once_and_then_now_and_then() {
+        let begun = Instant::now();
+        let mut trouble = Trouble::default();
+        // As long as a full disk may last, at the pace of the retries.
+        let told = (0..305).filter(|n| trouble.is_news(begun + AGAIN * *n)).count();
+        assert_eq!(told, 3, "at 0 s, 30 s and 60 s");
     }
 }

@@ -224,6 +224,9 @@ pub struct CheckReport {
     pub problems: Vec<String>,
 }
 
+/// Upper bounds of the buckets that commits are counted in, in milliseconds.
+pub const COMMIT_BUCKETS_MS: [u64; 11] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 5_000];
+
 /// How a store is doing, for metrics and readiness.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoreHealth {
@@ -235,10 +238,13 @@ pub struct StoreHealth {
     pub oldest_due: Option<Timestamp>,
     /// Bytes on disk.
     pub bytes: u64,
-    /// How long the last commits took: count and sum since the start.
+    /// Commits since the start.
     pub commits: u64,
     /// Total time spent committing since the start.
     pub commit_time: Duration,
+    /// Commits since the start by how long they took: for each bound of [`COMMIT_BUCKETS_MS`] those that took so long at most
+    /// and longer than the bound before, and last the longer ones.
+    pub commit_buckets: [u64; COMMIT_BUCKETS_MS.len() + 1],
 }
 
 /// Names an attempt's own row.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bellwire_core::task::{Job, Task, TaskStatus};
 use bellwire_store::{
     Change, Directory, Store, StoreError,
+    directory::Edit,
     query::{Order, Page, Start},
 };
 use tokio::sync::Notify;
@@ -76,18 +77,31 @@ impl Tasks {
             if stop.is_cancelled() {
                 return Ok(false);
             }
-            // It may have been cancelled while others had their turn.
-            let Some(task) = self.running(listed).await? else {
-                continue;
-            };
-            let step = match self.chunk(&task).await {
-                Err(StoreError::Unavailable(why)) => return Err(StoreError::Unavailable(why)),
-                Err(error) => Step::Failed(error.to_string()),
-                Ok(step) => step,
-            };
-            self.record(&task, step).await?;
+            self.turn(listed).await?;
         }
         Ok(!running.is_empty())
+    }
+
+    /// One chunk of one task. Nobody changes the configuration from the look at the task until its progress is written down:
+    /// who cancels it waits for the chunk, and what the chunk did is counted. Erasures cannot be cancelled, so nobody waits
+    /// for their chunks.
+    async fn turn(&self, listed: &Task) -> Result<(), StoreError> {
+        let edit = self.directory.edit().await;
+        // It may have been cancelled while others had their turn.
+        let Some(task) = self.running(listed).await? else {
+            return Ok(());
+        };
+        let edit = Some(edit).filter(|_| !matches!(task.job, Job::EraseApp { .. }));
+        let step = match self.chunk(&task).await {
+            Err(StoreError::Unavailable(why)) => return Err(StoreError::Unavailable(why)),
+            Err(error) => Step::Failed(error.to_string()),
+            Ok(step) => step,
+        };
+        let edit = match edit {
+            Some(edit) => edit,
+            None => self.directory.edit().await,
+        };
+        self.record(edit, &task, step).await
     }
 
     async fn running(&self, task: &Task) -> Result<Option<Task>, StoreError> {
@@ -127,19 +141,15 @@ impl Tasks {
         }
     }
 
-    /// Stores how far a task has come. When it was cancelled meanwhile that stays so: looking first saves the write, and what
-    /// slips in between is left alone by the store ([`Change::PutTask`]).
-    async fn record(&self, task: &Task, step: Step) -> Result<(), StoreError> {
-        if self.running(task).await?.is_none() {
-            return Ok(());
-        }
+    /// Stores how far a task has come.
+    async fn record(&self, edit: Edit, task: &Task, step: Step) -> Result<(), StoreError> {
         let next = after(task, step, self.directory.now());
         let Task {
             id, status, seen, done, ..
         } = next;
         let error = next.error.clone();
         self.directory
-            .commit(vec![Change::PutTask(Box::new(next))], None)
+            .commit_edit(edit, vec![Change::PutTask(Box::new(next))], None)
             .await?;
         match (status, error) {
             (TaskStatus::Failed, Some(why)) => tracing::warn!(task = %id, seen, done, why, "background task failed"),

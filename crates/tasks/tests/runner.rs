@@ -331,6 +331,34 @@ async fn a_cancelled_task_stops_before_its_next_chunk_and_keeps_what_it_did() {
 }
 
 #[tokio::test]
+async fn cancelling_waits_for_the_chunk_under_way_and_everything_it_did_is_counted() {
+    let world = World::new().await;
+    for _ in 0..MANY {
+        world.publish("a.b", false).await;
+    }
+    let id = world.replay(ReplayWhich::Missing).await;
+    let edit = world.directory.edit().await;
+    let cancel = async {
+        let task = Task {
+            status: TaskStatus::Cancelled,
+            ..world.task(id).await
+        };
+        // The round has begun, and would do a chunk that is then not counted.
+        tokio::task::yield_now().await;
+        world
+            .directory
+            .commit_edit(edit, vec![Change::PutTask(Box::new(task))], None)
+            .await
+    };
+    let (round, cancelled) = tokio::join!(world.round(), cancel);
+    round.unwrap();
+    cancelled.unwrap();
+    let ended = world.task(id).await;
+    assert_eq!(ended.status, TaskStatus::Cancelled);
+    assert_eq!(world.pending() as u64, ended.done);
+}
+
+#[tokio::test]
 async fn tasks_take_turns() {
     let world = World::new().await;
     for _ in 0..MANY {

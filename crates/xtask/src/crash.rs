@@ -22,6 +22,16 @@ pub(crate) fn program(repo: &Repo, binary: &Path, cycles: u32) -> Command {
     command
 }
 
+/// What the program ends with when this machine cannot run a scenario.
+pub(crate) const CANNOT_RUN: i32 = 3;
+
+/// The program with one of its outages instead of kills.
+pub(crate) fn outage(repo: &Repo, binary: &Path, scenario: &str) -> Command {
+    let mut command = program(repo, binary, 0);
+    command.args(["--scenario", scenario]);
+    command
+}
+
 /// Runs the loop as asked on the command line; answers whether every message was accounted for.
 pub(crate) fn command(repo: &Repo, options: &[&str]) -> Result<bool> {
     let (cycles, rest) = parse(options)?;

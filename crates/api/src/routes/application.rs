@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     auth::Access,
     call::{Call, Nothing, Outcome, Reply},
-    error::ApiError,
+    error::{ApiError, UID_TAKEN},
     field::{AppUid, DisplayName, Metadata, Patch},
     operation::{Operation, delete, get, patch, post, put},
     pagination::{ListQuery, ListResponse},
@@ -160,16 +160,20 @@ struct CreateQuery {
 
 async fn create(Call { cx, query, body }: Call<CreateQuery, ApplicationIn>) -> Result<Reply<ApplicationOut>, ApiError> {
     let environment = cx.environment()?;
-    let existing = body
-        .uid
-        .as_deref()
-        .and_then(|uid| cx.server.directory.app(environment, uid));
-    if let Some(existing) = existing.filter(|_| query.get_if_exists == Some(true)) {
-        return Reply::json(Outcome::Other, &ApplicationOut::from(&*existing));
+    let wanted = body.uid.as_deref().filter(|_| query.get_if_exists == Some(true));
+    let wanted = wanted.map(str::to_owned);
+    let existing = || cx.server.directory.app(environment, wanted.as_deref()?);
+    let found = |app: &App| Reply::json(Outcome::Other, &ApplicationOut::from(app));
+    if let Some(existing) = existing() {
+        return found(&existing);
     }
     let app = body.build(&cx.server.directory, environment);
     let answer = ApplicationOut::from(&app);
-    cx.commit(vec![Change::PutApp(app)], Outcome::Usual, &answer).await
+    match cx.commit(vec![Change::PutApp(app)], Outcome::Usual, &answer).await {
+        // Another request made it in between.
+        Err(error) if error.code() == &UID_TAKEN => existing().map_or(Err(error), |app| found(&app)),
+        done => done,
+    }
 }
 
 async fn show(Call { cx, .. }: Call) -> Result<Reply<ApplicationOut>, ApiError> {

@@ -52,6 +52,7 @@ struct AppPortalAccessIn {
     /// Nothing can be changed with it, and no secret is shown.
     read_only: Option<bool>,
     /// How long it is valid, in seconds: 3600 to 604800, 604800 when left out.
+    #[schemars(range(min = 3_600, max = 604_800))]
     expiry: Option<u64>,
     /// Sent by some clients; ignored: every application sees all event types.
     #[serde(default, rename = "featureFlags")]

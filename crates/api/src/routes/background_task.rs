@@ -49,6 +49,7 @@ pub(super) fn operations() -> Vec<Operation> {
             Access::APP,
         )
         .summary("Stop a background task")
+        .edits()
         .about("What it has done stays done. A task that has ended stays as it is. Erasures cannot be stopped.")
         .to(cancel),
     ]

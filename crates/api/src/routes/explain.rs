@@ -4,6 +4,8 @@
 
 mod words;
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use bellwire_core::{
     app::App,
     delivery::DeliveryState,
@@ -13,14 +15,21 @@ use bellwire_core::{
     route::Verdict,
     time::Timestamp,
 };
-use bellwire_store::query::{AttemptFilter, Order, Page, Rows, Start};
+use bellwire_store::{
+    directory::EndpointEntry,
+    query::{DeliveryRow, Order, Page, Rows, Start},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::words::{Found, Reason};
-use super::attempt::{
-    AttemptOut,
-    status::{Status, StatusText},
+use self::words::{Found, Is, Reason};
+use super::{
+    attempt::{
+        AttemptOut,
+        attempted::{last_attempt, once_deleted},
+        status::{Status, StatusText},
+    },
+    endpoint,
 };
 use crate::{
     auth::Access,
@@ -46,7 +55,7 @@ pub(super) fn operations() -> Vec<Operation> {
             Access::READ_APP,
         )
         .summary("Explain where a message went, and where not")
-        .about("One explanation for each endpoint that the application has now.")
+        .about("One explanation for each endpoint that the application has now, and for each that was deleted after it got the message.")
         .to(explain_all),
     ]
 }
@@ -81,8 +90,18 @@ struct ExplanationOut {
 async fn explain(Call { cx, .. }: Call) -> Result<Reply<ExplanationOut>, ApiError> {
     let app = cx.app()?;
     let message = super::message::find(&cx, &app, false).await?;
-    let entry = cx.endpoint(&app)?;
-    Reply::ok(&explanation(&cx, &app, &message, &entry.endpoint).await?)
+    let name = cx.param("endpoint_id");
+    if let Some(entry) = cx.server.directory.endpoint(app.id, name) {
+        return Reply::ok(&explanation(&cx, &app, &message, &entry.endpoint, Is::There).await?);
+    }
+    let unknown = || ApiError::not_found("endpoint", name);
+    let id = name.parse().map_err(|_| unknown())?;
+    let gone = endpoint::deleted(&app, id, String::new());
+    let explained = explanation(&cx, &app, &message, &gone, Is::Deleted).await?;
+    if explained.status.is_none() {
+        return Err(unknown());
+    }
+    Reply::ok(&explained)
 }
 
 /// A page of explanations, by endpoint.
@@ -99,14 +118,33 @@ async fn explain_all(Call { cx, query, .. }: Call<Explained>) -> Result<Reply<Li
     let app = cx.app()?;
     let message = super::message::find(&cx, &app, false).await?;
     let page = page::<EndpointId>(query.limit, query.iterator.as_deref(), Order::Ascending)?;
-    let entries = cx.server.directory.endpoints(app.id, page);
-    let mut items = Vec::with_capacity(entries.items.len());
-    for entry in &entries.items {
-        items.push(explanation(&cx, &app, &message, &entry.endpoint).await?);
+    let directory = &cx.server.directory;
+    let entries = directory.endpoints(app.id, page);
+    let deliveries = cx.server.store.deliveries(app.id, message.id, page).await?;
+    let mut known: BTreeMap<EndpointId, Option<Arc<EndpointEntry>>> = BTreeMap::new();
+    let gone = |row: &&DeliveryRow| directory.endpoint_by_id(row.endpoint).is_none();
+    known.extend(deliveries.items.iter().filter(gone).map(|row| (row.endpoint, None)));
+    known.extend(entries.items.into_iter().map(|entry| (entry.endpoint.id, Some(entry))));
+    // Two pages from the same place make one: the rows nearest to it.
+    let beyond = known.len().saturating_sub(page.limit);
+    let skipped = if matches!(page.start, Start::Before(_)) {
+        beyond
+    } else {
+        0
+    };
+    let mut items = Vec::with_capacity(page.limit.min(known.len()));
+    for (id, entry) in known.into_iter().skip(skipped).take(page.limit) {
+        items.push(match entry {
+            Some(entry) => explanation(&cx, &app, &message, &entry.endpoint, Is::There).await?,
+            None => {
+                let gone = endpoint::deleted(&app, id, String::new());
+                explanation(&cx, &app, &message, &gone, Is::Deleted).await?
+            }
+        });
     }
     let rows = Rows {
         items,
-        more: entries.more,
+        more: entries.more || deliveries.more || beyond > 0,
     };
     Reply::ok(&ListResponse::new(rows, |row| row.endpoint_id.to_string(), |row| row))
 }
@@ -117,6 +155,7 @@ async fn explanation(
     app: &App,
     message: &Message,
     endpoint: &Endpoint,
+    is: Is,
 ) -> Result<ExplanationOut, ApiError> {
     let (store, id) = (&cx.server.store, message.id);
     // The page that begins with this endpoint's delivery, if there is one.
@@ -133,25 +172,18 @@ async fn explanation(
         )
         .await?;
     let delivery = rows.items.into_iter().next().filter(|row| row.endpoint == endpoint.id);
-    let filter = AttemptFilter {
-        endpoint: Some(endpoint.id),
-        ..AttemptFilter::default()
-    };
-    let newest = Page {
-        limit: 1,
-        start: Start::First,
-        order: Order::Descending,
-    };
-    let last = store
-        .attempts_of_message(app.id, id, filter, newest)
-        .await?
-        .items
-        .into_iter()
-        .next();
-    let last = last.map(|row| row.attempt);
+    let delivery = delivery.map(|row| match is {
+        Is::There => row,
+        Is::Deleted => DeliveryRow {
+            state: once_deleted(row.state),
+            ..row
+        },
+    });
+    let last = last_attempt(cx, app, id, endpoint.id).await?;
     let found = Found {
         message,
         endpoint,
+        is,
         delivery,
         last: last.as_ref(),
         now: cx.server.directory.now(),

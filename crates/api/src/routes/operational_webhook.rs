@@ -7,9 +7,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bellwire_core::{
     app::{App, AppKind},
+    event_type::filter_covers,
     id::EnvironmentId,
 };
-use bellwire_store::{Change, Directory, StoreError};
+use bellwire_store::{Change, Directory, StoreError, operational::OperationalEvent};
 
 use super::endpoint::{
     self, EndpointIn, EndpointOut, EndpointUpdate,
@@ -22,6 +23,7 @@ use crate::{
     error::ApiError,
     operation::{Operation, delete, get, post, put},
     pagination::{ListQuery, ListResponse},
+    problem::Problem,
     query::NoQuery,
 };
 
@@ -116,6 +118,26 @@ fn missing(directory: &Directory, environment: EnvironmentId) -> Vec<Change> {
     })]
 }
 
+/// Refuses a filter that names an event that there is not: nothing would ever come.
+///
+/// # Errors
+/// `validation_failed`, with the names there are.
+fn check_events<T: AsRef<str>>(wanted: Option<&[T]>) -> Result<(), ApiError> {
+    let names = OperationalEvent::NAMES;
+    let unknown = |entry: &&T| !names.iter().any(|name| filter_covers(entry.as_ref(), name));
+    match wanted.unwrap_or_default().iter().find(unknown) {
+        None => Ok(()),
+        Some(entry) => {
+            let msg = format!(
+                "there is no operational event `{}`; there are {}",
+                entry.as_ref(),
+                names.join(", ")
+            );
+            Err(ApiError::invalid(Problem::body(["eventTypes"], msg)))
+        }
+    }
+}
+
 async fn list(Call { cx, query, .. }: Call<ListQuery>) -> Result<Reply<ListResponse<EndpointOut>>, ApiError> {
     match cx.server.directory.operational_app(cx.environment()?) {
         Some(app) => endpoint::list_of(&cx.server.directory, &app, &query),
@@ -131,6 +153,7 @@ async fn list(Call { cx, query, .. }: Call<ListQuery>) -> Result<Reply<ListRespo
 async fn create(Call { cx, body, .. }: Call<NoQuery, EndpointIn>) -> Result<Reply<EndpointOut>, ApiError> {
     let app = made(&cx).await?;
     let new = body.build(&cx.server, &app)?;
+    check_events(new.event_types.as_deref())?;
     endpoint::save(&cx, &new, Outcome::Usual).await
 }
 
@@ -140,6 +163,9 @@ async fn show(Call { cx, .. }: Call) -> Result<Reply<EndpointOut>, ApiError> {
 }
 
 async fn update(Call { cx, body, .. }: Call<NoQuery, EndpointUpdate>) -> Result<Reply<EndpointOut>, ApiError> {
+    let wanted = body.event_types.as_ref();
+    let wanted: Option<Vec<&str>> = wanted.map(|types| types.0.iter().map(|entry| &**entry).collect());
+    check_events(wanted.as_deref())?;
     let app = made(&cx).await?;
     endpoint::upsert_in(&cx, &app, body).await
 }

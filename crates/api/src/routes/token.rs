@@ -241,6 +241,7 @@ async fn remove(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {
 #[schemars(rename = "ApplicationTokenExpireIn")]
 struct ExpireIn {
     /// In so many seconds, at most seven days; at once when left out.
+    #[schemars(range(max = 604_800))]
     expiry: Option<u64>,
     /// Sessions are not kept here: leave it out, or empty, to expire all.
     session_ids: Option<Vec<String>>,

@@ -146,3 +146,22 @@ async fn a_deleted_application_is_gone_with_its_endpoints() {
     // Its name is free again.
     api.app("acme").await;
 }
+
+#[tokio::test]
+async fn of_many_that_get_or_create_the_same_at_once_one_makes_it_and_all_are_answered() {
+    let api = Api::new().await;
+    let body = json!({ "name": "Acme", "uid": "acme" });
+    let ask = || api.post("/api/v1/app?get_if_exists=true", body.clone());
+    let (a, b, c, d) = tokio::join!(ask(), ask(), ask(), ask());
+    let mut statuses = [a.status, b.status, c.status, d.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 200, 201]);
+    assert!([b, c, d].iter().all(|answer| answer.text("id") == a.text("id")));
+    let (a, b) = tokio::join!(
+        api.post("/api/v1/app", json!({ "name": "x", "uid": "x" })),
+        api.post("/api/v1/app", json!({ "name": "x", "uid": "x" })),
+    );
+    let mut statuses = [a.status, b.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409], "who did not ask for the existing one is refused");
+}

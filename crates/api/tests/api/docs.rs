@@ -107,3 +107,50 @@ async fn what_is_not_there_is_refused_in_json() {
     api.get("/api/v1/app/a%2Fb").await.refused(404);
     api.get("/api/v1/app/%ff").await.refused(404);
 }
+
+#[tokio::test]
+async fn links_to_error_pages_start_with_what_the_operator_set() {
+    let api = Api::with(|state| state.docs_url = "https://hooks.example.com/docs/errors/".to_owned()).await;
+    for path in ["/api/v1/app/nobody", "/api/v1/no/such/thing"] {
+        let docs = api.get(path).await.text("docs");
+        assert!(docs.starts_with("https://hooks.example.com/docs/errors/not_"), "{docs}");
+    }
+}
+
+#[test]
+fn the_document_says_what_may_be_null_what_may_be_left_out_and_what_is_in_bounds() {
+    let document = bellwire_api::openapi();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let nullable = serde_json::json!(["string", "null"]);
+    for (name, schema) in schemas.iter().filter(|(name, _)| name.starts_with("ListResponse")) {
+        for iterator in ["iterator", "prevIterator"] {
+            assert_eq!(schema["properties"][iterator]["type"], nullable, "{name}");
+        }
+        assert!(schema["required"].as_array().unwrap().contains(&"iterator".into()));
+    }
+    let bounds = |schema: &str, member: &str| {
+        let member = &schemas[schema]["properties"][member];
+        (member["minimum"].as_u64(), member["maximum"].as_u64())
+    };
+    for schema in ["EndpointIn", "EndpointUpdate", "EndpointPatch"] {
+        assert_eq!(bounds(schema, "timeoutMs"), (Some(100), Some(30_000)), "{schema}");
+    }
+    assert_eq!(bounds("AppPortalAccessIn", "expiry"), (Some(3_600), Some(604_800)));
+    assert_eq!(bounds("ApplicationTokenExpireIn", "expiry"), (Some(0), Some(604_800)));
+    assert_eq!(bounds("MessageIn", "payloadRetentionPeriod"), (Some(1), Some(90)));
+    assert_eq!(bounds("MessageIn", "payloadRetentionHours"), (Some(1), Some(2_160)));
+    for (method, path, required) in [
+        ("post", "/api/v1/app", true),
+        ("patch", "/api/v1/app/{app_id}", false),
+        ("post", "/api/v1/app/{app_id}/msg", true),
+        ("post", "/api/v1/app/{app_id}/msg/search", false),
+        (
+            "post",
+            "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate",
+            false,
+        ),
+    ] {
+        let body = &document["paths"][path][method]["requestBody"];
+        assert_eq!(body["required"], required, "{method} {path}");
+    }
+}

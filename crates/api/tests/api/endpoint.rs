@@ -338,3 +338,62 @@ async fn the_owner_is_told_what_happens_to_endpoints() {
         (&json!(id), &json!("acme"))
     );
 }
+
+#[tokio::test]
+async fn a_key_that_still_signs_is_never_dropped_to_make_room() {
+    let api = acme().await;
+    let id = api.endpoint("acme", json!({})).await;
+    let rotate = format!("{PATH}/{id}/secret/rotate");
+    for _ in 0..9 {
+        api.post(&rotate, json!({})).await.ok(200);
+    }
+    let newest = api.get(&format!("{PATH}/{id}/secret")).await.text("key");
+    let refused = api.post(&rotate, json!({})).await;
+    assert_eq!(refused.loc(), "body.gracePeriodSeconds");
+    assert!(
+        refused.json()["detail"][0]["msg"]
+            .as_str()
+            .unwrap()
+            .starts_with("10 keys are still live")
+    );
+    assert_eq!(api.get(&format!("{PATH}/{id}/secret")).await.text("key"), newest);
+    api.post(&rotate, json!({ "gracePeriodSeconds": 0 })).await.ok(200);
+    api.post(&rotate, json!({})).await.ok(200);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_enabled_again_is_answered_without_its_old_failures() {
+    let api = acme().await;
+    let id = api.endpoint("acme", json!({})).await;
+    let path = format!("{PATH}/{id}");
+    let entry = api.state.directory.endpoint_by_id(id.parse().unwrap()).unwrap();
+    let failing = bellwire_core::decide::Health {
+        failing_since: Some(crate::harness::START),
+    };
+    entry.lane.set_health(failing);
+    let off = api.call("PATCH", &path, json!({ "disabled": true })).await.ok(200);
+    assert_eq!(off["failingSince"], "2026-01-02T03:04:05.000000Z");
+    let on = api.call("PATCH", &path, json!({ "disabled": false })).await.ok(200);
+    assert_eq!(on.get("failingSince"), None);
+    assert_eq!(api.get(&path).await.ok(200), on);
+}
+
+#[tokio::test]
+async fn an_operational_event_that_there_is_not_is_refused_with_those_there_are() {
+    let api = Api::new().await;
+    let path = "/api/v1/operational-webhook/endpoint";
+    let wish = |types: Value| json!({ "url": "http://127.0.0.1:9999/ops", "eventTypes": types });
+    for unknown in ["invoice.paid", "invoice.*", "endpoint", "endpoint.created.*"] {
+        for (method, path) in [("POST", path), ("PUT", &*format!("{path}/ops"))] {
+            let refused = api.call(method, path, wish(json!(["endpoint.created", unknown]))).await;
+            assert_eq!(refused.loc(), "body.eventTypes", "{unknown}");
+            let words = refused.json().to_string();
+            assert!(
+                words.contains("message.attempt.exhausted") && words.contains(unknown),
+                "{words}"
+            );
+        }
+    }
+    let known = json!(["*", "endpoint.*", "message.attempt.*", "endpoint.disabled"]);
+    api.post(path, wish(known)).await.ok(201);
+}

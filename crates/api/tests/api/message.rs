@@ -415,3 +415,31 @@ async fn every_endpoint_is_told_why_it_got_a_message_or_did_not() {
     assert_eq!(shown["data"][0]["statusText"], "pending");
     api.get(&format!("{PATH}/msg_doesnotexist/explain")).await.refused(404);
 }
+
+#[tokio::test]
+async fn a_payload_nested_too_deeply_is_refused_with_the_bound() {
+    let api = Api::new().await;
+    api.app("acme").await;
+    let publish = async |levels: usize| {
+        let payload = format!("{}0{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+        let body = format!(r#"{{"eventType":"a","payload":{payload}}}"#);
+        api.post("/api/v1/app/acme/msg", body.as_str()).await
+    };
+    publish(100).await.ok(202);
+    for levels in [101, 50_000] {
+        let refused = publish(levels).await;
+        assert_eq!(refused.loc(), "body.payload");
+        assert!(refused.json().to_string().contains("100 levels"));
+    }
+    // What was taken can be read by everybody, also in a list.
+    assert_eq!(api.ids("/api/v1/app/acme/msg").await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_iterator_in_a_body_is_refused_there() {
+    let api = Api::new().await;
+    api.app("acme").await;
+    let body = serde_json::json!({ "iterator": "nonsense" });
+    let refused = api.post("/api/v1/app/acme/msg/search", body).await;
+    assert_eq!(refused.loc(), "body.iterator");
+}

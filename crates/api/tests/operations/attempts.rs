@@ -400,3 +400,60 @@ pub fn told(bench: &Bench, app: bellwire_core::id::AppId, endpoint: EndpointId, 
         at: Timestamp::from_secs(1),
     }
 }
+
+#[tokio::test]
+async fn what_waited_for_an_endpoint_that_was_deleted_is_shown_as_cancelled() {
+    let (bench, endpoint, message) = failing().await;
+    let untried = bench.endpoint("acme", json!({ "eventTypes": ["other"] })).await;
+    let stays = bench.endpoint("acme", json!({})).await;
+    bench.publish("acme", json!({ "eventId": "evt-2" })).await;
+    let destinations = format!("app/acme/msg/{message}/endpoint");
+    for gone in [endpoint, untried] {
+        assert_eq!(bench.delete(&format!("app/acme/endpoint/{gone}")).await.status, 204);
+    }
+    let list = bench.get(&destinations).await;
+    assert_eq!(list.column("id"), [json!(endpoint)]);
+    let row = &list.body["data"][0];
+    assert_eq!(
+        (&row["status"], &row["statusText"], &row["nextAttempt"]),
+        (&json!(4), &json!("canceled"), &json!(null))
+    );
+    assert_eq!(
+        (&row["deleted"], &row["url"], &row["disabled"]),
+        (&json!(true), &json!("https://example.com/hook"), &json!(true))
+    );
+    let one = bench
+        .get(&format!("app/acme/msg/{message}/endpoint/{endpoint}/explain"))
+        .await;
+    assert_eq!(one.status, 200);
+    assert_eq!(
+        (&one.body["reason"], &one.body["matches"]),
+        (&json!("cancelled"), &json!(false))
+    );
+    assert!(one.text("summary").contains("the endpoint was deleted"), "{one:?}");
+    assert_eq!(one.body["lastAttempt"]["responseStatusCode"], 500);
+    let never = bench
+        .get(&format!("app/acme/msg/{message}/endpoint/{untried}/explain"))
+        .await;
+    assert_eq!(never.status, 404, "nothing of this message was for it");
+    // Both are there, in the order of their ids, page by page in both directions.
+    let all = format!("app/acme/msg/{message}/explain");
+    let both = [json!(endpoint), json!(stays)];
+    assert_eq!(bench.get(&all).await.column("endpointId"), both);
+    let first = bench.get(&format!("{all}?limit=1")).await;
+    assert_eq!(
+        (first.column("endpointId").as_slice(), &first.body["done"]),
+        (&both[..1], &json!(false))
+    );
+    let second = bench
+        .get(&format!("{all}?limit=1&iterator={}", first.text("iterator")))
+        .await;
+    assert_eq!(
+        (second.column("endpointId").as_slice(), &second.body["done"]),
+        (&both[1..], &json!(true))
+    );
+    let back = bench
+        .get(&format!("{all}?limit=1&iterator={}", second.text("prevIterator")))
+        .await;
+    assert_eq!(back.column("endpointId"), both[..1]);
+}

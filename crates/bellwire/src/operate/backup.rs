@@ -13,7 +13,10 @@ use super::{
 use crate::{
     cli::{Client, Failure, Globals, Out},
     config::{Config, ConfigArgs},
-    serve::backup::PATH,
+    serve::{
+        backup::{INSTANCE, PATH},
+        presence::{self, Presence},
+    },
 };
 
 /// `backup`.
@@ -30,12 +33,12 @@ pub struct BackupArgs {
 pub(super) enum From {
     /// This process: nobody had the store open, and the copy is made.
     Store,
-    /// The server that has it open.
-    Server,
+    /// This server has it open.
+    Server(Presence),
 }
 
 impl BackupArgs {
-    /// Makes the copy. When a server has the store open it is asked, at `--url` with `--token`, for one; publishing goes on
+    /// Makes the copy. When a server has the store open it is asked for one, with `--token`, where it says beside the store that it listens; publishing goes on
     /// meanwhile.
     ///
     /// # Errors
@@ -52,13 +55,14 @@ impl BackupArgs {
             let from = copy(&config, &file).await?;
             Ok((from, config.storage.data))
         })?;
-        if matches!(from, From::Server) {
-            // A development server's token lies where its store is.
+        if let From::Server(server) = from {
             let globals = Globals {
+                url: server.url,
+                // A development server's token lies where its store is.
                 data_dir,
                 ..globals.clone()
             };
-            Client::new(&globals)?.download(PATH, &file)?;
+            Client::new(&globals)?.download(PATH, (INSTANCE, &server.instance), &file)?;
         }
         if out.is_json() {
             return out.line(&json!({ "backup": file.display().to_string() }).to_string());
@@ -70,8 +74,16 @@ impl BackupArgs {
 }
 
 pub(super) async fn copy(config: &Config, to: &Path) -> Result<From, Failure> {
-    if is_in_use(&existing_file(config)?) {
-        return Ok(From::Server);
+    let database = existing_file(config)?;
+    if is_in_use(&database) {
+        let server = presence::read(&database).map_err(failed)?;
+        return server.map(From::Server).ok_or_else(|| {
+            Failure::Failed(format!(
+                "the store at {} is in use, and no server says that it serves it: another command has it open, or a server \
+                 is just starting or stopping; try again in a moment",
+                database.display()
+            ))
+        });
     }
     let store = open(config, &keys_of(config)?).await?;
     let copied = store.backup(to).await.map_err(failed);

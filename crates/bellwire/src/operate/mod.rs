@@ -7,7 +7,7 @@ mod backup;
 pub mod bench;
 mod check;
 mod migrate;
-mod place;
+pub(crate) mod place;
 mod restore;
 mod rotate;
 mod show;

@@ -14,7 +14,7 @@ use crate::{cli::Failure, config::Config};
 ///
 /// # Errors
 /// When the store is no file.
-pub(super) fn database_file(config: &Config) -> Result<PathBuf, Failure> {
+pub(crate) fn database_file(config: &Config) -> Result<PathBuf, Failure> {
     let url = config.storage.url();
     let Some(place) = url.strip_prefix("sqlite:") else {
         return Err(Failure::usage(

@@ -165,3 +165,60 @@ async fn a_configured_secret_is_rotated_in_two_steps() {
     assert!(said.contains("previous_main_secrets can be removed"), "{said}");
     assert_eq!(name_in(&with(new, &[])).await, "mine");
 }
+
+#[tokio::test]
+async fn a_backup_asks_the_server_that_has_the_store_open_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = |name: &str| {
+        let mut config = config(&folder.path().join(name));
+        config.http.listen = ([127, 0, 0, 1], 0).into();
+        config
+    };
+    let (mine, others) = (serving("mine"), serving("others"));
+    let server = crate::serve::serve(mine.clone()).await.unwrap();
+    let other = crate::serve::serve(others.clone()).await.unwrap();
+    let token = server.new_token.as_ref().unwrap().expose().to_owned();
+    let other_token = other.new_token.as_ref().unwrap().expose().to_owned();
+    let file = folder.path().join("copy.db");
+    let download = |token: String, url: String, instance: String| {
+        let file = file.clone();
+        async move {
+            let ask = move || {
+                use clap::Parser as _;
+                let line = ["bellwire", "--url", &url, "--token", &token, "app", "list"];
+                let globals = crate::cli::Cli::try_parse_from(line).unwrap().globals;
+                let header = (crate::serve::backup::INSTANCE, instance.as_str());
+                crate::cli::Client::new(&globals)?.download(crate::serve::backup::PATH, header, &file)
+            };
+            tokio::task::spawn_blocking(ask).await.unwrap()
+        }
+    };
+
+    // Another server, although the token is good there, gives nothing.
+    let backup::From::Server(found) = backup::copy(&mine, &file).await.unwrap() else {
+        panic!("a store in use is copied by its server");
+    };
+    assert_eq!(found.url, format!("http://{}", server.address));
+    let elsewhere = format!("http://{}", other.address);
+    let refused = download(other_token, elsewhere, found.instance.clone())
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("not the one"), "{refused}");
+    assert!(!file.exists());
+    download(token, found.url, found.instance).await.unwrap();
+    assert!(file.is_file());
+
+    for server in [server, other] {
+        server.stop.gracefully.cancel();
+        server.wait().await;
+    }
+    assert!(!folder.path().join("mine/bellwire.server").exists());
+    // In use by something that is no server.
+    let store = open(&mine, &keys_of(&mine).unwrap()).await.unwrap();
+    let refused = backup::copy(&mine, &folder.path().join("again.db"))
+        .await
+        .err()
+        .unwrap();
+    assert!(refused.to_string().contains("no server says"), "{refused}");
+    store.close().await;
+}

@@ -15,7 +15,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::get,
 };
@@ -31,17 +31,26 @@ use tokio::{fs::File, io::AsyncReadExt as _};
 /// Where it is.
 pub const PATH: &str = "/api/v1/admin/backup";
 
+/// The header that names the instance asked: the server that has a certain store open, and no other.
+pub const INSTANCE: &str = "bellwire-instance";
+
 /// Bytes handed on at once.
 const PIECE: usize = 256 * 1024;
 
-/// The route. Copies are made in `directory`.
-pub(super) fn route(state: ApiState, directory: PathBuf) -> Router {
+/// The route. Copies are made in `directory`. Whoever names an instance that is not this one gets nothing.
+pub(super) fn route(state: ApiState, directory: PathBuf, instance: String) -> Router {
     let count = Arc::new(AtomicU64::new(0));
     Router::new().route(
         PATH,
         get(async move |headers: HeaderMap| {
             if let Err(refused) = allow(&state, &headers) {
                 return refused.into_response(&state.docs_url);
+            }
+            if headers
+                .get(INSTANCE)
+                .is_some_and(|asked| asked.as_bytes() != instance.as_bytes())
+            {
+                return StatusCode::MISDIRECTED_REQUEST.into_response();
             }
             let name = format!(
                 "backup-{}-{}.db",

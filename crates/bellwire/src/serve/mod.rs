@@ -10,6 +10,7 @@ mod first;
 mod ingress;
 pub mod keys;
 mod page;
+pub mod presence;
 pub mod private;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,7 @@ use std::{
 };
 
 use axum::Router;
-use bellwire_api::{ApiLimits, ApiMetrics, ApiState};
+use bellwire_api::{ApiLimits, ApiMetrics, ApiState, DOCS_PATH};
 use bellwire_core::token::hash_opaque;
 use bellwire_deliver::{Scheduler, SchedulerParts, actions::http::HttpAction, guard::GuardError};
 use bellwire_store::{Directory, OpenError, Store, StoreError, SystemClock, backends, feed::Feed, vault::Vault};
@@ -96,6 +97,7 @@ pub struct Running {
     store: Arc<dyn Store>,
     ready: Arc<AtomicBool>,
     grace: Duration,
+    announced: presence::Announced,
 }
 
 impl Running {
@@ -107,11 +109,13 @@ impl Running {
             store,
             ready,
             grace,
+            announced,
             ..
         } = self;
         let ending = supervisor
             .run(stop, grace, || ready.store(false, Ordering::Relaxed))
             .await;
+        drop(announced);
         store.close().await;
         tracing::info!(?ending, "stopped");
         ending
@@ -179,6 +183,8 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         tasks_wake: Arc::clone(&wake),
         ready: Arc::clone(&ready),
         public_url: public_url(&config, address),
+        // Without a public address a link stays relative: it leads to the very server that answered.
+        docs_url: config.http.public_url.clone().unwrap_or_default() + DOCS_PATH,
         sent_headers,
         ..ApiState::new(
             Arc::clone(&store),
@@ -198,10 +204,11 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     };
 
     let mut supervisor = Supervisor::default();
+    let instance = presence::instance().ok_or(ServeError::NoRandomness)?;
     let copies_in = config.storage.data.clone();
     let router = bellwire_api::router(api.clone())
         .merge(page::pages(&api.public_url))
-        .merge(backup::route(api, copies_in));
+        .merge(backup::route(api, copies_in, instance.clone()));
     let router = if config.telemetry.metrics == Metrics::On {
         router.merge(page::metrics(metrics.clone()))
     } else {
@@ -252,6 +259,8 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
             async move { exporter.run(stop).await }
         });
     }
+    let database = crate::operate::place::database_file(&config).ok();
+    let announced = presence::announce(database, address, &instance);
     tracing::info!(%address, environment = %environment.id, version = env!("CARGO_PKG_VERSION"), "started");
     Ok(Running {
         address,
@@ -262,6 +271,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         store,
         ready,
         grace,
+        announced,
     })
 }
 

@@ -17,7 +17,10 @@ use bellwire_deliver::{
     Scheduler,
     metrics::{DeliverMetrics, LATENCY_BUCKETS_MS},
 };
-use bellwire_store::{Directory, Store, query::StoreHealth};
+use bellwire_store::{
+    Directory, Store,
+    query::{COMMIT_BUCKETS_MS, StoreHealth},
+};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric, text},
@@ -129,7 +132,7 @@ impl Collector for Snapshot {
         out.histogram(
             "bellwire_delivery_latency_seconds",
             "Time from the acceptance of a message (or the time it is for) to the answer to its first attempt at an endpoint, when that succeeded",
-            &seconds_buckets(&counts),
+            &seconds_buckets(&LATENCY_BUCKETS_MS, &counts),
             sum,
         )?;
         out.gauge("bellwire_attempts_in_flight", "Attempts under way", *in_flight as f64)?;
@@ -165,22 +168,18 @@ impl Collector for Snapshot {
             "Size of the store on disk, in bytes",
             store.bytes as f64,
         )?;
-        out.counter(
-            "bellwire_store_commits",
-            "Transactions that the store committed",
-            store.commits,
-        )?;
-        out.counter_seconds(
+        out.histogram(
             "bellwire_store_commit_seconds",
-            "Time that the store spent committing",
+            "Time that each commit of the store took",
+            &seconds_buckets(&COMMIT_BUCKETS_MS, &store.commit_buckets),
             store.commit_time.as_secs_f64(),
         )
     }
 }
 
 /// The buckets with their upper bounds in seconds; the last one holds everything above.
-fn seconds_buckets(counts: &[u64]) -> Vec<(f64, u64)> {
-    let bounds = LATENCY_BUCKETS_MS
+fn seconds_buckets(bounds_ms: &[u64], counts: &[u64]) -> Vec<(f64, u64)> {
+    let bounds = bounds_ms
         .iter()
         .map(|millis| *millis as f64 / 1_000.0)
         .chain([f64::INFINITY]);
@@ -210,15 +209,6 @@ impl Out<'_> {
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        ConstCounter::new(value).encode(self.0.encode_descriptor(
-            name,
-            &format!("{help}."),
-            None,
-            MetricType::Counter,
-        )?)
-    }
-
-    fn counter_seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
         ConstCounter::new(value).encode(self.0.encode_descriptor(
             name,
             &format!("{help}."),
@@ -280,6 +270,7 @@ mod tests {
             oldest_due: Some(Timestamp::from_secs(1)),
             bytes: 4_096,
             commits: 5,
+            commit_buckets: [0, 2, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1],
             commit_time: Duration::from_millis(1_500),
         };
         let page = page(Snapshot {
@@ -301,8 +292,10 @@ mod tests {
             "bellwire_oldest_due_age_seconds 10.0",
             "bellwire_deliveries_waiting 3.0",
             "bellwire_store_writable 0.0",
-            "bellwire_store_commits_total 5",
-            "bellwire_store_commit_seconds_total 1.5",
+            "bellwire_store_commit_seconds_bucket{le=\"0.002\"} 2",
+            "bellwire_store_commit_seconds_bucket{le=\"+Inf\"} 5",
+            "bellwire_store_commit_seconds_count 5",
+            "bellwire_store_commit_seconds_sum 1.5",
             "bellwire_http_connections 4.0",
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\nnot in\n{page}");

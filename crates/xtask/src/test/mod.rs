@@ -7,6 +7,7 @@
 mod crash;
 mod node;
 mod openapi;
+mod outage;
 mod outcome;
 mod parse;
 mod python;
@@ -60,6 +61,11 @@ const PARTS: &[Part] = &[
         name: "crash",
         about: "kill -9 under load, 25 times; every message accounted for",
         run: crash::run,
+    },
+    Part {
+        name: "outage",
+        about: "a full disk and an unwritable store; every message accounted for",
+        run: outage::run,
     },
     Part {
         name: "openapi",

@@ -1,11 +1,13 @@
 //! Deliveries, seen from both ends: the messages that went to an endpoint, and the endpoints that a message went to.
 
 use bellwire_core::{
+    app::App,
+    attempt::Attempt,
     delivery::DeliveryState,
     id::{EndpointId, MessageId},
     time::Timestamp,
 };
-use bellwire_store::query::{EndpointMessage, Order};
+use bellwire_store::query::{AttemptFilter, EndpointMessage, Order, Page, Rows, Start};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,13 +17,13 @@ use super::{
 };
 use crate::{
     auth::Access,
-    call::{Call, Reply},
+    call::{Call, Context, Reply},
     error::ApiError,
     field::{ChannelName, TagName, Time},
     operation::{Operation, get},
     pagination::{Limit, ListResponse, page},
     routes::{
-        endpoint::EndpointOut,
+        endpoint::{self, EndpointOut},
         message::{self, MessageOut},
     },
 };
@@ -42,7 +44,10 @@ pub(super) fn operations() -> Vec<Operation> {
             Access::READ_APP,
         )
         .summary("List the endpoints that a message went to")
-        .about("Each with how the delivery stands. Endpoints that were deleted since are left out.")
+        .about(
+            "Each with how the delivery stands. Of an endpoint that was deleted since, only its id and the URL of its last \
+             attempt are known.",
+        )
         .to(destinations),
     ]
 }
@@ -130,6 +135,9 @@ async fn messages(Call { cx, query, .. }: Call<Messages>) -> Result<Reply<ListRe
 struct MessageEndpointOut {
     #[serde(flatten)]
     endpoint: EndpointOut,
+    /// True when the endpoint was deleted since; left out otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted: Option<bool>,
     #[serde(flatten)]
     stands: Stands,
 }
@@ -157,30 +165,62 @@ async fn destinations(
     if rows.items.is_empty() {
         super::must_exist(&cx, &app, message).await?;
     }
-    let directory = &cx.server.directory;
-    let mut list = ListResponse::new(
-        rows,
-        |row| row.endpoint.to_string(),
-        |row| {
-            let entry = directory.endpoint_by_id(row.endpoint)?;
-            let stands = Stands::new(row.state, row.next_at, expanded);
-            Some(MessageEndpointOut {
-                endpoint: EndpointOut::from(&*entry),
-                stands,
-            })
-        },
-    );
-    let data = std::mem::take(&mut list.data).into_iter().flatten().collect();
-    let ListResponse {
-        iterator,
-        prev_iterator,
-        done,
-        ..
-    } = list;
-    Reply::ok(&ListResponse {
-        data,
-        iterator,
-        prev_iterator,
-        done,
-    })
+    let mut items = Vec::with_capacity(rows.items.len());
+    for row in rows.items {
+        let entry = cx.server.directory.endpoint_by_id(row.endpoint);
+        let deleted = entry.is_none().then_some(true);
+        let endpoint = match entry {
+            Some(entry) => EndpointOut::from(&*entry),
+            None => {
+                let last = last_attempt(&cx, &app, message, row.endpoint).await?;
+                let url = last.map(|attempt| attempt.url).unwrap_or_default();
+                EndpointOut::of_deleted(&endpoint::deleted(&app, row.endpoint, url))
+            }
+        };
+        let state = deleted.map_or(row.state, |_| once_deleted(row.state));
+        let stands = Stands::new(state, row.next_at, expanded);
+        let shown = MessageEndpointOut {
+            endpoint,
+            deleted,
+            stands,
+        };
+        items.push((row.endpoint, shown));
+    }
+    let rows = Rows { items, more: rows.more };
+    Reply::ok(&ListResponse::new(rows, |(id, _)| id.to_string(), |(_, shown)| shown))
+}
+
+/// How a delivery stands once its endpoint was deleted: what waits is cancelled, though the scheduler may not have come to it.
+pub(in crate::routes) fn once_deleted(state: DeliveryState) -> DeliveryState {
+    match state {
+        DeliveryState::Pending => DeliveryState::Cancelled,
+        other => other,
+    }
+}
+
+/// The last attempt to bring a message to an endpoint, which may be deleted.
+///
+/// # Errors
+/// Those of the store.
+pub(in crate::routes) async fn last_attempt(
+    cx: &Context,
+    app: &App,
+    message: MessageId,
+    endpoint: EndpointId,
+) -> Result<Option<Attempt>, ApiError> {
+    let filter = AttemptFilter {
+        endpoint: Some(endpoint),
+        ..AttemptFilter::default()
+    };
+    let newest = Page {
+        limit: 1,
+        start: Start::First,
+        order: Order::Descending,
+    };
+    let rows = cx
+        .server
+        .store
+        .attempts_of_message(app.id, message, filter, newest)
+        .await?;
+    Ok(rows.items.into_iter().next().map(|row| row.attempt))
 }

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bellwire_core::{
     app::App,
-    endpoint::{DisabledReason, Endpoint},
-    id::EndpointId,
+    endpoint::{Disabled, DisabledReason, Endpoint},
+    id::{EndpointId, Id as _},
     secret::SigningKey,
     time::Timestamp,
 };
@@ -163,6 +163,45 @@ impl EndpointOut {
     }
 }
 
+/// What is left of an endpoint that was deleted: its id, and where it was last called. It takes nothing any more.
+pub(super) fn deleted(app: &App, id: EndpointId, url: String) -> Endpoint {
+    let made = id.created_at();
+    Endpoint {
+        id,
+        app: app.id,
+        uid: None,
+        url,
+        description: String::new(),
+        disabled: Some(Disabled {
+            since: made,
+            reason: DisabledReason::Requested,
+        }),
+        paused: false,
+        event_types: None,
+        channels: None,
+        throttle_rate: None,
+        metadata: BTreeMap::new(),
+        headers: BTreeMap::new(),
+        keys: Vec::new(),
+        retry_schedule: None,
+        timeout: None,
+        max_in_flight: None,
+        created_at: made,
+        updated_at: made,
+    }
+}
+
+impl EndpointOut {
+    /// What is answered of an endpoint that was [`deleted`]: when and why it was disabled is not known any more.
+    pub fn of_deleted(endpoint: &Endpoint) -> Self {
+        Self {
+            disabled_reason: None,
+            disabled_since: None,
+            ..Self::of(endpoint, None)
+        }
+    }
+}
+
 impl From<&EndpointEntry> for EndpointOut {
     fn from(entry: &EndpointEntry) -> Self {
         Self::of(&entry.endpoint, entry.lane.health().failing_since)
@@ -201,12 +240,13 @@ async fn create(Call { cx, body, .. }: Call<NoQuery, EndpointIn>) -> Result<Repl
 /// # Errors
 /// Those of the directory.
 pub(super) async fn save(cx: &Context, endpoint: &Endpoint, outcome: Outcome) -> Result<Reply<EndpointOut>, ApiError> {
-    let health = cx
-        .server
-        .directory
-        .endpoint_by_id(endpoint.id)
-        .map(|entry| entry.lane.health());
-    let answer = EndpointOut::of(endpoint, health.and_then(|health| health.failing_since));
+    let before = cx.server.directory.endpoint_by_id(endpoint.id);
+    // Enabling it again makes it forget its failures.
+    let forgets = |entry: &EndpointEntry| entry.endpoint.disabled.is_some() && endpoint.disabled.is_none();
+    let failing_since = before
+        .filter(|entry| !forgets(entry))
+        .and_then(|entry| entry.lane.health().failing_since);
+    let answer = EndpointOut::of(endpoint, failing_since);
     cx.commit(vec![Change::PutEndpoint(Box::new(endpoint.clone()))], outcome, &answer)
         .await
 }

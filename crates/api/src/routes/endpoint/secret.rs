@@ -42,7 +42,10 @@ pub(super) fn operations() -> Vec<Operation> {
             Access::APP,
         )
         .summary("Give an endpoint a new signing secret")
-        .about("The old one goes on signing beside it for the time of grace: 24 hours, or as asked, up to 7 days.")
+        .about(
+            "The old one goes on signing beside it for the time of grace: 24 hours, or as asked, up to 7 days. \
+             At most 10 sign at once: one more is refused until one has ended.",
+        )
         .statuses(&[200])
         .shows_secret()
         .edits()
@@ -131,8 +134,15 @@ pub(in crate::routes) async fn rotate_in(
     endpoint
         .keys
         .retain(|live| live.expires_at.is_some_and(|at| at > now) && live.key != key);
+    let live = endpoint.keys.len();
+    if live >= LIVE_KEYS_MAX {
+        let msg = format!(
+            "{live} keys are still live, and no more may sign at once; wait until one has ended, or end them all with \
+             gracePeriodSeconds=0"
+        );
+        return Err(ApiError::invalid(Problem::body(["gracePeriodSeconds"], msg)));
+    }
     endpoint.keys.insert(0, LiveKey { key, expires_at: None });
-    endpoint.keys.truncate(LIVE_KEYS_MAX);
     endpoint.updated_at = now;
     let answer = secret_of(&endpoint)?;
     cx.commit(vec![Change::PutEndpoint(Box::new(endpoint))], Outcome::Usual, &answer)

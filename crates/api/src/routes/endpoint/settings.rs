@@ -90,6 +90,7 @@ pub(in crate::routes) struct EndpointIn {
     /// The wait before each retry: n entries make n + 1 attempts. Otherwise the server's schedule.
     pub retry_schedule: Option<Vec<SpanText>>,
     /// How long one attempt may take, in milliseconds.
+    #[schemars(range(min = 100, max = 30_000))]
     pub timeout_ms: Option<u64>,
     /// How many attempts may run at once.
     pub max_in_flight: Option<NonZeroU16>,
@@ -132,6 +133,7 @@ pub(in crate::routes) struct EndpointUpdate {
     pub retry_schedule: Patch<Vec<SpanText>>,
     /// How long one attempt may take, in milliseconds; kept when left out, null is the server's.
     #[serde(default)]
+    #[schemars(range(min = 100, max = 30_000))]
     pub timeout_ms: Patch<u64>,
     /// How many attempts may run at once; kept when left out, null is the server's.
     #[serde(default)]
@@ -177,6 +179,7 @@ pub(super) struct EndpointPatch {
     retry_schedule: Patch<Vec<SpanText>>,
     /// How long one attempt may take, in milliseconds; null is the server's.
     #[serde(default)]
+    #[schemars(range(min = 100, max = 30_000))]
     timeout_ms: Patch<u64>,
     /// How many attempts may run at once; null is the server's.
     #[serde(default)]

@@ -47,10 +47,20 @@ pub(super) enum Reason {
     NotRouted,
 }
 
+/// Whether an endpoint is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Is {
+    /// It is.
+    There,
+    /// It was deleted; only its deliveries are left.
+    Deleted,
+}
+
 /// What is known.
 pub(super) struct Found<'a> {
     pub message: &'a Message,
     pub endpoint: &'a Endpoint,
+    pub is: Is,
     pub delivery: Option<DeliveryRow>,
     pub last: Option<&'a Attempt>,
     pub now: Timestamp,
@@ -68,8 +78,28 @@ impl Found<'_> {
     /// Why the delivery is where it is.
     pub fn explain(&self) -> Words {
         match self.delivery {
+            Some(delivery) if self.is == Is::Deleted => self.of_deleted(delivery),
             Some(delivery) => self.with_delivery(delivery),
             None => self.without_delivery(),
+        }
+    }
+
+    /// Nothing can be sent to it any more, so there is nothing to advise.
+    fn of_deleted(&self, delivery: DeliveryRow) -> Words {
+        match delivery.state {
+            DeliveryState::Succeeded | DeliveryState::Failed => {
+                let (reason, summary, _) = self.with_delivery(delivery);
+                (reason, format!("{summary}; the endpoint was deleted since"), None)
+            }
+            DeliveryState::Sending => {
+                let summary = "an attempt is under way; the endpoint was deleted meanwhile";
+                (Reason::Waiting, summary.to_owned(), None)
+            }
+            DeliveryState::Pending | DeliveryState::Cancelled => {
+                let last = self.last.map(last_words).unwrap_or_default();
+                let summary = format!("cancelled: the endpoint was deleted before it had the message{last}");
+                (Reason::Cancelled, summary, None)
+            }
         }
     }
 
@@ -332,6 +362,7 @@ mod tests {
         Found {
             message: &message(),
             endpoint,
+            is: Is::There,
             delivery,
             last,
             now: NOON,
@@ -440,6 +471,7 @@ mod tests {
         let found = Found {
             message: &later,
             endpoint: &endpoint(),
+            is: Is::There,
             delivery: pending,
             last: None,
             now: NOON,

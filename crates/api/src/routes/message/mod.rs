@@ -8,7 +8,7 @@ use bellwire_core::{
     message::Message,
     time::Timestamp,
 };
-use bellwire_store::query::{MessageFilter, Order};
+use bellwire_store::query::{MessageFilter, Order, Page};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -19,7 +19,7 @@ use crate::{
     error::ApiError,
     field::{ChannelName, EventTypeName, Set, TagName, Time},
     operation::{Operation, Repetition, get, post},
-    pagination::{Limit, ListResponse, page},
+    pagination::{Limit, ListResponse, page, page_asked_in},
     query::NoQuery,
 };
 
@@ -206,25 +206,25 @@ async fn list(Call { cx, query, .. }: Call<ListMessagesQuery>) -> Result<Reply<M
     let app = cx.app()?;
     let filter = filter(query.channel, query.tag, query.event_types, query.before, query.after);
     let with_content = query.with_content.unwrap_or(true);
-    list_of(&cx, &app, filter, query.limit, query.iterator.as_deref(), with_content).await
+    let page = page::<MessageId>(query.limit, query.iterator.as_deref(), Order::Descending)?;
+    list_of(&cx, &app, filter, page, with_content).await
 }
 
 async fn search(Call { cx, body, .. }: Call<NoQuery, MessageSearchIn>) -> Result<Reply<Messages>, ApiError> {
     let app = cx.app()?;
     let filter = filter(body.channel, body.tag, body.event_types, body.before, body.after);
     let with_content = body.with_content.unwrap_or(false);
-    list_of(&cx, &app, filter, body.limit, body.iterator.as_deref(), with_content).await
+    let page = page_asked_in::<MessageId>("body", body.limit, body.iterator.as_deref(), Order::Descending)?;
+    list_of(&cx, &app, filter, page, with_content).await
 }
 
 async fn list_of(
     cx: &Context,
     app: &App,
     filter: MessageFilter,
-    limit: Limit,
-    iterator: Option<&str>,
+    page: Page,
     with_content: bool,
 ) -> Result<Reply<Messages>, ApiError> {
-    let page = page::<MessageId>(limit, iterator, Order::Descending)?;
     let rows = cx.server.store.messages(app.id, filter, page, with_content).await?;
     let show = |message| MessageOut::of(message, with_content);
     Reply::ok(&ListResponse::new(rows, |message| message.id.to_string(), show))

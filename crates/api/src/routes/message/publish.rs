@@ -29,6 +29,9 @@ use crate::{
 
 /// A message may wait this long for its delivery at most.
 const DELIVER_AT_MAX: Duration = Duration::from_secs(60 * 86_400);
+/// So many objects and lists may lie in each other in a payload. Many readers of JSON stop at 128, and in a list of messages
+/// the payload lies deeper by three: a deeper one would make the whole list unreadable for them.
+const DEPTH_MAX: usize = 100;
 
 /// A message to be published.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -46,11 +49,13 @@ pub(in crate::routes) struct MessageIn<'a> {
     pub channels: Option<Set<ChannelName, 1, 10>>,
     /// Marks to search by.
     pub tags: Option<Set<TagName, 0, 5>>,
-    /// Not delivered before then.
+    /// Not delivered before then; at most 60 days ahead. Without a zone it is read as UTC: several clients write it so.
     pub deliver_at: Option<Time>,
     /// How many days the payload is kept: 1 to 90, 90 when left out.
+    #[schemars(range(min = 1, max = 90))]
     pub payload_retention_period: Option<i64>,
     /// How many hours the payload is kept: 1 to 2160. Takes the place of `payloadRetentionPeriod`.
+    #[schemars(range(min = 1, max = 2_160))]
     pub payload_retention_hours: Option<i64>,
     /// The application to make when the one in the path does not exist yet.
     pub application: Option<ApplicationIn>,
@@ -165,6 +170,11 @@ pub(in crate::routes) async fn accept<'a>(
             "must be a JSON object",
         )));
     }
+    if is_too_deep(payload) {
+        let msg =
+            format!("objects and lists lie in each other more than {DEPTH_MAX} levels deep; send a flatter payload");
+        return Err(ApiError::invalid(Problem::body(["payload"], msg)));
+    }
     validate(cx, wish.app, &message.event_type, payload)?;
     let now = cx.server.directory.now();
     let deliver_at = message.deliver_at.map(|Time(at)| at).filter(|at| *at > now);
@@ -219,6 +229,32 @@ pub(in crate::routes) async fn accept<'a>(
         });
     }
     Ok(answer)
+}
+
+/// Whether a payload, which is valid JSON, is nested more deeply than [`DEPTH_MAX`]. Most have not even that many brackets,
+/// which is found out at the speed of memory.
+fn is_too_deep(payload: &str) -> bool {
+    let opens = |byte: &u8| matches!(byte, b'{' | b'[');
+    // Each level is at least two bytes.
+    if payload.len() <= 2 * DEPTH_MAX || payload.bytes().filter(opens).count() <= DEPTH_MAX {
+        return false;
+    }
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in payload.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH_MAX {
+            return true;
+        }
+    }
+    false
 }
 
 /// Refuses a payload that does not fit its event type's schema, where that is wanted.
@@ -321,6 +357,34 @@ mod tests {
         ] {
             assert_eq!(read(&broken), None, "{broken}");
         }
+    }
+
+    #[test]
+    fn only_brackets_that_are_open_at_once_and_outside_texts_are_deep() {
+        let nested = |levels: usize| format!("{}{}", r#"{"a":"#.repeat(levels), "0").to_owned() + &"}".repeat(levels);
+        assert!(!is_too_deep(&nested(DEPTH_MAX)));
+        assert!(is_too_deep(&nested(DEPTH_MAX + 1)));
+        assert!(is_too_deep(&format!(
+            r#"{{"a":{}{}}}"#,
+            "[".repeat(DEPTH_MAX),
+            "]".repeat(DEPTH_MAX)
+        )));
+        let text = "[{".repeat(500);
+        for flat in [
+            format!(r#"{{"a":"{text}"}}"#),
+            format!(r#"{{"a":"\"{text}"}}"#),
+            format!(r#"{{"a":"{text}\\","b":[]}}"#),
+            format!(r#"{{"a":[{}0]}}"#, "[],{},".repeat(500)),
+        ] {
+            assert!(!is_too_deep(&flat), "{flat}");
+            assert!(serde_json::from_str::<serde_json::Value>(&flat).is_ok());
+        }
+        let closed = format!(
+            r#"{{"a":"{text}\\","b":{}{}}}"#,
+            "[".repeat(DEPTH_MAX),
+            "]".repeat(DEPTH_MAX)
+        );
+        assert!(is_too_deep(&closed), "a text ends behind an escaped backslash");
     }
 
     #[test]

@@ -208,13 +208,13 @@ impl Client {
         Err(self.refused(status, &text).into())
     }
 
-    /// Downloads a large answer into a file that is not there yet, for its owner only. What is left of a download that broke
+    /// Downloads a large answer, asked for with one more header, into a file that is not there yet, for its owner only. What is left of a download that broke
     /// off is removed.
     ///
     /// # Errors
     /// As for other requests, and those of the file.
-    pub fn download(&self, path: &str, to: &Path) -> Result<(), Failure> {
-        let request = self.request(Method::GET, path).body(());
+    pub fn download(&self, path: &str, header: (&str, &str), to: &Path) -> Result<(), Failure> {
+        let request = self.request(Method::GET, path).header(header.0, header.1).body(());
         let request = request.map_err(|error| Failure::usage(format!("bad request: {error}")))?;
         let request = self
             .agent
@@ -225,7 +225,13 @@ impl Client {
         if !response.status().is_success() {
             let status = response.status().as_u16();
             let text = response.body_mut().read_to_string().unwrap_or_default();
-            return Err(self.refused(status, &text).into());
+            return Err(match status {
+                421 => Failure::Failed(format!(
+                    "the server at {} is not the one that was asked for; nothing was copied",
+                    self.base
+                )),
+                _ => self.refused(status, &text).into(),
+            });
         }
         let cannot = |error: io::Error| Failure::Failed(format!("cannot write {}: {error}", to.display()));
         let mut file = private::create(to).map_err(cannot)?;

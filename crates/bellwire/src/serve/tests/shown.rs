@@ -14,6 +14,33 @@ async fn raw(address: SocketAddr, path: &str) -> String {
     answer
 }
 
+#[tokio::test]
+async fn a_body_that_is_declared_too_large_is_refused_before_it_comes() {
+    let data = tempfile::tempdir().unwrap();
+    let server = serve(config(data.path())).await.unwrap();
+    let (address, token) = (server.address, token(&server));
+    for (bytes, expect) in [
+        (2_000_000_u64, ""),
+        (2_000_000, "Expect: 100-continue\r\n"),
+        (99_999_999_999, ""),
+        (99_999_999_999, "Expect: 100-continue\r\n"),
+    ] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "POST /api/v1/app HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\nContent-Length: {bytes}\r\n{expect}\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, b"HTTP/1.1 413", "{bytes} {expect}");
+    }
+    // Who sends all of it before looking gets the answer as well.
+    let name = "x".repeat(2_000_000);
+    let refused = ask(address, "POST", "/api/v1/app", &token, Some(json!({ "name": name }))).await;
+    assert_eq!(refused.0, 413);
+    stop(server).await;
+}
+
 /// A metric as it is scraped: name, type, help.
 struct Metric {
     name: String,
@@ -149,6 +176,8 @@ async fn a_portal_link_opens_and_its_token_does_what_the_page_says() {
 
     let one = format!("/api/v1/app/{app}");
     assert_eq!(ask(address, "GET", &one, token, None).await.json()["name"], "Shop");
+    let refused = ask(address, "GET", "/api/v1/app/nobody", &admin, None).await.json();
+    assert_eq!(refused["docs"], "https://hooks.example.com/docs/errors/not_found");
     let endpoints = format!("{one}/endpoint");
     let new = json!({ "url": "http://127.0.0.1:9099/webhooks" });
     assert_eq!(ask(address, "POST", &endpoints, token, Some(new)).await.0, 201);

@@ -13,7 +13,7 @@ use super::fault::{Fault, describe};
 use crate::error::StoreError;
 
 /// How long a connection waits for another one's short lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The WAL file is cut back to this once it was larger.
 const WAL_BYTES_KEPT: i64 = 64 << 20;
 
@@ -29,11 +29,30 @@ pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))?;
+    set_deleted(&connection, Deleted::Fast)?;
     connection.pragma_update(None, "foreign_keys", false)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
+}
+
+/// What becomes of deleted content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deleted {
+    /// It is overwritten in pages that are written anyway, which costs next to nothing; freed pages keep it.
+    Fast,
+    /// It is overwritten.
+    Overwritten,
+}
+
+/// Chooses what becomes of what the connection deletes from now on.
+pub(super) fn set_deleted(connection: &Connection, deleted: Deleted) -> rusqlite::Result<()> {
+    let value = match deleted {
+        Deleted::Fast => "fast",
+        Deleted::Overwritten => "on",
+    };
+    connection.pragma_update_and_check(None, "secure_delete", value, |_| Ok(()))
 }
 
 /// A connection that copies the WAL into the file.

@@ -45,11 +45,13 @@ mod verbs;
 mod writer;
 
 use std::{
+    collections::HashSet,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     thread::{self, JoinHandle},
 };
 
+use bellwire_core::id::AppId;
 use rusqlite::Connection;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -83,6 +85,8 @@ pub struct Sqlite {
     shared: Arc<Shared>,
     readers: Arc<Readers>,
     claimers: Arc<Readers>,
+    /// Applications under erasure whose payloads and answers are overwritten already.
+    blanked: Mutex<HashSet<AppId>>,
     running: Mutex<Option<Running>>,
 }
 
@@ -171,6 +175,7 @@ impl Sqlite {
             options,
             queue,
             shared,
+            blanked: Mutex::default(),
             running: Mutex::new(Some(Running {
                 writer,
                 checkpointer,
@@ -198,6 +203,23 @@ impl Sqlite {
         &self,
         write: impl FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.administer(false, write).await
+    }
+
+    /// Like [`Self::write`]; what is deleted is overwritten on the disk as well: in the file with the commit, in the log
+    /// soon after.
+    async fn erase<T: Send + 'static>(
+        &self,
+        erase: impl FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.administer(true, erase).await
+    }
+
+    async fn administer<T: Send + 'static>(
+        &self,
+        erases: bool,
+        write: impl FnOnce(&mut Tx<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let result = Arc::new(Mutex::new(None));
         let place = Arc::clone(&result);
@@ -211,6 +233,7 @@ impl Sqlite {
                 let outcome = result.lock().unwrap_or_else(PoisonError::into_inner).take();
                 let _ = reply.send(committed.and_then(|()| outcome.unwrap_or_else(|| Err(closed()))));
             }),
+            erases,
         };
         self.queue.admin(job).map_err(|_| closed())?;
         answer.await.unwrap_or_else(|_| Err(closed()))

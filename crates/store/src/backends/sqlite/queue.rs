@@ -44,6 +44,8 @@ pub(super) type Operation = Box<dyn FnOnce(&mut Tx<'_>) -> rusqlite::Result<()> 
 pub(super) struct AdminJob {
     pub run: Operation,
     pub reply: Reply,
+    /// What it deletes is overwritten, in the file and in the log.
+    pub erases: bool,
 }
 
 /// What the writer found.

@@ -131,6 +131,52 @@ fn forget_event_ids(tx: &mut Tx<'_>, day: i64, after: u64) -> Result<Option<u64>
     Ok(last)
 }
 
+/// Where blanking has come to: a day, and the last message seen in it.
+pub(super) type Blanked = Option<(i64, u64)>;
+
+/// Overwrites, in place, the payloads and the answers of some messages of an application that is to be erased. Answers where
+/// to go on, if there is more.
+///
+/// Deleting a row moves others within and between pages, and what they leave behind there stays. So nothing is deleted
+/// before all of it has become worthless.
+pub(super) fn blank(tx: &mut Tx<'_>, app: AppId, after: Blanked, limit: usize) -> Result<Blanked, Fault> {
+    let (first, last) = after.unwrap_or((i64::MIN, 0));
+    let Some(day) = tx.tables.days().from(Kind::Message, first).next() else {
+        return Ok(None);
+    };
+    let last = if day == first { last } else { 0 };
+    let sql = render(
+        "SELECT id, payload_expires_at FROM message_{d} WHERE app = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+        day,
+    );
+    let found: Vec<(i64, i64)> = tx
+        .connection
+        .prepare_cached(&sql)?
+        .query_map(
+            (key(app.number()), key(last), i64::try_from(limit).unwrap_or(i64::MAX)),
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?
+        .collect::<rusqlite::Result<_>>()?;
+    for (id, payload_expires_at) in &found {
+        let payload_day = Timestamp::from_micros(*payload_expires_at).day();
+        if tx.tables.days().has(Kind::Payload, payload_day) {
+            let blanks = "UPDATE payload_{d} SET body = zeroblob(length(body)) WHERE id = ?1";
+            delete(tx, blanks, payload_day, *id)?;
+        }
+        let attempt_days: Vec<i64> = tx.tables.days().of_attempts(number(*id)).collect();
+        for attempt_day in attempt_days {
+            let blanks = "UPDATE attempt_{d} SET response = zeroblob(length(response)), \
+                 response_headers = printf('%*s', length(CAST(response_headers AS BLOB)), '') \
+                 WHERE msg = ?1 AND (response IS NOT NULL OR response_headers IS NOT NULL)";
+            delete(tx, blanks, attempt_day, *id)?;
+        }
+    }
+    Ok(match found.last() {
+        Some((id, _)) if found.len() == limit => Some((day, number(*id))),
+        _ => Some((day + 1, 0)),
+    })
+}
+
 /// Removes some messages of an application, with all about them. Answers how many.
 pub(super) fn erase_app(tx: &mut Tx<'_>, app: AppId, limit: usize) -> Result<u64, Fault> {
     let days: Vec<i64> = tx.tables.days().of(Kind::Message).collect();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::lease::Leases;
-use crate::contract::Handoff;
+use crate::{contract::Handoff, query::COMMIT_BUCKETS_MS};
 
 /// Shared state. Nothing in it is held across a wait.
 #[derive(Default)]
@@ -21,6 +21,7 @@ pub(super) struct Shared {
     pub waiting: AtomicI64,
     pub commits: AtomicU64,
     pub commit_micros: AtomicU64,
+    commit_buckets: [AtomicU64; COMMIT_BUCKETS_MS.len() + 1],
 }
 
 impl Shared {
@@ -49,7 +50,7 @@ impl Shared {
         self.closed.store(true, Ordering::Relaxed);
     }
 
-    /// Answers what was the case before.
+    /// Answers what was the case before; that the store is closed is no such case.
     pub fn set_unwritable(&self, reason: Option<String>) -> Option<String> {
         std::mem::replace(
             &mut *self.unwritable.lock().unwrap_or_else(PoisonError::into_inner),
@@ -62,5 +63,36 @@ impl Shared {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.commit_micros
             .fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let bucket = COMMIT_BUCKETS_MS.partition_point(|bound| Duration::from_millis(*bound) < took);
+        self.commit_buckets[bucket].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Commits by how long they took.
+    pub fn commit_buckets(&self) -> [u64; COMMIT_BUCKETS_MS.len() + 1] {
+        std::array::from_fn(|at| self.commit_buckets[at].load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_counts_in_the_first_bucket_that_is_long_enough() {
+        let shared = Shared::default();
+        for millis in [1, 2, 3, 60_000] {
+            shared.committed(Duration::from_millis(millis));
+        }
+        shared.committed(Duration::from_micros(1_001));
+        assert_eq!(shared.commit_buckets(), [1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(shared.commits.load(Ordering::Relaxed), 5);
+    }
+
+    #[test]
+    fn a_store_that_is_closed_could_be_written_before() {
+        let shared = Shared::default();
+        shared.close();
+        assert!(shared.unwritable().is_some());
+        assert_eq!(shared.set_unwritable(None), None);
     }
 }

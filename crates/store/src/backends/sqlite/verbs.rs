@@ -1,6 +1,10 @@
 //! The contract, verb by verb: each says only whether it is read or written, and where.
 
-use std::{path::Path, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bellwire_core::{
@@ -93,7 +97,10 @@ impl Store for Sqlite {
 
     async fn apply(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), StoreError> {
         let vault = Arc::clone(&self.options.vault);
-        self.write(move |tx| configuration::apply(tx, &vault, changes, answer))
+        let erases = changes
+            .iter()
+            .any(|change| matches!(change, Change::DeleteApp(_) | Change::DeleteEndpoint(_)));
+        self.administer(erases, move |tx| configuration::apply(tx, &vault, changes, answer))
             .await
     }
 
@@ -134,7 +141,7 @@ impl Store for Sqlite {
     }
 
     async fn expunge_payload(&self, app: AppId, id: MessageId) -> Result<bool, StoreError> {
-        self.write(move |tx| upkeep::expunge_payload(tx, app, id)).await
+        self.erase(move |tx| upkeep::expunge_payload(tx, app, id)).await
     }
 
     async fn deliveries(&self, app: AppId, message: MessageId, page: Page) -> Result<Rows<DeliveryRow>, StoreError> {
@@ -200,7 +207,7 @@ impl Store for Sqlite {
     }
 
     async fn expunge_attempt(&self, key: AttemptKey) -> Result<bool, StoreError> {
-        self.write(move |tx| upkeep::expunge_attempt(tx, key)).await
+        self.erase(move |tx| upkeep::expunge_attempt(tx, key)).await
     }
 
     async fn delivery_counts(
@@ -288,12 +295,27 @@ impl Store for Sqlite {
     }
 
     async fn erase_app(&self, app: AppId, limit: usize) -> Result<u64, StoreError> {
+        let is_blank = || self.blanked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_blank().contains(&app) {
+            let mut after = None;
+            loop {
+                after = match self
+                    .erase(move |tx| retain::blank(tx, app, after, ERASED_PER_COMMIT))
+                    .await?
+                {
+                    None => break,
+                    more => more,
+                };
+            }
+            is_blank().insert(app);
+        }
         let mut erased = 0;
         while erased < limit as u64 {
             let wanted = ERASED_PER_COMMIT.min(limit - erased as usize);
-            let now_erased = self.write(move |tx| retain::erase_app(tx, app, wanted)).await?;
+            let now_erased = self.erase(move |tx| retain::erase_app(tx, app, wanted)).await?;
             erased += now_erased;
             if now_erased < wanted as u64 {
+                is_blank().remove(&app);
                 break;
             }
         }
@@ -342,6 +364,7 @@ impl Store for Sqlite {
             bytes,
             commits: self.shared.commits.load(Ordering::Relaxed),
             commit_time: Duration::from_micros(self.shared.commit_micros.load(Ordering::Relaxed)),
+            commit_buckets: self.shared.commit_buckets(),
         }
     }
 

@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use super::{
     acknowledge::Committed,
     books::{self, Books},
+    connection::{BUSY_TIMEOUT, Deleted, set_deleted},
     fault::describe,
     fresh::Fresh,
     ingest,
@@ -42,6 +43,10 @@ const SETTLEMENTS_PER_COMMIT: usize = 4_096;
 const WAL_PAGES_MAX: u32 = 8_192;
 /// How often at most the bookkeeping is written along with a commit, and how soon after the last one.
 const BOOKKEEPING_EVERY: Duration = Duration::from_millis(500);
+/// How often at most the log is emptied because something was erased, and how soon it is tried again when a reader needs it.
+const EMPTY_LOG_EVERY: Duration = Duration::from_millis(500);
+/// How soon it is tried again after it failed.
+const EMPTY_LOG_AFTER_FAILURE: Duration = Duration::from_secs(30);
 /// How often it is tried whether writing works again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
@@ -61,6 +66,9 @@ pub(super) struct Writer {
     books_at: Instant,
     wal_pages: Arc<AtomicU32>,
     checkpoint_at: u32,
+    /// Something was erased whose old copy may be in the log: from when on that may be emptied.
+    empty_log_at: Option<Instant>,
+    log_emptied_at: Option<Instant>,
 }
 
 /// What the writer is made from.
@@ -111,6 +119,8 @@ impl Writer {
             books_at: Instant::now(),
             wal_pages,
             checkpoint_at: WAL_PAGES_MAX,
+            empty_log_at: None,
+            log_emptied_at: None,
         })
     }
 
@@ -134,10 +144,11 @@ impl Writer {
                 self.write(appends, settles, admins);
             } else if gathered.stop.is_some() {
                 break;
-            } else {
+            } else if self.shared.unwritable().is_some() || self.books_changed() {
                 self.write_books_alone();
             }
             self.checkpoint_if_long();
+            self.empty_log_if_due();
         }
         self.write_books_alone();
         if let Err(error) = self
@@ -149,19 +160,24 @@ impl Writer {
     }
 
     fn idle_max(&self) -> Option<Duration> {
-        if self.shared.unwritable().is_some() {
-            Some(PROBE_EVERY)
-        } else if self.books.as_ref() != Some(&self.present_books()) {
-            Some(BOOKKEEPING_EVERY)
-        } else {
-            None
-        }
+        let probe = self.shared.unwritable().map(|_| PROBE_EVERY);
+        let books = self.books_changed().then_some(BOOKKEEPING_EVERY);
+        let log = self
+            .empty_log_at
+            .map(|due| due.saturating_duration_since(Instant::now()));
+        [probe.or(books), log].into_iter().flatten().min()
+    }
+
+    /// Whether the bookkeeping in the file is out of date, or not known.
+    fn books_changed(&self) -> bool {
+        self.books.as_ref() != Some(&self.present_books())
     }
 
     /// One transaction, whatever becomes of it.
     fn write(&mut self, appends: Vec<AppendJob>, settles: Vec<SettleJob>, admins: Vec<AdminJob>) {
         let (messages, append_replies): (Vec<_>, Vec<_>) =
             appends.into_iter().map(|job| (job.message, job.reply)).unzip();
+        let erases = admins.iter().any(|job| job.erases);
         let (operations, admin_replies): (Vec<_>, Vec<_>) = admins.into_iter().map(|job| (job.run, job.reply)).unzip();
         let (batches, settle_replies): (Vec<_>, Vec<_>) = settles.into_iter().map(|job| (job.batch, job.reply)).unzip();
         let administers = !operations.is_empty();
@@ -169,6 +185,9 @@ impl Writer {
         let begun = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let books = self.present_books();
+            if erases {
+                set_deleted(&self.connection, Deleted::Overwritten)?;
+            }
             let mut tx = self.begin()?;
             let result = (|| -> rusqlite::Result<_> {
                 let answers = messages
@@ -210,6 +229,9 @@ impl Writer {
             .map(|reply| (reply, result.clone()))
             .collect();
         told.admins = admin_replies.into_iter().map(|reply| (reply, result.clone())).collect();
+        if erases {
+            self.after_erasing();
+        }
         self.shared.leases.give_back(effects.held);
         let _ = self.committed.send(told);
     }
@@ -307,8 +329,7 @@ impl Writer {
     }
 
     fn note_writable(&self) {
-        if self.shared.unwritable().is_some() {
-            self.shared.set_unwritable(None);
+        if self.shared.set_unwritable(None).is_some() {
             tracing::info!("the store can be written again");
         }
     }
@@ -327,6 +348,43 @@ impl Writer {
             tracing::error!(%error, "the store cannot be written; nothing is acknowledged until it can");
         }
         answer
+    }
+
+    /// The pages that a transaction overwrote are in the log; so are their contents of before, perhaps.
+    fn after_erasing(&mut self) {
+        if let Err(error) = set_deleted(&self.connection, Deleted::Fast) {
+            tracing::warn!(%error, "the store goes on overwriting what it deletes, which costs time");
+        }
+        let now = Instant::now();
+        let soonest = self.log_emptied_at.map_or(now, |last| last + EMPTY_LOG_EVERY);
+        self.empty_log_at.get_or_insert(soonest.max(now));
+    }
+
+    /// Copies all of the WAL into the file and cuts it off. Waits for nobody: a reader that needs it makes this be tried again.
+    fn empty_log_if_due(&mut self) {
+        let now = Instant::now();
+        if self.empty_log_at.is_none_or(|due| due > now) {
+            return;
+        }
+        let emptied = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
+            self.connection
+                .wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE)
+                .map(drop)
+        });
+        if let Err(error) = self.connection.busy_timeout(BUSY_TIMEOUT) {
+            tracing::warn!(%error, "the store's writer does not wait for locks");
+        }
+        self.empty_log_at = match emptied {
+            Ok(()) => {
+                self.log_emptied_at = Some(now);
+                None
+            }
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Some(now + EMPTY_LOG_EVERY),
+            Err(error) => {
+                tracing::warn!(%error, "what was erased may still be in the write-ahead log");
+                Some(now + EMPTY_LOG_AFTER_FAILURE)
+            }
+        };
     }
 
     /// Copies the WAL into the file when it has become long, so that the next commit starts it anew. The checkpointer's own

@@ -2,6 +2,7 @@
 //! must do is tested by the conformance suite.
 
 mod crash;
+mod erasure;
 mod failure;
 mod hot;
 mod opening;
