@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bellwire_store::{LaneHead, Settlement, Store, Verdict};
+use bellwire_store::{Settlement, Store};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -65,14 +65,8 @@ impl Settler {
         }
     }
 
-    /// Writes until stopped, then until nothing is left or the store has failed once more. `stored` is told what waits in
-    /// the store because of a batch, once that batch is durable.
-    pub async fn write(
-        self: Arc<Self>,
-        store: Arc<dyn Store>,
-        stop: CancellationToken,
-        stored: impl Fn(Vec<LaneHead>),
-    ) {
+    /// Writes until stopped, then until nothing is left or the store has failed once more.
+    pub async fn write(self: Arc<Self>, store: Arc<dyn Store>, stop: CancellationToken) {
         loop {
             let stopping = stop.is_cancelled();
             let batch = {
@@ -92,7 +86,6 @@ impl Settler {
                 continue;
             }
             let written = batch.len();
-            let heads = batch.iter().filter_map(head).collect::<Vec<_>>();
             let batch = Arc::new(batch);
             let mut trouble = Trouble::default();
             while let Err(error) = store.settle(Arc::clone(&batch)).await {
@@ -109,9 +102,6 @@ impl Settler {
             }
             self.unwritten.fetch_sub(written, Ordering::Relaxed);
             self.eased.notify_waiters();
-            if !heads.is_empty() {
-                stored(heads);
-            }
         }
     }
 }
@@ -130,14 +120,6 @@ impl Trouble {
             self.said_at = Some(now);
         }
         news
-    }
-}
-
-fn head(settlement: &Settlement) -> Option<LaneHead> {
-    let endpoint = settlement.key.endpoint;
-    match settlement.verdict {
-        Verdict::RetryAt(due_at) | Verdict::Park(due_at) => Some(LaneHead { endpoint, due_at }),
-        Verdict::Succeeded | Verdict::Failed | Verdict::Cancelled => None,
     }
 }
 

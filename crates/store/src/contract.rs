@@ -34,7 +34,8 @@ use crate::{
 pub trait Handoff: Send + Sync + 'static {
     /// These deliveries were just made durable and are leased to the receiver of this call, who must settle them.
     fn fresh(&self, work: Vec<Work>);
-    /// Something waits in the store for this endpoint and is due at this time.
+    /// Something came to wait in the store for this endpoint, by whichever verb (append, settle, requeue), and is due at
+    /// this time. Nobody else tells.
     fn stored(&self, head: LaneHead);
 }
 

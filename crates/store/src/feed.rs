@@ -74,9 +74,14 @@ impl Default for Feed {
 impl Feed {
     /// Tells an event, made only if somebody watches.
     pub fn tell(&self, event: impl FnOnce() -> FeedEvent) {
-        if self.sender.receiver_count() > 0 {
+        if self.is_watched() {
             let _ = self.sender.send(event());
         }
+    }
+
+    /// Whether anybody watches: what it takes to make an event can be spared otherwise.
+    pub fn is_watched(&self) -> bool {
+        self.sender.receiver_count() > 0
     }
 
     /// Watches from now on.

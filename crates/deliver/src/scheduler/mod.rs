@@ -97,11 +97,9 @@ impl Scheduler {
         scheduler.parts.store.attach(Arc::new(Entrance(Arc::clone(&scheduler))));
         scheduler.spawn_essential("timer", Arc::clone(&scheduler).keep_time());
         scheduler.spawn_essential("follower", Arc::clone(&scheduler).follow(changes));
-        let told = Arc::clone(&scheduler);
         let (settler, store) = (Arc::clone(&scheduler.settler), Arc::clone(&scheduler.parts.store));
         // Cancelled by `stop` only after everything that was under way has left its outcome.
-        let write = settler.write(store, scheduler.stop.clone(), move |heads| told.stored(&heads));
-        scheduler.spawn_essential("settler", write);
+        scheduler.spawn_essential("settler", settler.write(store, scheduler.stop.clone()));
         let heads = scheduler.parts.store.lanes().await?;
         scheduler.stored(&heads);
         Ok(scheduler)
@@ -229,12 +227,12 @@ impl Scheduler {
 
     fn stored(self: &Arc<Self>, heads: &[LaneHead]) {
         for head in heads {
-            if self.settings(head.endpoint).is_none() {
+            let Some(settings) = self.settings(head.endpoint) else {
                 // Disabled or deleted while it was on its way to the store: nobody else would cancel it.
                 self.cancel_stored(head.endpoint);
                 continue;
-            }
-            self.with(|state, now, effects| state.stored(*head, now, || self.settings(head.endpoint), effects));
+            };
+            self.with(|state, now, effects| state.stored(*head, now, || Some(settings), effects));
         }
     }
 
@@ -311,6 +309,9 @@ impl Scheduler {
             metrics.attempt_failed(failure.reason);
         } else if let Some(after) = metrics::latency(work, outcome.ended_at()) {
             metrics.arrived(after);
+        }
+        if !self.parts.feed.is_watched() {
+            return;
         }
         let Some(entry) = self.parts.directory.endpoint_by_id(work.endpoint) else {
             return;

@@ -8,7 +8,7 @@ use bellwire_core::{
     id::{AttemptId, Id},
 };
 use bellwire_store::{
-    Verdict,
+    LaneHead, Verdict,
     query::{AttemptKey, Cutoffs, Requeue},
 };
 
@@ -135,6 +135,7 @@ pub async fn parking_gives_a_delivery_back_without_counting_a_try<B: Backend>(be
         bench
             .settle(vec![bench.settlement(&work, Verdict::Park(at), None)])
             .await;
+        assert!(inbox.take_stored().contains(&LaneHead { endpoint, due_at: at }));
         assert_eq!(bench.head(endpoint).await, Some(at));
         bench.clock.set(at);
         work = bench.claim_one(endpoint).await;

@@ -188,6 +188,9 @@ impl State {
                     lease: None,
                 },
             );
+            if state == DeliveryState::Pending {
+                told.stored.push(LaneHead { endpoint, due_at });
+            }
             if let Some(health) = settlement.health
                 && self.endpoints.contains_key(&endpoint)
             {
