@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     id::{EndpointId, MessageId},
     message::Message,
+    order::Place,
     time::Timestamp,
 };
 
@@ -70,6 +71,8 @@ pub struct Work {
     pub progress: Progress,
     /// Since when it is due.
     pub due_at: Timestamp,
+    /// Its place in its line, where order is kept.
+    pub place: Option<Arc<Place>>,
 }
 
 impl Work {

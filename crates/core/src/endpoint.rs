@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
+    batch::BatchSettings,
     id::{AppId, EndpointId},
+    order::OrderSettings,
     secret::SigningKey,
     time::Timestamp,
 };
@@ -43,6 +45,12 @@ pub struct Endpoint {
     pub timeout: Option<Duration>,
     /// How many attempts may run at once; `None` is the server's.
     pub max_in_flight: Option<u16>,
+    /// Which deliveries wait for each other.
+    pub order: OrderSettings,
+    /// Several messages in one request; `None` is one each.
+    pub batch: Option<BatchSettings>,
+    /// Requests carry HTTP message signatures (RFC 9421) and a content digest (RFC 9530) as well.
+    pub http_signatures: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod app;
 pub mod attempt;
+pub mod batch;
 pub mod decide;
 pub mod delivery;
 pub mod endpoint;
@@ -14,6 +15,7 @@ pub mod headers;
 pub mod id;
 pub mod message;
 pub mod name;
+pub mod order;
 pub mod rate;
 pub mod retry;
 pub mod route;

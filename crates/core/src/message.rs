@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     id::{AppId, EndpointId, MessageId},
+    order::Line,
     time::Timestamp,
 };
 
@@ -24,6 +25,8 @@ pub struct Message {
     pub channels: Vec<String>,
     /// Marks to search by.
     pub tags: Vec<String>,
+    /// What it is in order with, at endpoints that order by key (see [`crate::order`]).
+    pub ordering_key: Option<String>,
     /// The event itself; `None` when it has expired or was expunged.
     pub payload: Option<Bytes>,
     /// When the payload is forgotten.
@@ -51,6 +54,8 @@ pub struct NewMessage {
     pub channels: Vec<String>,
     /// Tags.
     pub tags: Vec<String>,
+    /// The publisher's ordering key.
+    pub ordering_key: Option<String>,
     /// The publisher's JSON value, byte for byte.
     pub payload: Bytes,
     /// When the payload is to be forgotten.
@@ -68,12 +73,14 @@ pub struct NewMessage {
 }
 
 /// One endpoint that a new message goes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// Which.
     pub endpoint: EndpointId,
     /// Its lane is full (or held): the delivery waits in the store instead of being handed over in memory.
     pub stored: bool,
+    /// The line it joins at an endpoint that keeps order.
+    pub line: Option<Line>,
 }
 
 /// A client's promise that two requests are the same one.

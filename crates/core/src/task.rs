@@ -219,6 +219,9 @@ mod tests {
             retry_schedule: None,
             timeout: None,
             max_in_flight: None,
+            order: Default::default(),
+            batch: None,
+            http_signatures: false,
             created_at: NOON,
             updated_at: NOON,
         }
@@ -232,6 +235,7 @@ mod tests {
             event_id: None,
             channels: vec!["eu".to_owned()],
             tags: vec!["blue".to_owned()],
+            ordering_key: None,
             payload: None,
             payload_expires_at: NOON.plus(std::time::Duration::from_secs(1)),
             deliver_at: None,

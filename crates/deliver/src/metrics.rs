@@ -119,6 +119,7 @@ mod tests {
                 event_id: None,
                 channels: Vec::new(),
                 tags: Vec::new(),
+                ordering_key: None,
                 payload: None,
                 payload_expires_at: Timestamp::MAX,
                 deliver_at,

@@ -73,6 +73,7 @@ impl Load {
             event_id: None,
             channels: Vec::new(),
             tags: Vec::new(),
+            ordering_key: None,
             payload: payload.clone(),
             payload_expires_at: SystemClock.now().plus(Duration::from_secs(90 * 86_400)),
             deliver_at: None,
@@ -82,6 +83,7 @@ impl Load {
                 .map(|endpoint| Route {
                     endpoint: EndpointId::from_number(app * 100 + endpoint + 1),
                     stored: false,
+                    line: None,
                 })
                 .collect(),
             idempotency: None,

@@ -23,8 +23,9 @@ use bellwire_core::{
 use crate::{
     error::{AppendError, StoreError},
     query::{
-        AttemptCounts, AttemptFilter, AttemptKey, AttemptRow, CheckReport, Configuration, Cutoffs, DeliveryCounts,
-        DeliveryRow, EndpointMessage, MessageFilter, Page, ReplayCandidate, Requeue, Retained, Rows, StoreHealth,
+        AttemptCounts, AttemptFilter, AttemptKey, AttemptRow, Backlog, CheckReport, Configuration, Cutoffs,
+        DeliveryCounts, DeliveryRow, EndpointMessage, LineQuery, LineRow, MessageFilter, Page, ReplayCandidate,
+        Requeue, Retained, Rows, StoreHealth, Tending,
     },
 };
 
@@ -37,6 +38,9 @@ pub trait Handoff: Send + Sync + 'static {
     /// Something came to wait in the store for this endpoint, by whichever verb (append, settle, requeue), and is due at
     /// this time. Nobody else tells.
     fn stored(&self, head: LaneHead);
+    /// So many deliveries wait in the store for each of these endpoints now, those behind others of their line included.
+    /// Told after each commit that changed it, and for all endpoints when the receiver of this call is attached.
+    fn waiting(&self, counts: &[(EndpointId, u64)]);
 }
 
 /// An endpoint for which something waits in the store, and since or until when.
@@ -84,8 +88,10 @@ pub enum Verdict {
     Succeeded,
     /// Tried again at this time.
     RetryAt(Timestamp),
-    /// Given up.
+    /// Given up. The next of its line has its turn.
     Failed,
+    /// Given up, and its line waits for a person (see [`Store::tend_line`]). As `Failed` for a delivery that is in no line.
+    Blocked,
     /// Not to be tried any more: its endpoint is gone or disabled.
     Cancelled,
     /// Given back to the store without an attempt; due at this time.
@@ -194,13 +200,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// Accepts a message: message, deliveries and idempotency key in one transaction, durable when it returns.
     /// Concurrent callers share a commit. A delivery whose route is not `stored`, and that is due, is handed over.
+    ///
+    /// A delivery whose route names a line takes the line's next number and its end (see [`bellwire_core::order`]): unless it
+    /// is the line's head, it is neither handed over nor claimable before those ahead of it have ended, durably. Its era is
+    /// at least that of any delivery in line at the endpoint; a line of a later era moves when no earlier one is left.
     async fn append(&self, message: NewMessage) -> Result<Appended, AppendError>;
 
     /// Leases due deliveries of an endpoint to the caller: nobody else is given them until they are settled, or the
-    /// process ends. A delivery whose message is gone is removed silently.
+    /// process ends. Of each line its head only. A delivery whose message is gone is removed silently.
     async fn claim(&self, request: ClaimRequest) -> Result<Claimed, StoreError>;
 
-    /// Ends holds: attempts, next states, health and notices in one transaction. A settlement whose run is no longer the
+    /// Ends holds: attempts, next states, health and notices in one transaction. The end of a line's head (`Succeeded`,
+    /// `Failed`, `Cancelled`) gives the next one its turn, due at once or at its message's `deliver_at`. A settlement whose run is no longer the
     /// delivery's current one is recorded as an attempt and changes nothing else. Repeating a batch after an error is safe;
     /// it is shared so that the caller still has it then.
     async fn settle(&self, batch: Arc<Vec<Settlement>>) -> Result<(), StoreError>;
@@ -209,10 +220,22 @@ pub trait Store: Send + Sync + 'static {
     /// never settled waits again.
     async fn lanes(&self) -> Result<Vec<LaneHead>, StoreError>;
 
+    // -- order -----------------------------------------------------------------------------------------------------
+
+    /// How the lines of an endpoint stand, by their key. A line is known as long as its endpoint.
+    async fn lines(&self, endpoint: EndpointId, query: LineQuery) -> Result<Rows<LineRow>, StoreError>;
+
+    /// What a person does about lines: those with this key, or all of the endpoint. Returns how many deliveries it changed.
+    async fn tend_line(&self, endpoint: EndpointId, key: Option<String>, tending: Tending) -> Result<u64, StoreError>;
+
+    /// How many deliveries wait for an endpoint, and since when.
+    async fn backlog(&self, endpoint: EndpointId) -> Result<Backlog, StoreError>;
+
     // -- deliveries, by hand ---------------------------------------------------------------------------------------
 
     /// Starts deliveries anew, due at their time, in a new run. Those whose message is gone are skipped. Returns how many
-    /// were started.
+    /// were started. One that has left its line goes outside of its turn, with its old number; the head of a blocked line
+    /// opens it; one that waits behind others goes on waiting for its turn.
     async fn requeue(&self, batch: Vec<Requeue>) -> Result<u64, StoreError>;
 
     /// Cancels up to `limit` deliveries that wait for this endpoint and are not leased; returns how many.

@@ -19,7 +19,7 @@ use bellwire_core::{
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::directory::Directory;
+use crate::directory::{Directory, Incoming};
 
 /// How long the payload of an operational event is kept.
 const KEPT: Duration = Duration::from_secs(90 * 86_400);
@@ -138,7 +138,15 @@ pub fn event(directory: &Directory, environment: EnvironmentId, event: Operation
     if about.kind == AppKind::Operational {
         return None;
     }
-    let routes = directory.routes(teller.id, event.name(), &[]);
+    let routes = directory.routes(
+        teller.id,
+        &Incoming {
+            event_type: event.name(),
+            channels: &[],
+            ordering_key: None,
+            payload: b"{}",
+        },
+    );
     if routes.is_empty() {
         return None;
     }
@@ -149,6 +157,7 @@ pub fn event(directory: &Directory, environment: EnvironmentId, event: Operation
         event_id: None,
         channels: Vec::new(),
         tags: Vec::new(),
+        ordering_key: None,
         payload: Bytes::from(payload.to_string()),
         payload_expires_at: directory.now().plus(KEPT),
         deliver_at: None,

@@ -113,8 +113,10 @@ pub struct DeliveryRow {
     pub state: DeliveryState,
     /// How far its run has come.
     pub progress: Progress,
-    /// When it is tried next, if it is.
+    /// When it is tried next, if it is; `None` for one that is pending and waits for its turn in line.
     pub next_at: Option<Timestamp>,
+    /// Its number in its line, where order is kept.
+    pub sequence: Option<u64>,
 }
 
 /// A message and how its delivery to one endpoint stands.
@@ -256,4 +258,67 @@ pub struct AttemptKey {
     pub message: MessageId,
     /// Which.
     pub attempt: AttemptId,
+}
+
+/// Which lines of an endpoint are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineQuery {
+    /// This one only.
+    pub key: Option<String>,
+    /// Only those that are blocked.
+    pub blocked: bool,
+    /// Those whose key lies behind this one.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// How a line stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineRow {
+    /// Its ordering key; empty when all deliveries of the endpoint form one line.
+    pub key: String,
+    /// The last number given.
+    pub last: u64,
+    /// The last number that succeeded; 0 when none did.
+    pub succeeded: u64,
+    /// How many are in line, the head included.
+    pub waiting: u64,
+    /// Who is at its head.
+    pub head: Option<LineHead>,
+}
+
+/// The head of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineHead {
+    /// Which message.
+    pub message: MessageId,
+    /// Its number.
+    pub sequence: u64,
+    /// It was given up, and the line waits for a person.
+    pub blocked: bool,
+    /// When it is tried; `None` when it is blocked, or waits for the lines of an earlier era.
+    pub next_at: Option<Timestamp>,
+}
+
+/// What a person does about a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tending {
+    /// Blocked heads start anew, due at this time, in a new run.
+    Unblock(Timestamp),
+    /// Blocked heads leave the line as they are (failed); the next one has its turn.
+    Skip,
+    /// Everything in line that is not out is cancelled; a blocked head stays failed and leaves the line.
+    Discard,
+}
+
+/// What waits for an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// Deliveries that wait in the store, those behind others of their line included; what is out in memory is not counted.
+    pub waiting: u64,
+    /// When the earliest of those that may be attempted is, or was, due.
+    pub oldest_due: Option<Timestamp>,
+    /// How many lines are blocked.
+    pub blocked_lines: u64,
 }

@@ -5,8 +5,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use bellwire_core::{
+    batch::BatchSettings,
     endpoint::{Disabled, Endpoint, LiveKey},
     id::{AppId, EndpointId, EnvironmentId},
+    order::OrderSettings,
     secret::SigningKey,
     time::{Timestamp, span::Span},
 };
@@ -49,6 +51,12 @@ struct Document {
     timeout: Option<Span>,
     #[serde(default)]
     max_in_flight: Option<u16>,
+    #[serde(default)]
+    order: OrderSettings,
+    #[serde(default)]
+    batch: Option<BatchSettings>,
+    #[serde(default)]
+    http_signatures: bool,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -95,6 +103,9 @@ pub fn endpoint_to_record(
         retry_schedule: endpoint.retry_schedule.as_ref().map(spans),
         timeout: endpoint.timeout.map(Span),
         max_in_flight: endpoint.max_in_flight,
+        order: endpoint.order.clone(),
+        batch: endpoint.batch,
+        http_signatures: endpoint.http_signatures,
         created_at: endpoint.created_at,
         updated_at: endpoint.updated_at,
     };
@@ -160,6 +171,9 @@ pub fn endpoint_from_record(
         retry_schedule: document.retry_schedule.map(spans),
         timeout: document.timeout.map(|span| span.0),
         max_in_flight: document.max_in_flight,
+        order: document.order,
+        batch: document.batch,
+        http_signatures: document.http_signatures,
         created_at: document.created_at,
         updated_at: document.updated_at,
     })

@@ -114,6 +114,9 @@ impl World {
             retry_schedule: None,
             timeout: None,
             max_in_flight: None,
+            order: Default::default(),
+            batch: None,
+            http_signatures: false,
             created_at: NOON,
             updated_at: NOON,
         }))
@@ -127,6 +130,7 @@ impl World {
             event_id: None,
             channels: Vec::new(),
             tags: Vec::new(),
+            ordering_key: None,
             payload: Bytes::from_static(b"{}"),
             payload_expires_at: NOON.plus(90 * DAY),
             deliver_at: None,
@@ -136,6 +140,7 @@ impl World {
                 vec![Route {
                     endpoint: self.endpoint,
                     stored: false,
+                    line: None,
                 }]
             } else {
                 Vec::new()

@@ -113,6 +113,7 @@ async fn test_attempt(Call { cx, body, .. }: Call<NoQuery, MessageBody>) -> Resu
     let routes = vec![Route {
         endpoint: entry.endpoint.id,
         stored: entry.lane.is_backlogged(),
+        line: None,
     }];
     // Listens before there is anything to hear.
     let heard = cx.server.feed.watch();

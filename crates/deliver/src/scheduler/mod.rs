@@ -294,7 +294,7 @@ impl Scheduler {
                 DeliverMetrics::up(&metrics.retried);
                 Some(at)
             }
-            Verdict::Failed => {
+            Verdict::Failed | Verdict::Blocked => {
                 DeliverMetrics::up(&metrics.exhausted);
                 None
             }
@@ -460,5 +460,9 @@ impl Handoff for Entrance {
 
     fn stored(&self, head: LaneHead) {
         self.0.stored(&[head]);
+    }
+
+    fn waiting(&self, counts: &[(EndpointId, u64)]) {
+        self.0.parts.directory.note_waiting(counts);
     }
 }

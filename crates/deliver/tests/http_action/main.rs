@@ -78,6 +78,9 @@ fn endpoint(url: &str) -> Endpoint {
         retry_schedule: None,
         timeout: None,
         max_in_flight: None,
+        order: Default::default(),
+        batch: None,
+        http_signatures: false,
         created_at: NOW,
         updated_at: NOW,
     }
@@ -91,6 +94,7 @@ fn work(number: u64) -> Work {
         event_id: None,
         channels: Vec::new(),
         tags: Vec::new(),
+        ordering_key: None,
         payload: Some(Bytes::from_static(BODY.as_bytes())),
         payload_expires_at: Timestamp::MAX,
         deliver_at: None,
@@ -104,6 +108,7 @@ fn work(number: u64) -> Work {
         lease: Lease(0),
         progress: Progress::default(),
         due_at: NOW,
+        place: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the outside sees of an endpoint's lane: a few numbers that its owner writes and everybody reads.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use bellwire_core::{decide::Health, time::Timestamp};
 
@@ -11,6 +11,7 @@ pub struct LaneGauge {
     /// Microseconds since the epoch; -1 when the last attempt succeeded.
     failing_since: AtomicI64,
     in_flight: AtomicU32,
+    waiting: AtomicU64,
 }
 
 impl LaneGauge {
@@ -20,6 +21,7 @@ impl LaneGauge {
             backlogged: AtomicBool::new(false),
             failing_since: AtomicI64::new(-1),
             in_flight: AtomicU32::new(0),
+            waiting: AtomicU64::new(0),
         };
         gauge.set_health(health);
         gauge
@@ -47,6 +49,16 @@ impl LaneGauge {
     pub fn set_health(&self, health: Health) {
         let micros = health.failing_since.map_or(-1, Timestamp::micros);
         self.failing_since.store(micros, Ordering::Relaxed);
+    }
+
+    /// How many deliveries wait for it in the store.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many waited before.
+    pub(super) fn set_waiting(&self, waiting: u64) -> u64 {
+        self.waiting.swap(waiting, Ordering::Relaxed)
     }
 
     /// How many attempts are under way.

@@ -9,7 +9,7 @@
 mod lane;
 mod view;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, atomic::AtomicU64};
 
 use bellwire_core::{
     app::{App, AppKind, Environment, Token},
@@ -22,8 +22,8 @@ use bellwire_core::{
 use tokio::sync::broadcast;
 
 pub use self::lane::LaneGauge;
-pub use self::view::EndpointEntry;
 use self::view::View;
+pub use self::view::{EndpointEntry, Incoming};
 use crate::{
     clock::Clock,
     contract::{Change, Store, StoredAnswer},
@@ -43,6 +43,7 @@ pub struct Directory {
     writing: Arc<tokio::sync::Mutex<()>>,
     ids: Mutex<IdGenerator>,
     changed: broadcast::Sender<EndpointId>,
+    waiting: AtomicU64,
 }
 
 impl std::fmt::Debug for Directory {
@@ -67,6 +68,7 @@ impl Directory {
             writing: Arc::new(tokio::sync::Mutex::new(())),
             ids,
             changed: broadcast::Sender::new(CHANGES_BUFFER),
+            waiting: AtomicU64::new(0),
         })
     }
 
@@ -243,20 +245,49 @@ impl Directory {
         self.view().endpoints.len()
     }
 
-    /// Where a message of this type on these channels goes. The hot path's look-up: one lock, no allocation but the answer.
-    pub fn routes(&self, app: AppId, event_type: &str, channels: &[String]) -> Vec<Route> {
+    /// Where a message goes. The hot path's look-up: one lock, no allocation but the answer.
+    pub fn routes(&self, app: AppId, message: &Incoming<'_>) -> Vec<Route> {
         let view = self.view();
         let Some(endpoints) = view.endpoints_of.get(&app) else {
             return Vec::new();
         };
         endpoints
             .values()
-            .filter(|entry| route::verdict(&entry.endpoint, event_type, channels) == route::Verdict::Matched)
+            .filter(|entry| {
+                route::verdict(&entry.endpoint, message.event_type, message.channels) == route::Verdict::Matched
+            })
             .map(|entry| Route {
                 endpoint: entry.endpoint.id,
                 stored: entry.endpoint.paused || entry.lane.is_backlogged(),
+                line: entry.line(message),
             })
             .collect()
+    }
+
+    /// Notes how many deliveries wait in the store for these endpoints now (what the store tells by
+    /// [`Handoff::waiting`](crate::Handoff::waiting)). Endpoints that are gone are passed over.
+    pub fn note_waiting(&self, counts: &[(EndpointId, u64)]) {
+        let view = self.view();
+        for (endpoint, waiting) in counts {
+            let Some(entry) = view.endpoints.get(endpoint) else {
+                continue;
+            };
+            let before = entry.lane.set_waiting(*waiting);
+            self.waiting
+                .fetch_add(waiting.wrapping_sub(before), std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    /// How many deliveries wait in the store, as far as it was told.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// How many deliveries wait in the store for the endpoints of an application.
+    pub fn waiting_of(&self, app: AppId) -> u64 {
+        let view = self.view();
+        let endpoints = view.endpoints_of.get(&app).into_iter().flat_map(|all| all.values());
+        endpoints.map(|entry| entry.lane.waiting()).sum()
     }
 
     // -- event types -----------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ use bellwire_core::{
     endpoint::Endpoint,
     event_type::EventType,
     id::{AppId, EndpointId, EnvironmentId, TokenId},
+    order::{Line, Ordering},
 };
 
 use super::lane::LaneGauge;
@@ -25,6 +26,32 @@ pub struct EndpointEntry {
     pub environment: EnvironmentId,
     /// What its lane is doing.
     pub lane: Arc<LaneGauge>,
+}
+
+/// What routing has to know about a message.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a> {
+    /// What kind of event it is.
+    pub event_type: &'a str,
+    /// Its channels.
+    pub channels: &'a [String],
+    /// The publisher's ordering key.
+    pub ordering_key: Option<&'a str>,
+    /// The publisher's JSON value.
+    pub payload: &'a [u8],
+}
+
+impl EndpointEntry {
+    /// The line that a message joins here, where order is kept.
+    pub(super) fn line(&self, message: &Incoming<'_>) -> Option<Line> {
+        let order = &self.endpoint.order;
+        let key: Arc<str> = match order.ordering {
+            Ordering::None => return None,
+            Ordering::Key => message.ordering_key?.into(),
+            Ordering::Endpoint => "".into(),
+        };
+        Some(Line { key, era: order.era })
+    }
 }
 
 #[derive(Debug, Default)]

@@ -218,6 +218,7 @@ pub async fn a_stored_route_waits_in_the_store<B: Backend>(bench: Bench<B>) {
     new.routes.push(Route {
         endpoint: stored,
         stored: true,
+        line: None,
     });
     let id = bench.append(new).await.unwrap().id;
     assert_eq!(

@@ -1,6 +1,7 @@
 //! The workbench of the suite: a store with an application in it, and short words for what tests do all the time.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -158,6 +159,9 @@ impl<B: Backend> Bench<B> {
             retry_schedule: None,
             timeout: None,
             max_in_flight: None,
+            order: Default::default(),
+            batch: None,
+            http_signatures: false,
             created_at: self.now(),
             updated_at: self.now(),
         }
@@ -193,6 +197,7 @@ impl<B: Backend> Bench<B> {
             event_id: None,
             channels: Vec::new(),
             tags: Vec::new(),
+            ordering_key: None,
             payload: Bytes::from_static(br#"{"amount":  12.50, "currency":"EUR"}"#),
             payload_expires_at: self.now().plus(90 * DAY),
             deliver_at: None,
@@ -203,6 +208,7 @@ impl<B: Backend> Bench<B> {
                 .map(|endpoint| Route {
                     endpoint: *endpoint,
                     stored: false,
+                    line: None,
                 })
                 .collect(),
             idempotency: None,
@@ -372,6 +378,7 @@ pub fn is_unavailable<T: std::fmt::Debug>(answer: &Result<T, StoreError>) -> boo
 pub struct Inbox {
     fresh: Mutex<Vec<Work>>,
     stored: Mutex<Vec<LaneHead>>,
+    waiting: Mutex<BTreeMap<EndpointId, u64>>,
 }
 
 impl Inbox {
@@ -386,6 +393,14 @@ impl Inbox {
     }
 }
 
+impl Inbox {
+    /// How many deliveries wait for an endpoint, as far as it was told.
+    pub fn waiting(&self, endpoint: EndpointId) -> u64 {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.get(&endpoint).copied().unwrap_or(0)
+    }
+}
+
 impl Handoff for Inbox {
     fn fresh(&self, work: Vec<Work>) {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner).extend(work);
@@ -393,5 +408,12 @@ impl Handoff for Inbox {
 
     fn stored(&self, head: LaneHead) {
         self.stored.lock().unwrap_or_else(PoisonError::into_inner).push(head);
+    }
+
+    fn waiting(&self, counts: &[(EndpointId, u64)]) {
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(counts.iter().copied());
     }
 }

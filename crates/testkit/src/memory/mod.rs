@@ -29,8 +29,9 @@ use bellwire_store::{
     AppendError, Appended, Change, ClaimRequest, Claimed, Clock, Handoff, LaneHead, Settlement, Store, StoreError,
     StoredAnswer,
     query::{
-        AttemptCounts, AttemptFilter, AttemptKey, AttemptRow, CheckReport, Configuration, Cutoffs, DeliveryCounts,
-        DeliveryRow, EndpointMessage, MessageFilter, Page, ReplayCandidate, Requeue, Retained, Rows, StoreHealth,
+        AttemptCounts, AttemptFilter, AttemptKey, AttemptRow, Backlog, CheckReport, Configuration, Cutoffs,
+        DeliveryCounts, DeliveryRow, EndpointMessage, LineQuery, LineRow, MessageFilter, Page, ReplayCandidate,
+        Requeue, Retained, Rows, StoreHealth, Tending,
     },
 };
 
@@ -172,6 +173,23 @@ impl Store for MemoryStore {
 
     async fn lanes(&self) -> Result<Vec<LaneHead>, StoreError> {
         self.call(Verb::Lanes, |state, _, _| Ok(state.lanes())).await
+    }
+
+    async fn lines(&self, _endpoint: EndpointId, _query: LineQuery) -> Result<Rows<LineRow>, StoreError> {
+        Ok(Rows::EMPTY)
+    }
+
+    async fn tend_line(
+        &self,
+        _endpoint: EndpointId,
+        _key: Option<String>,
+        _tending: Tending,
+    ) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn backlog(&self, _endpoint: EndpointId) -> Result<Backlog, StoreError> {
+        Ok(Backlog::default())
     }
 
     async fn requeue(&self, batch: Vec<Requeue>) -> Result<u64, StoreError> {

@@ -51,6 +51,7 @@ impl State {
             event_id: new.event_id,
             channels: new.channels,
             tags: new.tags,
+            ordering_key: new.ordering_key,
             payload: Some(new.payload),
             payload_expires_at: new.payload_expires_at,
             deliver_at: new.deliver_at,
@@ -97,6 +98,7 @@ impl State {
                         lease,
                         progress,
                         due_at,
+                        place: None,
                     });
                 }
                 None => told.stored.push(LaneHead { endpoint, due_at }),
@@ -137,6 +139,7 @@ impl State {
                 lease,
                 progress: delivery.progress,
                 due_at,
+                place: None,
             });
         }
         Claimed { work, next_due }
@@ -175,7 +178,7 @@ impl State {
             }
             let (state, due_at) = match settlement.verdict {
                 Verdict::Succeeded => (DeliveryState::Succeeded, delivery.due_at),
-                Verdict::Failed => (DeliveryState::Failed, delivery.due_at),
+                Verdict::Failed | Verdict::Blocked => (DeliveryState::Failed, delivery.due_at),
                 Verdict::Cancelled => (DeliveryState::Cancelled, delivery.due_at),
                 Verdict::RetryAt(at) | Verdict::Park(at) => (DeliveryState::Pending, at),
             };

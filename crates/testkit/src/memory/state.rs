@@ -51,6 +51,7 @@ impl Delivery {
             state: self.state,
             progress: self.progress,
             next_at,
+            sequence: None,
         }
     }
 }

@@ -11,7 +11,7 @@ use bellwire_core::{
     id::{AppId, EndpointId, MessageId},
     message::{IdempotencyKey, NewMessage},
 };
-use bellwire_store::{AppendError, Clock as _, Store as _, query::Requeue};
+use bellwire_store::{AppendError, Clock as _, Store as _, directory::Incoming, query::Requeue};
 use bellwire_testkit::{Reply, Script, Verb};
 use bytes::Bytes;
 use tokio::time::sleep;
@@ -152,7 +152,15 @@ fn request(life: &mut Life<'_>, key: u64, app: AppId) {
     let event_type = format!("type.{}", key % 3);
     let later = (key.is_multiple_of(11)).then(|| directory.now().plus(Duration::from_secs(20)));
     life.requests.spawn(async move {
-        let routes = directory.routes(app, &event_type, &[]);
+        let routes = directory.routes(
+            app,
+            &Incoming {
+                event_type: &event_type,
+                channels: &[],
+                ordering_key: None,
+                payload: b"{}",
+            },
+        );
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&key.to_le_bytes());
         let now = directory.now();
@@ -162,6 +170,7 @@ fn request(life: &mut Life<'_>, key: u64, app: AppId) {
             event_id: key.is_multiple_of(5).then(|| format!("evt-{key}")),
             channels: Vec::new(),
             tags: Vec::new(),
+            ordering_key: None,
             payload: Bytes::from_static(b"{}"),
             payload_expires_at: now.plus(Duration::from_secs(90 * 86_400)),
             deliver_at: later,

@@ -186,6 +186,9 @@ pub(super) fn deleted(app: &App, id: EndpointId, url: String) -> Endpoint {
         retry_schedule: None,
         timeout: None,
         max_in_flight: None,
+        order: Default::default(),
+        batch: None,
+        http_signatures: false,
         created_at: made,
         updated_at: made,
     }

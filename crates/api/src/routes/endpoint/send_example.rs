@@ -71,6 +71,7 @@ async fn send(Call { cx, body, .. }: Call<NoQuery, EventExampleIn>) -> Result<Re
     let routes = vec![Route {
         endpoint: entry.endpoint.id,
         stored,
+        line: None,
     }];
     let wish = Wish {
         app: &app,

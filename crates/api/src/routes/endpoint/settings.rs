@@ -317,6 +317,9 @@ impl EndpointIn {
                 .map(|millis| checked_timeout(state, millis))
                 .transpose()?,
             max_in_flight: self.max_in_flight.map(NonZeroU16::get),
+            order: Default::default(),
+            batch: None,
+            http_signatures: false,
             created_at: now,
             updated_at: now,
         })
@@ -434,6 +437,9 @@ pub(super) fn blank(state: &ApiState, app: &App) -> Result<Endpoint, ApiError> {
         retry_schedule: None,
         timeout: None,
         max_in_flight: None,
+        order: Default::default(),
+        batch: None,
+        http_signatures: false,
         created_at: now,
         updated_at: now,
     })

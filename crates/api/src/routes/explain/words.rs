@@ -292,6 +292,7 @@ mod tests {
             event_id: None,
             channels: vec!["eu".to_owned()],
             tags: Vec::new(),
+            ordering_key: None,
             payload: None,
             payload_expires_at: NOON.plus(HOUR),
             deliver_at: None,
@@ -319,6 +320,9 @@ mod tests {
             retry_schedule: None,
             timeout: None,
             max_in_flight: None,
+            order: Default::default(),
+            batch: None,
+            http_signatures: false,
             created_at: NOON.minus(HOUR),
             updated_at: NOON.minus(HOUR),
         }

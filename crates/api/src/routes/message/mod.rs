@@ -8,7 +8,10 @@ use bellwire_core::{
     message::Message,
     time::Timestamp,
 };
-use bellwire_store::query::{MessageFilter, Order, Page};
+use bellwire_store::{
+    directory::Incoming,
+    query::{MessageFilter, Order, Page},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -269,7 +272,15 @@ async fn precheck(
 ) -> Result<Reply<MessagePrecheckOut>, ApiError> {
     let app = cx.app()?;
     let channels = body.channels.map(Set::into_texts).unwrap_or_default();
-    let routes = cx.server.directory.routes(app.id, &body.event_type, &channels);
+    let routes = cx.server.directory.routes(
+        app.id,
+        &Incoming {
+            event_type: &body.event_type,
+            channels: &channels,
+            ordering_key: None,
+            payload: b"{}",
+        },
+    );
     Reply::ok(&MessagePrecheckOut {
         active: !routes.is_empty(),
     })

@@ -10,7 +10,7 @@ use bellwire_core::{
     id::{Id as _, MessageId},
     message::{IdempotencyKey, NewMessage, Route},
 };
-use bellwire_store::{Change, feed::FeedEvent};
+use bellwire_store::{Change, directory::Incoming, feed::FeedEvent};
 use bytes::Bytes;
 use http::HeaderMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -125,7 +125,15 @@ pub(super) async fn publish(
         },
     };
     let channels = message.channels.take().map(Set::into_texts).unwrap_or_default();
-    let routes = cx.server.directory.routes(app.id, &message.event_type, &channels);
+    let routes = cx.server.directory.routes(
+        app.id,
+        &Incoming {
+            event_type: &message.event_type,
+            channels: &channels,
+            ordering_key: None,
+            payload: message.payload.get().as_bytes(),
+        },
+    );
     let wish = Wish {
         app: &app,
         channels,
@@ -195,6 +203,7 @@ pub(in crate::routes) async fn accept<'a>(
         event_id: message.event_id.map(Into::into),
         channels: wish.channels,
         tags: message.tags.map(Set::into_texts).unwrap_or_default(),
+        ordering_key: None,
         payload: raw.unwrap_or_else(|| body.slice_ref(payload.as_bytes())),
         payload_expires_at: deliver_at.unwrap_or(now).plus(kept),
         deliver_at,

@@ -36,6 +36,7 @@ fn work(message: u64, endpoint: u64, due_at: Timestamp) -> Work {
         event_id: None,
         channels: Vec::new(),
         tags: Vec::new(),
+        ordering_key: None,
         payload: Some(Bytes::from_static(b"{}")),
         payload_expires_at: Timestamp::MAX,
         deliver_at: None,
@@ -49,6 +50,7 @@ fn work(message: u64, endpoint: u64, due_at: Timestamp) -> Work {
         lease: Lease(0),
         progress: Progress::default(),
         due_at,
+        place: None,
     }
 }
 

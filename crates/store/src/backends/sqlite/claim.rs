@@ -108,6 +108,7 @@ pub(super) fn claim(
             lease: ROWED,
             progress: progress(row, 2)?,
             due_at,
+            place: None,
         };
         granted.claimed.work.push(work);
     }

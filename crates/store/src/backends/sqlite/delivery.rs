@@ -35,6 +35,7 @@ fn delivery_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
         state: row::state(row.get(2)?),
         progress: row::progress(row, 3)?,
         next_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_micros),
+        sequence: None,
     })
 }
 
@@ -97,6 +98,7 @@ impl<'c> Standing<'c> {
                 ..Progress::default()
             },
             next_at: (!made).then_some(message.created_at),
+            sequence: None,
         })
     }
 

@@ -166,6 +166,7 @@ fn insert(tx: &mut Tx<'_>, id: u64, new: NewMessage) -> rusqlite::Result<(Messag
         event_id: new.event_id,
         channels: new.channels,
         tags: new.tags,
+        ordering_key: new.ordering_key,
         payload: Some(new.payload),
         payload_expires_at: new.payload_expires_at,
         deliver_at: new.deliver_at,
@@ -192,6 +193,7 @@ fn deliver(tx: &mut Tx<'_>, message: Arc<Message>, routes: &[Route]) -> rusqlite
                 lease: Lease(0),
                 progress: Progress::default(),
                 due_at,
+                place: None,
             });
         }
     }

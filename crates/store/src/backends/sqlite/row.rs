@@ -91,6 +91,7 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Stored> {
         event_id: row.get(3)?,
         channels: read_list(row, 4)?,
         tags: read_list(row, 5)?,
+        ordering_key: None,
         payload: None,
         payload_expires_at: Timestamp::from_micros(row.get(6)?),
         deliver_at: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_micros),

@@ -129,7 +129,7 @@ fn put_attempt(tx: &mut Tx<'_>, settlement: &Settlement, outcome: &Outcome) -> r
     };
     let last = matches!(
         settlement.verdict,
-        Verdict::Succeeded | Verdict::Failed | Verdict::Cancelled
+        Verdict::Succeeded | Verdict::Failed | Verdict::Blocked | Verdict::Cancelled
     );
     let sql = tx.tables.sql(INSERT_ATTEMPT, day);
     tx.connection.prepare_cached(sql)?.execute(params![
@@ -169,7 +169,7 @@ fn standing(verdict: Verdict) -> (i64, Option<Timestamp>) {
     match verdict {
         Verdict::Succeeded => (SUCCEEDED, None),
         Verdict::RetryAt(at) | Verdict::Park(at) => (PENDING, Some(at)),
-        Verdict::Failed => (FAILED, None),
+        Verdict::Failed | Verdict::Blocked => (FAILED, None),
         Verdict::Cancelled => (CANCELLED, None),
     }
 }

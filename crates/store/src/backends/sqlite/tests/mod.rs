@@ -91,6 +91,8 @@ impl Handoff for Received {
     fn stored(&self, head: LaneHead) {
         self.heads.lock().unwrap().push(head);
     }
+
+    fn waiting(&self, _counts: &[(EndpointId, u64)]) {}
 }
 
 /// An open store in a folder of its own.
@@ -191,6 +193,7 @@ fn message(routes: &[(u64, bool)]) -> NewMessage {
         event_id: None,
         channels: Vec::new(),
         tags: Vec::new(),
+        ordering_key: None,
         payload: Bytes::from_static(br#"{"amount":100}"#),
         payload_expires_at: NOON.plus(30 * DAY),
         deliver_at: None,
@@ -201,6 +204,7 @@ fn message(routes: &[(u64, bool)]) -> NewMessage {
             .map(|(endpoint, stored)| Route {
                 endpoint: ep(*endpoint),
                 stored: *stored,
+                line: None,
             })
             .collect(),
         idempotency: None,
@@ -232,7 +236,7 @@ fn outcome(status_code: u16, at: Timestamp) -> Outcome {
 fn settlement(work: &Work, verdict: Verdict) -> Settlement {
     let outcome = match verdict {
         Verdict::Succeeded => Some(outcome(204, work.due_at)),
-        Verdict::RetryAt(_) | Verdict::Failed => Some(outcome(500, work.due_at)),
+        Verdict::RetryAt(_) | Verdict::Failed | Verdict::Blocked => Some(outcome(500, work.due_at)),
         Verdict::Cancelled | Verdict::Park(_) => None,
     };
     Settlement {

@@ -343,6 +343,9 @@ fn endpoint() -> Endpoint {
         retry_schedule: None,
         timeout: None,
         max_in_flight: None,
+        order: Default::default(),
+        batch: None,
+        http_signatures: false,
         created_at: NOON,
         updated_at: NOON,
     }
