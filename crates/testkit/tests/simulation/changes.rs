@@ -39,6 +39,9 @@ fn new_endpoint(ground: &mut Ground, directory: &Directory, app: AppId) -> Endpo
         retry_schedule: waits.map(|waits| waits.iter().copied().map(Duration::from_secs).collect()),
         timeout: (random.u32(0..4) == 0).then(|| Duration::from_secs(3)),
         max_in_flight: *pick(random, &[None, None, Some(1), Some(3)]),
+        order: Default::default(),
+        batch: None,
+        http_signatures: false,
         created_at: now,
         updated_at: now,
     }
