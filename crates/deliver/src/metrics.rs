@@ -135,6 +135,7 @@ mod tests {
                 ..Progress::default()
             },
             due_at: noon,
+            place: None,
         };
         assert_eq!(latency(&work(0, 0, None), after(2)), Some(Duration::from_secs(2)));
         assert_eq!(

@@ -339,6 +339,7 @@ mod tests {
                 trigger: Trigger::Scheduled,
             },
             next_at: Some(NOON.plus(HOUR)),
+            sequence: None,
         }
     }
 
