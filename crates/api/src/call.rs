@@ -90,9 +90,7 @@ impl Context {
 
     /// An application by id or uid, if there is one and the caller may see it.
     pub fn find_app(&self, name: &str) -> Result<Option<Arc<App>>, ApiError> {
-        let caller = self.caller()?;
-        let app = self.server.directory.app(caller.environment, name);
-        Ok(app.filter(|app| app.kind == AppKind::Tenant && caller.app.is_none_or(|only| only == app.id)))
+        Ok(self.server.find_app(self.caller()?, name))
     }
 
     /// The application's endpoint that the path names by id or uid.
@@ -173,6 +171,12 @@ impl Context {
 }
 
 impl Server {
+    /// An application by id or uid, if there is one and the caller may see it.
+    pub fn find_app(&self, caller: Caller, name: &str) -> Option<Arc<App>> {
+        let app = self.directory.app(caller.environment, name);
+        app.filter(|app| app.kind == AppKind::Tenant && caller.app.is_none_or(|only| only == app.id))
+    }
+
     /// Writes changes to the end, also when the client goes away in between: the store and the view must not part.
     pub async fn commit(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), ApiError> {
         self.write(None, changes, answer).await

@@ -4,6 +4,8 @@
 //! page of a code (`docs/errors/<code>.md`, and `/docs/errors/<code>` on every server) is made from its row by [`page`], so
 //! code and page cannot differ. A string of lower-case words joined by underscores in this file is a public code.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use bellwire_store::{AppendError, StoreError};
 use http::{HeaderValue, Response, StatusCode, header};
@@ -98,6 +100,12 @@ codes! {
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch", 422, "Idempotency key reused",
         "The same `idempotency-key` was used within the last 12 hours for a request with another body.",
         "Use a new key for every new request; use the same key only to repeat the very same request.";
+    QUOTA_EXCEEDED = "quota_exceeded", 429, "Quota exceeded",
+        "The application publishes more messages a second than it may (its `publishRate`, or the server's \
+         `publish_app_rate`), or too many deliveries are waiting for its endpoints (`publish_app_waiting`). Nothing was \
+         accepted. Other applications are not affected.",
+        "Repeat the request after `Retry-After` seconds, with the same `idempotency-key`. The headers `RateLimit-Policy` and \
+         `RateLimit`, which every answer to a publication has while a rate is in force, say how much is left.";
     INTERNAL_ERROR = "internal_error", 500, "Internal error",
         "The server met a defect of its own, or its store is damaged. It is in the server's log.",
         "Look at the log; run `bellwire check` on the store; report the defect.";
@@ -106,8 +114,11 @@ codes! {
          was accepted or changed.",
         "Repeat the request later (`Retry-After` says when). Operators: the log and `/api/v1/health/ready` say what is wrong.";
     OVERLOADED = "server_overloaded", 503, "Overloaded",
-        "More is waiting to be delivered than the server takes on. Nothing was accepted.",
-        "Repeat the request after `Retry-After` seconds, with the same `idempotency-key`.";
+        "The server has as much to do as it takes on: too many publications are under way at once \
+         (`publish_max_in_flight`), their bodies take too much memory (`publish_body_bytes_max`), or too many deliveries \
+         are waiting (`publish_high_water`). Nothing was accepted.",
+        "Repeat the request after `Retry-After` seconds, with the same `idempotency-key`. Operators: \
+         `bellwire_requests_refused` in the metrics says which bound it is.";
     ATTEMPT_PENDING = "attempt_pending", 504, "No attempt yet",
         "The test message was accepted, but its first attempt was not over in time: the endpoint is slow, or much waits for it.",
         "Look at the message's attempts a little later; `detail` names the message.";
@@ -160,13 +171,21 @@ impl ApiError {
         Self::new(&INTERNAL_ERROR, "the server met a defect of its own; its log says more")
     }
 
-    /// More waits than is taken on.
-    pub fn overloaded() -> Self {
-        let mut error = Self::new(
-            &OVERLOADED,
-            "too much is waiting to be delivered; send the request again later",
-        );
-        error.0.retry_after_seconds = Some(1);
+    /// The server has as much to do as it takes on.
+    pub fn overloaded(why: &str, again: Duration) -> Self {
+        Self::for_now(&OVERLOADED, format!("{why}; send the request again later"), again)
+    }
+
+    /// The application has used up what it may publish.
+    pub fn quota_exceeded(why: String, again: Duration) -> Self {
+        Self::for_now(&QUOTA_EXCEEDED, format!("{why}; send the request again later"), again)
+    }
+
+    /// Refused now, not for ever: `Retry-After` says when to come back, in whole seconds and at least one.
+    fn for_now(code: &'static ErrorCode, detail: String, again: Duration) -> Self {
+        let mut error = Self::new(code, detail);
+        let seconds = again.as_secs() + u64::from(again.subsec_nanos() > 0);
+        error.0.retry_after_seconds = Some(u32::try_from(seconds).unwrap_or(u32::MAX).max(1));
         error
     }
 
@@ -224,12 +243,8 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(why) => {
-                let mut error = Self::new(
-                    &STORE_UNAVAILABLE,
-                    format!("nothing was changed: {why}; try again later"),
-                );
-                error.0.retry_after_seconds = Some(1);
-                error
+                let detail = format!("nothing was changed: {why}; try again later");
+                Self::for_now(&STORE_UNAVAILABLE, detail, Duration::from_secs(1))
             }
             StoreError::NotFound(what) => Self::new(&NOT_FOUND, format!("{what} was not found")),
             StoreError::Conflict { .. } => Self::new(&UID_TAKEN, format!("{error}; choose another one")),

@@ -14,6 +14,7 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::{
     error::{ApiError, BODY_TOO_LARGE, REQUEST_TIMEOUT},
+    pressure::BodyBytes,
     problem::Problem,
 };
 
@@ -25,17 +26,21 @@ const DRAIN_FACTOR: usize = 16;
 /// Collects a request's body. One whose declared length is too large is refused before anything of it is read; `asked_first`
 /// says that its client waits for leave to send it (`Expect: 100-continue`, RFC 9110 section 10.1.1).
 ///
+/// Its bytes are counted as they arrive; `counted` is to be held for as long as they are.
+///
 /// # Errors
-/// `body_too_large` beyond `max` bytes, `request_timeout` when it takes too long.
-pub async fn collect(body: HttpBody, max: usize, asked_first: bool) -> Result<Bytes, ApiError> {
-    let declared = body.size_hint().lower();
-    if declared > max as u64 {
-        if !asked_first && declared <= max.saturating_mul(DRAIN_FACTOR) as u64 {
-            drain(body);
-        }
+/// `body_too_large` beyond `max` bytes, `request_timeout` when it takes too long, `server_overloaded` when there is no room.
+pub async fn collect(
+    body: HttpBody,
+    max: usize,
+    asked_first: bool,
+    counted: &mut BodyBytes,
+) -> Result<Bytes, ApiError> {
+    if body.size_hint().lower() > max as u64 {
+        leave(body, max, asked_first);
         return Err(too_large(max));
     }
-    tokio::time::timeout(ARRIVAL_MAX, collect_at_leisure(body, max))
+    tokio::time::timeout(ARRIVAL_MAX, collect_at_leisure(body, max, counted))
         .await
         .unwrap_or_else(|_| {
             Err(ApiError::new(
@@ -50,6 +55,14 @@ fn too_large(max: usize) -> ApiError {
     ApiError::new(&BODY_TOO_LARGE, detail)
 }
 
+/// What becomes of the body of a request that is refused before it was read.
+pub fn leave(body: HttpBody, max: usize, asked_first: bool) {
+    let small = body.size_hint().lower() <= max.saturating_mul(DRAIN_FACTOR) as u64;
+    if small && !asked_first && !body.is_end_stream() {
+        drain(body);
+    }
+}
+
 /// Reads on behind the answer, for as long as a body may take: a connection that is closed while its client still sends would
 /// lose the answer on the way.
 #[expect(
@@ -61,7 +74,7 @@ fn drain(mut body: HttpBody) {
     drop(tokio::spawn(tokio::time::timeout(ARRIVAL_MAX, read)));
 }
 
-async fn collect_at_leisure(mut body: HttpBody, max: usize) -> Result<Bytes, ApiError> {
+async fn collect_at_leisure(mut body: HttpBody, max: usize, counted: &mut BodyBytes) -> Result<Bytes, ApiError> {
     let mut first: Option<Bytes> = None;
     let mut joined = BytesMut::new();
     let mut seen = 0;
@@ -82,6 +95,11 @@ async fn collect_at_leisure(mut body: HttpBody, max: usize) -> Result<Bytes, Api
                 break;
             }
             continue;
+        }
+        if let Err(error) = counted.add(data.len()) {
+            drop((first, joined));
+            drain(body);
+            return Err(error);
         }
         // Most bodies come in one piece, which is then kept as it is.
         if let Some(first) = first.take() {
@@ -222,7 +240,10 @@ fn path_of(path: &Path) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::pressure::{Pressure, PublishLimits};
     use serde_json::value::RawValue;
 
     #[derive(Debug, Deserialize, JsonSchema)]
@@ -311,9 +332,11 @@ mod tests {
     #[tokio::test]
     async fn a_body_over_the_limit_is_refused_and_one_at_the_limit_is_not() {
         let body = |bytes: usize| HttpBody::from(vec![b'x'; bytes]);
-        assert_eq!(collect(body(10), 10, false).await.unwrap().len(), 10);
+        let pressure = Arc::new(Pressure::new(PublishLimits::default(), Arc::default()));
+        let mut counted = pressure.body();
+        assert_eq!(collect(body(10), 10, false, &mut counted).await.unwrap().len(), 10);
         for asked_first in [false, true] {
-            let refused = collect(body(11), 10, asked_first).await.unwrap_err();
+            let refused = collect(body(11), 10, asked_first, &mut counted).await.unwrap_err();
             assert_eq!(refused.code(), &BODY_TOO_LARGE);
         }
     }

@@ -3,16 +3,21 @@
 //!
 //! Text that breaks a rule is refused while the body is read, so the refusal carries the path of the member.
 
+mod count;
+
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use bellwire_core::{
     event_type::is_filter_entry,
     id::{AppId, EndpointId, Id, MessageId},
     name::{EVENT_TYPE_MAX, UID_MAX, is_channel, is_name, is_tag, is_uid},
+    order::{KEY_BYTES_MAX, check_key},
     time::{Timestamp, span::Span},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+pub use self::count::{AtOnce, BatchSize, BatchWait, PerSecond, PublishedPerSecond};
 
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident: $allowed:expr, $rule:expr, $max:expr, $pattern:expr;)*) => {$(
@@ -103,6 +108,43 @@ texts! {
     /// A name for people.
     DisplayName: |t| !t.trim().is_empty() && t.chars().count() <= 256 && !t.contains('\0'),
         "1 to 256 characters", 256, None;
+}
+
+/// What a message is in order with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderingKey(String);
+
+impl From<OrderingKey> for String {
+    fn from(key: OrderingKey) -> Self {
+        key.0
+    }
+}
+
+impl std::ops::Deref for OrderingKey {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for OrderingKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        check_key(&key).map_err(D::Error::custom)?;
+        Ok(Self(key))
+    }
+}
+
+impl JsonSchema for OrderingKey {
+    fn schema_name() -> Cow<'static, str> {
+        "OrderingKey".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": KEY_BYTES_MAX })
+    }
 }
 
 /// A description for people: up to 4,096 characters, also none.

@@ -18,6 +18,7 @@ mod openapi;
 mod operation;
 mod pagination;
 mod payload_schema;
+mod pressure;
 mod problem;
 mod query;
 mod reply;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use axum::Router;
 
 pub use metrics::ApiMetrics;
+pub use pressure::PublishLimits;
 pub use state::{ApiLimits, ApiState, SentHeaders};
 
 /// Where the pages of error codes are served.

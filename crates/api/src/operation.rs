@@ -20,7 +20,7 @@ use axum::{
 use bellwire_core::message::IdempotencyKey;
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use http::{HeaderMap, Method, Request, Response, header};
+use http::{HeaderMap, Method, Request, Response, header, request::Parts};
 use schemars::{Schema, SchemaGenerator};
 
 use crate::{
@@ -30,6 +30,7 @@ use crate::{
     extract::{self, Body},
     idempotency,
     metrics::{Answered, Operated},
+    pressure::{Publishing, RateNow},
     query::{Query, Reader},
     reply::Answer,
     state::Server,
@@ -64,6 +65,7 @@ pub(crate) struct Operation {
     pub repetition: Repetition,
     pub shows_secret: bool,
     edits: bool,
+    publishes: bool,
     pub query: SchemaOf,
     pub body: SchemaOf,
     pub answer: SchemaOf,
@@ -97,6 +99,7 @@ pub(crate) struct Declared {
     repetition: Repetition,
     shows_secret: bool,
     edits: bool,
+    publishes: bool,
 }
 
 fn declare(method: Method, path: &'static str, id: &'static str, access: Access) -> Declared {
@@ -116,6 +119,7 @@ fn declare(method: Method, path: &'static str, id: &'static str, access: Access)
         repetition,
         shows_secret: false,
         edits: false,
+        publishes: false,
     }
 }
 
@@ -178,6 +182,14 @@ impl Declared {
         Self { edits: true, ..self }
     }
 
+    /// It publishes a message: refused, before its body is read, while there is too much of that (see [`crate::pressure`]).
+    pub fn publishes(self) -> Self {
+        Self {
+            publishes: true,
+            ..self
+        }
+    }
+
     /// The handler. Query, body and answer are documented from its types.
     pub fn to<Q, B, O, F, Fut>(self, handler: F) -> Operation
     where
@@ -226,6 +238,7 @@ impl Declared {
             repetition: self.repetition,
             shows_secret: self.shows_secret,
             edits: self.edits,
+            publishes: self.publishes,
             query: |generator| Some(generator.subschema_for::<Q>()),
             body: B::schema,
             answer: O::schema,
@@ -270,14 +283,18 @@ pub(crate) fn router(server: &Arc<Server>, operations: Vec<Operation>) -> Router
 /// Answers a request, whatever happens.
 async fn answer(server: Arc<Server>, operation: Arc<Operation>, request: Request<HttpBody>) -> Response<HttpBody> {
     let started = tokio::time::Instant::now();
-    let done = AssertUnwindSafe(perform(Arc::clone(&server), &operation, request))
+    let mut rate = None;
+    let done = AssertUnwindSafe(perform(Arc::clone(&server), &operation, request, &mut rate))
         .catch_unwind()
         .await;
     let done = done.unwrap_or_else(|_| Err(ApiError::internal(format_args!("a panic in {}", operation.id))));
-    let response = match done {
+    let mut response = match done {
         Ok(reply) => reply.into_response(operation.statuses),
         Err(error) => error.into_response(&server.docs_url),
     };
+    if let Some(rate) = rate {
+        rate.put(response.headers_mut());
+    }
     let metrics = &server.metrics;
     let answered = Answered {
         operation: operation.id,
@@ -293,22 +310,72 @@ async fn answer(server: Arc<Server>, operation: Arc<Operation>, request: Request
     response
 }
 
-async fn perform(server: Arc<Server>, operation: &Operation, request: Request<HttpBody>) -> Result<Reply, ApiError> {
-    let (mut parts, body) = request.into_parts();
-    let caller = auth::authorize(&server, operation.access, &parts.headers)?;
-    let params = RawPathParams::from_request_parts(&mut parts, &()).await;
+/// A request of which all but the body has been looked at.
+struct Admitted {
+    caller: Option<Caller>,
+    params: Vec<(String, String)>,
+    /// Held until it has been answered.
+    publishing: Option<Publishing>,
+}
+
+/// Looks at everything but the body: whether there is room, who asks, about what, and whether they may.
+async fn admit(
+    server: &Server,
+    operation: &Operation,
+    parts: &mut Parts,
+    rate: &mut Option<RateNow>,
+) -> Result<Admitted, ApiError> {
+    let publishing = match operation.publishes {
+        true => Some(server.pressure.begin(&server.directory)?),
+        false => None,
+    };
+    let caller = auth::authorize(server, operation.access, &parts.headers)?;
+    let params = RawPathParams::from_request_parts(parts, &()).await;
     let unreadable = |_| ApiError::new(&NOT_FOUND, "the path is not percent-encoded UTF-8");
     let params = params.map_err(unreadable)?;
     let params: Vec<_> = params
         .iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
+    let named = params.iter().find(|(name, _)| name == "app_id");
+    if let (true, Some(caller), Some((_, name))) = (operation.publishes, caller, named)
+        && let Some(app) = server.find_app(caller, name)
+    {
+        server.pressure.judge(&app, &server.directory, rate)?;
+    }
+    Ok(Admitted {
+        caller,
+        params,
+        publishing,
+    })
+}
+
+async fn perform(
+    server: Arc<Server>,
+    operation: &Operation,
+    request: Request<HttpBody>,
+    rate: &mut Option<RateNow>,
+) -> Result<Reply, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let asked_first = parts.headers.contains_key(header::EXPECT);
+    let most = server.limits.body_bytes_max;
+    let Admitted {
+        caller,
+        params,
+        publishing: _publishing,
+    } = match admit(&server, operation, &mut parts, rate).await {
+        Ok(admitted) => admitted,
+        Err(error) => {
+            if operation.publishes {
+                extract::leave(body, most, asked_first);
+            }
+            return Err(error);
+        }
+    };
+    let mut counted = server.pressure.body();
     let body = match parts.method {
         Method::GET | Method::HEAD | Method::DELETE => Bytes::new(),
-        _ => {
-            let asked_first = parts.headers.contains_key(header::EXPECT);
-            extract::collect(body, server.limits.body_bytes_max, asked_first).await?
-        }
+        _ => extract::collect(body, most, asked_first, &mut counted).await?,
     };
     let idempotency = match caller {
         Some(caller) if parts.method == Method::POST && operation.repetition != Repetition::Harmless => {

@@ -1,10 +1,7 @@
 //! What the API is given to work with, and what it keeps in memory for itself.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -17,7 +14,12 @@ use bellwire_core::{
 use bellwire_store::{Directory, Store, feed::Feed, vault::Vault};
 use tokio::sync::Notify;
 
-use crate::{idempotency::InFlight, metrics::ApiMetrics, payload_schema::Validators};
+use crate::{
+    idempotency::InFlight,
+    metrics::ApiMetrics,
+    payload_schema::Validators,
+    pressure::{Pressure, PublishLimits},
+};
 
 /// Everything the API needs. The binary builds it; two of them can live in one process.
 #[derive(Clone)]
@@ -42,8 +44,6 @@ pub struct ApiState {
     pub default_signature: &'static Scheme,
     /// Notified when a background task was put into the store.
     pub tasks_wake: Arc<Notify>,
-    /// Set by the scheduler while more waits than it takes on: publishing answers 503.
-    pub overloaded: Arc<AtomicBool>,
     /// Set while the server is up and not stopping: part of readiness.
     pub ready: Arc<AtomicBool>,
     /// What is counted.
@@ -76,17 +76,12 @@ impl ApiState {
             admin_token: None,
             default_signature: &SCHEMES[0],
             tasks_wake: Arc::new(Notify::new()),
-            overloaded: Arc::new(AtomicBool::new(false)),
             ready: Arc::new(AtomicBool::new(true)),
             metrics: Arc::new(ApiMetrics::default()),
             sent_headers: SentHeaders::default(),
             public_url: "http://127.0.0.1:8071".to_owned(),
             docs_url: crate::DOCS_PATH.to_owned(),
         }
-    }
-
-    pub(crate) fn is_overloaded(&self) -> bool {
-        self.overloaded.load(Ordering::Relaxed)
     }
 }
 
@@ -125,6 +120,8 @@ pub struct ApiLimits {
     pub payload_retention: Duration,
     /// The longest `timeoutMs` an endpoint may ask for.
     pub timeout_max: Duration,
+    /// How much is taken from publishers.
+    pub publish: PublishLimits,
 }
 
 impl Default for ApiLimits {
@@ -133,6 +130,7 @@ impl Default for ApiLimits {
             body_bytes_max: 1_048_576,
             payload_retention: Duration::from_secs(90 * 86_400),
             timeout_max: Duration::from_secs(30),
+            publish: PublishLimits::default(),
         }
     }
 }
@@ -142,12 +140,15 @@ pub(crate) struct Server {
     pub state: ApiState,
     pub in_flight: InFlight,
     pub validators: Validators,
+    pub pressure: Arc<Pressure>,
 }
 
 impl Server {
     pub fn new(state: ApiState) -> Self {
+        let pressure = Pressure::new(state.limits.publish, Arc::clone(&state.metrics));
         Self {
             state,
+            pressure: Arc::new(pressure),
             in_flight: InFlight::default(),
             validators: Validators::default(),
         }

@@ -46,24 +46,19 @@ impl Api {
         })
     }
 
-    /// Makes an application and one endpoint for each URL.
-    pub(crate) async fn set_up(&self, app: &str, endpoints: &[String]) -> anyhow::Result<()> {
+    /// Makes an application.
+    pub(crate) async fn make_app(&self, app: &str) -> anyhow::Result<()> {
         let mut conn = Conn::open(self.address).await?;
-        self.call(
-            &mut conn,
-            Method::POST,
-            "/api/v1/app",
-            &json!({"name": app, "uid": app}),
-        )
-        .await?;
-        for url in endpoints {
-            self.call(
-                &mut conn,
-                Method::POST,
-                &format!("/api/v1/app/{app}/endpoint"),
-                &json!({"url": url}),
-            )
-            .await?;
+        let body = json!({"name": app, "uid": app});
+        self.call(&mut conn, Method::POST, "/api/v1/app", &body).await
+    }
+
+    /// Makes endpoints of an application, each from its body.
+    pub(crate) async fn make_endpoints(&self, app: &str, endpoints: impl Iterator<Item = Value>) -> anyhow::Result<()> {
+        let mut conn = Conn::open(self.address).await?;
+        let path = format!("/api/v1/app/{app}/endpoint");
+        for body in endpoints {
+            self.call(&mut conn, Method::POST, &path, &body).await?;
         }
         Ok(())
     }

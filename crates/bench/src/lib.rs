@@ -8,11 +8,12 @@
 //! written to cost little, their CPU is shown beside the server's, and the `floor` scenario says what the machine does without any server.
 //!
 //! Called by the binary (`bellwire bench`); [`sink`] also serves tests that want a fast receiver with a ledger of what arrived. It knows no
-//! store and no delivery code, and it does not judge the figures: what is to be reached stands in the documentation.
+//! store and no delivery code. Where a figure has an aim, the report says whether it was reached; what follows from that is the reader's.
 
 mod api;
 mod args;
 mod clock;
+mod comparison;
 mod latency;
 mod machine;
 mod mark;
@@ -22,16 +23,19 @@ mod report;
 mod scenario;
 mod server;
 pub mod sink;
+mod verdict;
 mod wire;
 
-pub use args::{BenchArgs, Down, Scenario};
+pub use args::{BenchArgs, Down, LoadArgs, Scenario};
 pub use clock::Clock;
+pub use comparison::Comparison;
 pub use latency::{Latency, Percentiles};
 pub use machine::Machine;
 pub use mark::{Mark, Template};
 pub use process::CpuPer1000;
-pub use publish::{Extent, Pace, Publisher, Run, Target};
+pub use publish::{Extent, Pace, Publisher, Run, Slot, Target, Turns};
 pub use report::{Figures, Report, ScenarioReport, Settings};
+pub use verdict::{Aim, Verdict};
 
 use std::io::Write;
 

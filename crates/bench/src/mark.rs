@@ -91,7 +91,13 @@ impl Template {
     /// The body of `POST …/msg`: an event type (ASCII, no quotes) and such a payload.
     #[must_use]
     pub fn message(event_type: &str, payload_bytes: usize) -> Self {
-        let mut bytes = format!("{{\"eventType\":\"{event_type}\",\"payload\":").into_bytes();
+        Self::message_with(event_type, "", payload_bytes)
+    }
+
+    /// The same with further members of the message, as JSON text that ends with a comma: `"channels":["a"],`.
+    #[must_use]
+    pub fn message_with(event_type: &str, members: &str, payload_bytes: usize) -> Self {
+        let mut bytes = format!("{{\"eventType\":\"{event_type}\",{members}\"payload\":").into_bytes();
         let mark_at = bytes.len() + HEAD.len();
         bytes.extend_from_slice(&payload(payload_bytes));
         bytes.push(b'}');
@@ -173,6 +179,15 @@ mod tests {
         assert_eq!(Mark::find(&payload), Some(MARK));
         let pretty = br#"{ "a": 1, "bw": "0000000001234567.000000000042" }"#;
         assert_eq!(Mark::find(pretty), Some(MARK));
+    }
+
+    #[test]
+    fn a_message_carries_its_further_members() {
+        let template = Template::message_with("invoice.paid", "\"channels\":[\"lane-3\"],", 300);
+        let body = template.stamp(MARK, &mut BytesMut::new());
+        let message: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(message["channels"], serde_json::json!(["lane-3"]));
+        assert_eq!(message["payload"]["bw"], "0000000001234567.000000000042");
     }
 
     #[test]

@@ -6,9 +6,11 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::args::{BenchArgs, Down, Scenario};
+use crate::comparison::Comparison;
 use crate::latency::Percentiles;
 use crate::machine::Machine;
 use crate::process::CpuPer1000;
+use crate::verdict::{Aim, Verdict};
 
 /// Everything that was measured, and on what.
 #[derive(Clone, Debug, Serialize)]
@@ -17,8 +19,10 @@ pub struct Report {
     pub machine: Machine,
     /// How it was measured.
     pub settings: Settings,
-    /// One entry for each scenario, in the order asked for.
+    /// One entry for each scenario, in the order asked for; with `--against`, one for each binary.
     pub scenarios: Vec<ScenarioReport>,
+    /// With `--against`: this binary's figures over the other's.
+    pub comparisons: Vec<Comparison>,
 }
 
 /// The options that shape the figures.
@@ -34,8 +38,8 @@ pub struct Settings {
     pub seconds: f64,
     /// Messages of each measurement.
     pub messages: Option<u64>,
-    /// Rounds whose medians are shown.
-    pub rounds: usize,
+    /// Whether everything was small.
+    pub quick: bool,
     /// How receivers were down.
     pub down: Down,
 }
@@ -46,9 +50,9 @@ impl Settings {
             target: args.target.clone(),
             payload_bytes: args.payload_bytes,
             connections: args.connections,
-            seconds: args.seconds,
+            seconds: args.seconds(),
             messages: args.messages,
-            rounds: args.rounds,
+            quick: args.load.quick,
             down: args.down,
         }
     }
@@ -59,6 +63,8 @@ impl Settings {
 pub struct ScenarioReport {
     /// Which one.
     pub scenario: Scenario,
+    /// Whether it is the binary of `--against` that was measured.
+    pub against: bool,
     /// Medians over the rounds, each figure for itself; counts of what went wrong are sums.
     pub median: Figures,
     /// The rounds.
@@ -98,16 +104,40 @@ pub struct Figures {
     pub errors: u64,
     /// Figures of this scenario alone.
     pub extra: BTreeMap<&'static str, f64>,
+    /// The scenario's aims, and whether they were reached.
+    pub verdicts: Vec<Verdict>,
     /// What a reader should know about this round.
     pub notes: Vec<String>,
 }
 
+impl Figures {
+    /// Holds a figure against its aim.
+    pub(crate) fn judge(&mut self, what: &'static str, value: Option<f64>, aim: Aim) {
+        self.verdicts.push(Verdict::of(what, value, aim));
+    }
+
+    /// Notes a figure of the scenario's own, where there is one.
+    pub(crate) fn note_extra(&mut self, name: &'static str, value: Option<f64>) {
+        if let Some(value) = value.filter(|value| value.is_finite()) {
+            self.extra.insert(name, value);
+        }
+    }
+}
+
 impl ScenarioReport {
-    pub(crate) fn of(scenario: Scenario, rounds: Vec<Figures>) -> Self {
+    pub(crate) fn of(scenario: Scenario, against: bool, rounds: Vec<Figures>) -> Self {
         Self {
             scenario,
+            against,
             median: median_of(&rounds),
             rounds,
+        }
+    }
+
+    fn label(&self) -> String {
+        match self.against {
+            true => format!("{} (against)", self.scenario),
+            false => self.scenario.to_string(),
         }
     }
 }
@@ -144,7 +174,14 @@ fn median_of(rounds: &[Figures]) -> Figures {
     let extra = names
         .filter_map(|name| Some((name, of(&|f| f.extra.get(name).copied())?)))
         .collect();
+    let first = rounds.first().map_or(&[][..], |round| &round.verdicts);
+    let verdicts = first.iter().map(|verdict| {
+        let values = rounds.iter().flat_map(|round| &round.verdicts);
+        let values: Option<Vec<f64>> = values.filter(|v| v.what == verdict.what).map(|v| v.value).collect();
+        Verdict::of(verdict.what, values.and_then(median), verdict.aim)
+    });
     Figures {
+        verdicts: verdicts.collect(),
         published: count(|f| f.published),
         publishes_per_s: of(&|f| Some(f.publishes_per_s)).unwrap_or(0.0),
         deliveries: count(|f| f.deliveries),
@@ -169,7 +206,7 @@ fn median_of(rounds: &[Figures]) -> Figures {
 }
 
 /// The middle value, or the mean of the two in the middle.
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     let upper = *values.get(middle)?;
@@ -179,7 +216,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "scenario",
     "publishes/s",
     "deliveries/s",
@@ -189,6 +226,7 @@ const COLUMNS: [&str; 9] = [
     "RSS idle/end/peak MiB",
     "missing/dup",
     "refused/errors",
+    "aims",
 ];
 
 impl fmt::Display for Report {
@@ -215,22 +253,34 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "; load and receiver on the same cores; {} bytes of payload; {} connections; medians of {}",
-            settings.payload_bytes, settings.connections, settings.rounds
+            "; load and receiver on the same cores; {} bytes of payload; {} connections; medians of the rounds{}",
+            settings.payload_bytes,
+            settings.connections,
+            if settings.quick {
+                "; quick: look at ratios only"
+            } else {
+                ""
+            }
         )?;
         writeln!(f)?;
         let mut rows = vec![COLUMNS.map(str::to_owned)];
         rows.extend(self.scenarios.iter().map(row));
         write_table(f, &rows)?;
         for scenario in &self.scenarios {
+            let label = scenario.label();
             for (name, value) in &scenario.median.extra {
-                writeln!(f, "{}: {name} {}", scenario.scenario, short(*value))?;
+                writeln!(f, "{label}: {name} {}", short(*value))?;
+            }
+            for verdict in &scenario.median.verdicts {
+                writeln!(f, "{label}: {verdict}")?;
             }
             for note in &scenario.median.notes {
-                writeln!(f, "{}: {note}", scenario.scenario)?;
+                writeln!(f, "{label}: {note}")?;
             }
         }
-        Ok(())
+        self.comparisons
+            .iter()
+            .try_for_each(|comparison| writeln!(f, "{comparison}"))
     }
 }
 
@@ -241,7 +291,7 @@ fn row(report: &ScenarioReport) -> [String; COLUMNS.len()] {
     let cpu = figures.cpu_s_per_1000;
     let cpu = [cpu.server, cpu.bench, cpu.total].map(|cpu| cpu.map_or("n/a".to_owned(), |s| format!("{s:.4}")));
     [
-        report.scenario.to_string(),
+        report.label(),
         short(figures.publishes_per_s),
         option(figures.deliveries_per_s),
         figures
@@ -263,6 +313,10 @@ fn row(report: &ScenarioReport) -> [String; COLUMNS.len()] {
             figures.duplicates
         ),
         format!("{}/{}", figures.refused, figures.errors),
+        match figures.verdicts.len() {
+            0 => "-".to_owned(),
+            all => format!("{}/{all}", figures.verdicts.iter().filter(|v| v.reached).count()),
+        },
     ]
 }
 
@@ -285,7 +339,7 @@ fn write_table(f: &mut fmt::Formatter<'_>, rows: &[[String; COLUMNS.len()]]) -> 
 }
 
 /// Three significant digits or so: as many as repeat.
-fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     match value.abs() {
         v if v >= 1_000.0 => thousands(value.round()),
         v if v >= 100.0 => format!("{value:.0}"),
@@ -322,6 +376,7 @@ mod tests {
             },
             missing: Some(missing),
             extra: [("ack_rate_ratio", publishes_per_s / 10.0)].into(),
+            verdicts: vec![Verdict::of("rate", Some(publishes_per_s), Aim::AtLeast(15.0))],
             notes: vec!["same".to_owned()],
             ..Figures::default()
         }
@@ -340,6 +395,14 @@ mod tests {
         assert_eq!(median.extra["ack_rate_ratio"], 2.0);
         assert_eq!(median.notes, ["same"]);
         assert_eq!(median.deliveries_per_s, None);
+        assert_eq!(median.verdicts, [Verdict::of("rate", Some(20.0), Aim::AtLeast(15.0))]);
+    }
+
+    #[test]
+    fn a_figure_that_one_round_could_not_measure_has_not_reached_its_aim() {
+        let mut rounds = [30.0, 20.0].map(|rate| figures(rate, None, 0));
+        rounds[1].verdicts = vec![Verdict::of("rate", None, Aim::AtLeast(15.0))];
+        assert!(!median_of(&rounds).verdicts[0].reached);
     }
 
     #[test]
@@ -364,10 +427,15 @@ mod tests {
                 connections: 64,
                 seconds: 1.0,
                 messages: None,
-                rounds: 1,
+                quick: false,
                 down: Down::Refuse,
             },
-            scenarios: vec![ScenarioReport::of(Scenario::Down, vec![figures(24_600.0, None, 0)])],
+            scenarios: vec![ScenarioReport::of(
+                Scenario::Down,
+                false,
+                vec![figures(24_600.0, None, 0)],
+            )],
+            comparisons: Vec::new(),
         };
         let text = report.to_string();
         let lines: Vec<&str> = text.lines().collect();
@@ -375,6 +443,10 @@ mod tests {
         assert!(lines[4].contains("24,600") && lines[4].contains("n/a"), "{text}");
         assert_eq!(lines[3].len(), lines[4].len(), "{text}");
         assert!(text.contains("down: ack_rate_ratio 2,460"), "{text}");
+        assert!(
+            text.contains("down: rate: 24600.000, aim at least 15: reached"),
+            "{text}"
+        );
         assert!(report.to_json().unwrap().contains("\"scenario\": \"down\""));
     }
 }

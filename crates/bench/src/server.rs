@@ -56,6 +56,29 @@ impl ServerProcess {
         self.child.as_ref().map(Child::id)
     }
 
+    /// Further environment for the starts to come.
+    pub(crate) fn add_env(&mut self, key: &str, value: String) {
+        self.launch.env.push((key.to_owned(), value));
+    }
+
+    /// Whether the program knows a setting, by its name in the configuration file: an older one refuses to start with those it does not.
+    pub(crate) fn knows(&self, setting: &str) -> bool {
+        let printed = Command::new(&self.launch.binary)
+            .arg("config")
+            .stdin(Stdio::null())
+            .output();
+        printed.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(setting))
+    }
+
+    /// Kills the server (SIGKILL), as a power cut would.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
     /// Starts the server and answers its URL, as soon as it says where it listens.
     pub(crate) async fn start(&mut self) -> anyhow::Result<String> {
         let log = self.directory.join("server.log");

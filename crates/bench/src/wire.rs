@@ -35,6 +35,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     /// `Retry-After` in seconds, where the server gave one.
     pub(crate) retry_after: Option<Duration>,
+    /// Whether there was one at all: it may be a date.
+    pub(crate) retry_after_given: bool,
     /// An excerpt when the answer is no success, otherwise empty (it was read and dropped).
     pub(crate) body: Bytes,
 }
@@ -82,15 +84,15 @@ async fn exchange(sender: &mut SendRequest<Full<Bytes>>, request: Request<Full<B
     let limit = if status.is_success() { 0 } else { EXCERPT_BYTES };
     let retry_after = match status.is_success() {
         true => None,
-        false => answer
-            .headers()
-            .get(header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.parse().ok()),
+        false => answer.headers().get(header::RETRY_AFTER),
     };
+    let retry_after_given = retry_after.is_some();
+    let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
     let body = drain(answer.into_body(), limit).await?;
     Ok(Answer {
         status,
         retry_after: retry_after.map(Duration::from_secs),
+        retry_after_given,
         body,
     })
 }

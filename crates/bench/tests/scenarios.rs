@@ -213,6 +213,162 @@ async fn pending_on_a_server_of_its_own_is_restarted_and_delivers() {
     assert_eq!(left, 2, "only the script and the report are left");
 }
 
+/// The value of the verdict whose name begins so.
+fn value(figures: &Figures, what: &str) -> Option<f64> {
+    let verdict = figures.verdicts.iter().find(|verdict| verdict.what.starts_with(what));
+    verdict.unwrap().value
+}
+
+const SHORT: [&str; 6] = ["--quick", "--seconds", "0.4", "--warmup-seconds", "0", "--scenario"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hanging_endpoints_are_told_from_the_healthy_ones_beside_them() {
+    let fake = Fake::start(Faults::default(), Some(TOKEN)).await;
+    let report = bench(&fake, &[&SHORT[..], &["hang"]].concat()).await.unwrap();
+    let figures = only(&report);
+    assert!(figures.published > 0, "the healthy ones are published to");
+    assert_eq!(figures.missing, Some(0));
+    assert!(value(figures, "healthy p99").unwrap() > 0.0);
+    assert!(value(figures, "healthy throughput").unwrap() > 0.0);
+    // The fake waits for each answer: five endpoints hang, each with one request.
+    assert_eq!(figures.extra["hanging_at_once_peak"], 5.0);
+    assert_eq!(fake.apps(), 0, "what was made on the target is removed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_noisy_application_publishes_a_hundred_times_as_much() {
+    let fake = Fake::start(Faults::default(), Some(TOKEN)).await;
+    let report = bench(&fake, &[&SHORT[..], &["noisy"]].concat()).await.unwrap();
+    let figures = only(&report);
+    let noise = figures.extra["noisy_deliveries_per_s"] / (figures.deliveries_per_s.unwrap() / 9.0);
+    assert!((20.0..500.0).contains(&noise), "{noise}");
+    assert_eq!(figures.missing, Some(0));
+    assert!(value(figures, "the others' p99").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_floods_after_its_return_is_caught() {
+    let fake = Fake::start(Faults::default(), Some(TOKEN)).await;
+    let line = [&SHORT[..], &["return", "--pending", "6000", "--return-seconds", "1"]].concat();
+    let report = bench(&fake, &line).await.unwrap();
+    let figures = only(&report);
+    assert_eq!(figures.extra["waiting"], 6_000.0);
+    // It learned a twentieth of the capacity and then delivered as fast as it could.
+    let flood = value(figures, "first minute").unwrap();
+    assert!(flood > 3.0, "{flood}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_overload_shows_losses_and_bare_refusals() {
+    for retry_after in [false, true] {
+        let faults = Faults {
+            lose_every: 100,
+            refuse_every: 3,
+            retry_after,
+            ..Faults::default()
+        };
+        let fake = Fake::start(faults, Some(TOKEN)).await;
+        let few = ["overload", "--overload-seconds", "0.5", "--overload-connections", "8"];
+        let line = [&SHORT[..], &few, &["--drain-seconds", "0.3"]].concat();
+        let report = bench(&fake, &line).await.unwrap();
+        let figures = only(&report);
+        assert!(value(figures, "acknowledged and lost").unwrap() > 0.0);
+        assert_eq!(value(figures, "refusals without").unwrap() > 0.0, !retry_after);
+        assert!(figures.refused > 0 && figures.extra["sent_to_capacity"] > 0.0);
+        // The fake's process is not known: its memory is not measured, and that is not passed off as flat.
+        assert!(
+            !figures
+                .verdicts
+                .iter()
+                .any(|v| v.what.starts_with("memory") && v.reached)
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn order_that_holds_is_told_from_order_that_does_not() {
+    for (scenario, swap_every) in [("order-key-40", 0), ("order-endpoint", 0), ("order-endpoint", 50)] {
+        let faults = Faults {
+            swap_every,
+            ..Faults::default()
+        };
+        let fake = Fake::start(faults, Some(TOKEN)).await;
+        let line = [&SHORT[..], &[scenario, "--drain-seconds", "0.3"]].concat();
+        let report = bench(&fake, &line).await.unwrap();
+        let figures = only(&report);
+        assert!(figures.deliveries > 0 && figures.extra["ordered_to_unordered"] > 0.0);
+        assert_eq!(
+            value(figures, "inversions").unwrap() > 0.0,
+            swap_every > 0,
+            "{scenario}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_endpoints_are_made_and_left_alone() {
+    let fake = Fake::start(Faults::default(), Some(TOKEN)).await;
+    let line = [&SHORT[..], &["idle-endpoints", "--endpoints", "200"]].concat();
+    let report = bench(&fake, &line).await.unwrap();
+    let figures = only(&report);
+    assert_eq!(
+        (figures.extra["idle_endpoints"], figures.extra["active_endpoints"]),
+        (198.0, 2.0)
+    );
+    assert!(figures.notes.is_empty(), "{:?}", figures.notes);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_is_restarted_and_delivers_what_waited() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake::start(Faults::default(), None).await;
+    let binary = announce(folder.path(), &fake.url);
+    let line = [
+        "--scenario",
+        "restart",
+        "--pending",
+        "400",
+        "--seconds",
+        "0.1",
+        "--binary",
+        binary.to_str().unwrap(),
+        "--data-parent",
+        folder.path().to_str().unwrap(),
+    ];
+    let report = run(args(&line)).await.unwrap();
+    let figures = only(&report);
+    assert_eq!(figures.extra["waiting"], 400.0);
+    assert!(value(figures, "restart to first").unwrap() > 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_binaries_are_measured_in_turn_and_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake::start(Faults::default(), None).await;
+    let binary = announce(folder.path(), &fake.url);
+    let binary = binary.to_str().unwrap();
+    let line = [
+        "--scenario",
+        "floor,saturate",
+        "--messages",
+        "100",
+        "--rounds",
+        "3",
+        "--binary",
+        binary,
+        "--against",
+        binary,
+        "--data-parent",
+        folder.path().to_str().unwrap(),
+    ];
+    let report = run(args(&line)).await.unwrap();
+    let measured: Vec<_> = report.scenarios.iter().map(|s| (s.against, s.rounds.len())).collect();
+    assert_eq!(measured, [(false, 3), (false, 3), (true, 3)], "the floor has no server");
+    let rate = report.comparisons.iter().find(|c| c.figure == "deliveries/s").unwrap();
+    assert!(rate.ratio > 0.0 && rate.verdict.is_some());
+    assert!(report.to_string().contains("saturate (against)"));
+}
+
 /// A program that says it listens where the fake server does, and stays until it is stopped.
 fn announce(folder: &Path, url: &str) -> PathBuf {
     let path = folder.join("server.sh");

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use bellwire_bench::sink::{Behaviour, Sink};
+use bellwire_bench::sink::{Behaviour, Routing, Sink};
 use bellwire_bench::{Clock, Mark, Template};
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -114,5 +114,79 @@ async fn a_window_leaves_out_what_was_published_before_it() {
         assert_eq!(status(&mut stream).await.as_deref(), Some("200"));
     }
     assert_eq!(sink.window().latency.count(), 1);
+    assert_eq!(sink.ledger().arrived(), 4);
+}
+
+#[tokio::test]
+async fn a_slow_lane_answers_late_and_the_arrival_counts_then() {
+    let sink = Sink::bind(Clock::start(), 1).await.unwrap();
+    sink.set_lane(0, Behaviour::Slow(30));
+    let mut stream = connect(&sink).await.unwrap();
+    send(&mut stream, 0, 0).await;
+    assert_eq!(status(&mut stream).await.as_deref(), Some("200"));
+    assert_eq!(sink.ledger().arrived(), 1);
+    let held = sink.held();
+    assert_eq!((held.now, held.peak), (0, 1));
+    assert!(held.times.percentiles().unwrap().max >= 30.0);
+}
+
+#[tokio::test]
+async fn a_slow_lane_notices_that_the_sender_gave_up() {
+    let sink = Sink::bind(Clock::start(), 1).await.unwrap();
+    sink.set_lane(0, Behaviour::Slow(600_000));
+    let mut stream = connect(&sink).await.unwrap();
+    send(&mut stream, 0, 0).await;
+    while sink.held().now == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(stream);
+    while sink.held().now > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((sink.ledger().arrived(), sink.held().times.count()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_dripping_lane_says_200_and_never_ends_and_does_not_count() {
+    let sink = Sink::bind(Clock::start(), 1).await.unwrap();
+    sink.set_lane(0, Behaviour::Drip);
+    let mut stream = connect(&sink).await.unwrap();
+    send(&mut stream, 0, 0).await;
+    assert_eq!(status(&mut stream).await.as_deref(), Some("200"));
+    let mut byte = [0u8; 64];
+    let length = stream.read(&mut byte).await.unwrap();
+    assert_eq!(&byte[..length], b"1\r\n.\r\n");
+    assert_eq!((sink.held().now, sink.ledger().arrived()), (1, 0));
+    drop(stream);
+    while sink.held().now > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(sink.held().times.count(), 1);
+}
+
+#[tokio::test]
+async fn a_flaky_lane_fails_as_often_as_it_was_told() {
+    let sink = Sink::bind(Clock::start(), 1).await.unwrap();
+    sink.set_lane(0, Behaviour::Flaky(50));
+    let mut stream = connect(&sink).await.unwrap();
+    let mut failed = 0;
+    for seq in 0..200 {
+        send(&mut stream, 0, seq).await;
+        failed += u32::from(status(&mut stream).await.as_deref() == Some("500"));
+    }
+    assert!((60..140).contains(&failed), "{failed}");
+    assert_eq!(sink.ledger().arrived(), u64::from(200 - failed));
+}
+
+#[tokio::test]
+async fn a_message_at_the_wrong_lane_and_one_out_of_order_are_noticed() {
+    let routing = Routing::ToOne { slots: 2 };
+    let sink = Sink::bind_routed(Clock::start(), 2, routing, true).await.unwrap();
+    let mut stream = connect(&sink).await.unwrap();
+    for (lane, seq) in [(0, 0), (0, 4), (1, 1), (0, 2), (1, 2)] {
+        send(&mut stream, lane, seq).await;
+        assert_eq!(status(&mut stream).await.as_deref(), Some("200"));
+    }
+    assert_eq!((sink.seen().unmarked, sink.inversions()), (1, Some(1)));
     assert_eq!(sink.ledger().arrived(), 4);
 }

@@ -50,6 +50,9 @@ pub struct App {
     pub name: String,
     /// Messages per second that may be sent to all its endpoints together; `None` is unlimited.
     pub throttle_rate: Option<u16>,
+    /// Messages per second that may be published to it; `None` is the server's `publish_app_rate`.
+    #[serde(default)]
+    pub publish_rate: Option<u32>,
     /// The owner's notes.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,

@@ -27,7 +27,7 @@ pub struct Outcome {
     pub response: Bytes,
     /// The answer's headers, the first 32 of them.
     pub response_headers: Vec<(String, String)>,
-    /// The `webhook-signature` that was sent.
+    /// The signing headers that were sent, as [`crate::sign::keep`] writes them.
     pub signature: String,
     /// How long the receiver asked us to wait, counted from the end of the attempt.
     pub retry_after: Option<Duration>,
@@ -78,7 +78,7 @@ pub struct Attempt {
     pub response: Bytes,
     /// The answer's headers, the first 32 of them.
     pub response_headers: Vec<(String, String)>,
-    /// The `webhook-signature` that was sent.
+    /// The signing headers that were sent, as [`crate::sign::keep`] writes them.
     pub signature: String,
     /// Whether this was the last attempt of its run.
     pub last: bool,

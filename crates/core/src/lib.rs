@@ -4,18 +4,22 @@
 //! the house depends on this one, and this one on none of them.
 
 pub mod address;
+pub mod alert;
 pub mod app;
 pub mod attempt;
 pub mod batch;
+pub mod breaker;
 pub mod decide;
 pub mod delivery;
 pub mod endpoint;
 pub mod event_type;
 pub mod headers;
 pub mod id;
+pub mod limit;
 pub mod message;
 pub mod name;
 pub mod order;
+pub mod quota;
 pub mod rate;
 pub mod retry;
 pub mod route;

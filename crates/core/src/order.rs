@@ -7,11 +7,15 @@
 //! A change of an endpoint's order begins a new *era*: what was accepted earlier keeps its lines, and no line of the new era
 //! moves before all lines of the old one are empty. So nothing that was promised an order loses it.
 //!
-//! Stores keep lines; what they do is pinned down by the conformance suite.
+//! Stores keep lines; what they do is pinned down by the conformance suite, and [`Lines`] is the pure model of it.
+
+mod lines;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::lines::{Left, Lines, Standing, Tended};
 
 /// Which deliveries of an endpoint wait for each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]

@@ -25,15 +25,24 @@ pub(crate) struct Args {
     /// Endpoints: fast, failing, slow, filtered, and from there the same again
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) endpoints: u8,
-    /// Publishing connections
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub(crate) connections: u32,
-    /// Messages a second, all connections together; 0 is as fast as they can
-    #[arg(long, default_value_t = 250)]
-    pub(crate) rate: u32,
+    /// Publishing connections [default: 8; scenario order: 64]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    pub(crate) connections: Option<u32>,
+    /// Messages a second, all connections together; 0 is as fast as they can [default: 250; scenario order: 0]
+    #[arg(long)]
+    pub(crate) rate: Option<u32>,
     /// Rough size of a payload; each has its own, up to twice as large
     #[arg(long, default_value_t = 1_000)]
     pub(crate) payload_bytes: usize,
+    /// Scenario order: how many ordering keys
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) keys: u32,
+    /// Scenario order: how many deliveries in order
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub(crate) deliveries: u64,
+    /// Scenario order: how many of a hundred tries fail
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(0..=60))]
+    pub(crate) failures: u8,
     /// How long before a kill an accepted delivery may have been answered and still be repeated, in milliseconds: outcomes
     /// gather for a moment, then wait for a commit
     #[arg(long, default_value_t = 500)]
@@ -56,6 +65,8 @@ pub(crate) enum Scenario {
     Kill,
     /// The disk fills up and is freed again (needs the right to mount a tmpfs)
     DiskFull,
+    /// Lines of deliveries that wait for each other, failing receivers, SIGKILL and SIGTERM
+    Order,
     /// The store's files may not be written for a while (needs the right to make files immutable)
     Unwritable,
 }
@@ -66,6 +77,7 @@ impl Scenario {
         match self {
             Scenario::Kill => "kill",
             Scenario::DiskFull => "disk-full",
+            Scenario::Order => "order",
             Scenario::Unwritable => "unwritable",
         }
     }

@@ -149,7 +149,8 @@ impl Server {
         Ok(())
     }
 
-    async fn create(&self, path: &str, body: &Value) -> anyhow::Result<()> {
+    /// Makes something; the answer must be a success.
+    pub(crate) async fn create(&self, path: &str, body: &Value) -> anyhow::Result<()> {
         let answer = self.call(Method::POST, path, body).await?;
         anyhow::ensure!(answer.status.is_success(), "POST {path} answered {}", answer.text());
         Ok(())

@@ -9,8 +9,6 @@ use crate::moment::Moment;
 use crate::rig::{Ending, Rig};
 use crate::world::World;
 
-/// How long a moment that waits for traffic waits at most.
-const PATIENCE: Duration = Duration::from_secs(3);
 /// After how many cycles a line says how it goes.
 const PROGRESS: u32 = 10;
 
@@ -22,7 +20,8 @@ pub(crate) struct Starts {
 }
 
 impl Starts {
-    fn median(&self) -> Duration {
+    /// The usual length of a start.
+    pub(crate) fn median(&self) -> Duration {
         let mut took = self.took.clone();
         took.sort_unstable();
         took.get(took.len() / 2).copied().unwrap_or_default()
@@ -48,7 +47,7 @@ pub(crate) async fn run(args: &Args, rig: &mut Rig, seed: u64, starts: &mut Star
     rig.publish(args);
     for cycle in 1..=args.cycles {
         let moment = Moment::draw(&mut rng);
-        wait_for(moment, &rig.world).await;
+        moment.come(&rig.world.publishing, &rig.world.answering).await;
         rig.kill(moment.phase()).await?;
         if let Moment::Start { parts, .. } = moment {
             for part in parts {
@@ -64,28 +63,10 @@ pub(crate) async fn run(args: &Args, rig: &mut Rig, seed: u64, starts: &mut Star
     Ok(rig.finish().await)
 }
 
-async fn wait_for(moment: Moment, world: &World) {
-    let after = match moment {
-        Moment::Publish { requests, after } => {
-            world.publishing.grow(requests, PATIENCE).await;
-            after
-        }
-        Moment::Settle { answers, after } => {
-            world.answering.grow(answers, PATIENCE).await;
-            after
-        }
-        Moment::Load { after }
-        | Moment::Checkpoint { after }
-        | Moment::Resume { after }
-        | Moment::Start { after, .. } => after,
-    };
-    tokio::time::sleep(after).await;
-}
-
 /// A start that never becomes one.
 async fn kill_while_starting(rig: &mut Rig, after: Duration, phase: usize) -> anyhow::Result<()> {
     let began = Instant::now();
-    rig.world.account().started();
+    rig.world.account().runs().started();
     rig.process.spawn()?;
     tokio::time::sleep(after.saturating_sub(began.elapsed())).await;
     rig.kill(phase).await

@@ -13,24 +13,31 @@ mod args;
 mod client;
 mod kill;
 mod moment;
+mod names;
+mod order;
 mod outage;
 mod payload;
 mod plan;
+mod port;
 mod process;
 mod publish;
 mod receive;
 mod report;
 mod rig;
+mod runs;
+mod secrets;
 mod trouble;
 mod violation;
 mod world;
 
-use std::path::Path;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Parser as _;
+use serde::Serialize;
 
 use args::{Args, Scenario};
 use kill::Starts;
@@ -68,7 +75,7 @@ async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let outcome = scenario(args, seed, &scratch).await;
     let failed = !outcome
         .as_ref()
-        .is_ok_and(|report| report.as_ref().is_none_or(Report::is_clean));
+        .is_ok_and(|told| told.as_ref().is_none_or(|told| told.clean));
     if failed {
         eprintln!("kept for a look: {}; run again with --seed {seed}", scratch.display());
     } else if args.keep {
@@ -76,19 +83,40 @@ async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         std::fs::remove_dir_all(&scratch).with_context(|| format!("cannot remove {}", scratch.display()))?;
     }
-    let report = outcome?;
-    print(args, report.as_ref())?;
-    Ok(match report {
+    let told = outcome?;
+    print(args, told.as_ref())?;
+    Ok(match told {
         None => ExitCode::from(SKIPPED),
         Some(_) if failed => ExitCode::FAILURE,
         Some(_) => ExitCode::SUCCESS,
     })
 }
 
+/// The summary of a run, whichever scenario it was.
+struct Told {
+    clean: bool,
+    text: String,
+    json: serde_json::Value,
+}
+
+impl Told {
+    fn new(clean: bool, report: &(impl Display + Serialize)) -> anyhow::Result<Self> {
+        Ok(Self {
+            clean,
+            text: report.to_string(),
+            json: serde_json::to_value(report)?,
+        })
+    }
+}
+
 /// Runs the scenario asked for; `None` when this machine cannot.
-async fn scenario(args: &Args, seed: u64, scratch: &Path) -> anyhow::Result<Option<Report>> {
+async fn scenario(args: &Args, seed: u64, scratch: &Path) -> anyhow::Result<Option<Told>> {
     let mut data = scratch.join("data");
     let trouble = match args.scenario {
+        Scenario::Order => {
+            let report = order::run(args, seed, scratch).await?;
+            return Told::new(report.is_clean(), &report).map(Some);
+        }
         Scenario::Kill => Ok(None),
         Scenario::DiskFull => {
             let disk = scratch.join("disk");
@@ -97,13 +125,26 @@ async fn scenario(args: &Args, seed: u64, scratch: &Path) -> anyhow::Result<Opti
         }
         Scenario::Unwritable => Trouble::immutable(scratch, &data).map(Some),
     };
-    let trouble = match trouble {
-        Ok(trouble) => trouble,
+    match trouble {
+        Ok(trouble) => {
+            let report = account(args, seed, scratch, data, trouble).await?;
+            Told::new(report.is_clean(), &report).map(Some)
+        }
         Err(why) => {
             println!("SKIPPED {}: {why:#}", args.scenario.name());
-            return Ok(None);
+            Ok(None)
         }
-    };
+    }
+}
+
+/// The crash loop, or an outage.
+async fn account(
+    args: &Args,
+    seed: u64,
+    scratch: &Path,
+    data: PathBuf,
+    trouble: Option<Trouble>,
+) -> anyhow::Result<Report> {
     let mut starts = Starts::default();
     let mut rig = Rig::new(args, seed, scratch, data.clone()).await?;
     let went = tokio::select! {
@@ -129,13 +170,13 @@ async fn scenario(args: &Args, seed: u64, scratch: &Path) -> anyhow::Result<Opti
     {
         keep(&data, &scratch.join("data"))?;
     }
-    Ok(Some(Report::new(
+    Ok(Report::new(
         args.scenario.name(),
         &world,
         closed,
         starts.summary(),
         ending.notes,
-    )))
+    ))
 }
 
 /// Copies what would go with the small disk.
@@ -149,13 +190,13 @@ fn keep(data: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(args: &Args, report: Option<&Report>) -> anyhow::Result<()> {
-    match report {
-        Some(report) if args.json => {
-            eprintln!("{report}");
-            println!("{}", serde_json::to_string_pretty(report)?);
+fn print(args: &Args, told: Option<&Told>) -> anyhow::Result<()> {
+    match told {
+        Some(told) if args.json => {
+            eprintln!("{}", told.text);
+            println!("{}", serde_json::to_string_pretty(&told.json)?);
         }
-        Some(report) => println!("{report}"),
+        Some(told) => println!("{}", told.text),
         None => {}
     }
     Ok(())

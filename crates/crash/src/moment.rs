@@ -7,6 +7,11 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use crate::world::Signal;
+
+/// How long a moment that waits for traffic waits at most.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// A moment to kill at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Moment {
@@ -53,6 +58,26 @@ impl Moment {
                 parts: [rng.f32(), rng.f32()],
             },
         }
+    }
+
+    /// Waits until it has come. `publishing` counts requests to publish that leave, `answering` requests that the receiver is
+    /// about to answer.
+    pub(crate) async fn come(self, publishing: &Signal, answering: &Signal) {
+        let after = match self {
+            Moment::Publish { requests, after } => {
+                publishing.grow(requests, PATIENCE).await;
+                after
+            }
+            Moment::Settle { answers, after } => {
+                answering.grow(answers, PATIENCE).await;
+                after
+            }
+            Moment::Load { after }
+            | Moment::Checkpoint { after }
+            | Moment::Resume { after }
+            | Moment::Start { after, .. } => after,
+        };
+        tokio::time::sleep(after).await;
     }
 
     /// Index of its name in [`PHASES`].

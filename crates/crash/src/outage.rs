@@ -54,12 +54,12 @@ pub(crate) async fn run(args: &Args, rig: &mut Rig, trouble: &Trouble) -> anyhow
     notes.push(format!("started during the outage: {}", start_meanwhile(rig).await?));
     trouble.end()?;
     if rig.process.ended()?.is_some() || !rig.process.runs() {
-        rig.world.account().stopped();
+        rig.world.account().runs().stopped();
         rig.start().await?;
     } else {
         rig.process.ready().await?;
     }
-    rig.world.account().writable();
+    rig.world.account().runs().writable();
     acknowledged(rig, RECOVERED).await?;
 
     rig.drain().await;
@@ -72,7 +72,7 @@ pub(crate) async fn run(args: &Args, rig: &mut Rig, trouble: &Trouble) -> anyhow
 async fn strike(rig: &mut Rig, trouble: &Trouble) -> anyhow::Result<Duration> {
     let world = Arc::clone(&rig.world);
     let before = world.refusals.load(Relaxed);
-    world.account().unwritable(world.now_us());
+    world.account().runs().unwritable(world.now_us());
     trouble.begin()?;
     wait(rig, "publishing is not refused", || {
         world.refusals.load(Relaxed) >= before + REFUSALS
@@ -97,14 +97,14 @@ async fn relieve(rig: &mut Rig, trouble: &Trouble) -> anyhow::Result<Duration> {
     trouble.end()?;
     acknowledged(rig, RECOVERED).await?;
     rig.process.ready().await?;
-    rig.world.account().writable();
+    rig.world.account().runs().writable();
     Ok(began.elapsed())
 }
 
 /// Starts the server while it cannot write. It may refuse to start or be up and unready; what it may not do is to lose
 /// anything, which the account says in the end.
 async fn start_meanwhile(rig: &mut Rig) -> anyhow::Result<String> {
-    rig.world.account().started();
+    rig.world.account().runs().started();
     rig.process.spawn()?;
     let began = Instant::now();
     let mut said = None;

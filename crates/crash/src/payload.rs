@@ -103,7 +103,8 @@ impl Messages {
         std::str::from_utf8(rest.get(..digits)?).ok()?.parse().ok()
     }
 
-    fn rng(self, seq: u64, purpose: u64) -> Rng {
+    /// What is drawn for a message, one stream for each purpose (1 and 2 are its key and its payload).
+    pub(crate) fn rng(self, seq: u64, purpose: u64) -> Rng {
         // Neighbouring seeds give related streams; the odd factor spreads them.
         Rng::with_seed((self.seed ^ (purpose << 60)).wrapping_add(seq.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }

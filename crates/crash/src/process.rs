@@ -27,7 +27,7 @@ pub(crate) struct Process {
 
 /// What `bellwire check` said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Checked {
+enum Checked {
     /// Exit code 0.
     Sound,
     /// There is no such command in this binary.
@@ -168,7 +168,7 @@ impl Process {
     }
 
     /// Runs `bellwire check` on the data of a server that does not run.
-    pub(crate) fn check(&self) -> anyhow::Result<Checked> {
+    fn check(&self) -> anyhow::Result<Checked> {
         let run = |with: &[&str]| {
             Command::new(&self.binary)
                 .arg("check")
@@ -190,6 +190,18 @@ impl Process {
             output.status,
             String::from_utf8_lossy(&text)
         )))
+    }
+
+    /// The same in words, for the summary.
+    ///
+    /// # Errors
+    /// When what is stored does not add up.
+    pub(crate) fn check_says(&self) -> anyhow::Result<String> {
+        match self.check()? {
+            Checked::Sound => Ok("exit 0".to_owned()),
+            Checked::Absent => Ok("skipped: this binary has no such command".to_owned()),
+            Checked::Unsound(text) => bail!("bellwire check: {text}"),
+        }
     }
 
     /// The end of what the server wrote.

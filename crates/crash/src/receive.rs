@@ -1,142 +1,82 @@
-//! The receiver: one port, an endpoint per path. It compares every byte, verifies every signature, answers as planned and
-//! enters all of it into the account.
+//! The receiver of the crash loop and the outages: one port, an endpoint per path. It compares every byte, verifies every
+//! signature, answers as planned and enters all of it into the account.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use anyhow::Context as _;
-use bellwire_core::secret::VerifyingKey;
-use bellwire_core::sign::{Received, SignedHeaders, TOLERANCE, verify};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::combinators::MapErr;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::JoinSet;
 
 use crate::account::Arrival;
 use crate::payload::Messages;
+use crate::port::{Answers, Port, endpoint_of};
+use crate::secrets::Secrets;
 use crate::violation::Kind;
 use crate::world::World;
 
 /// A running receiver; dropping it closes the port.
 pub(crate) struct Receiver {
-    address: SocketAddr,
+    port: Port,
     shared: Arc<Shared>,
-    secrets: Vec<String>,
-    _task: JoinSet<()>,
 }
 
 struct Shared {
     world: Arc<World>,
-    keys: Vec<[VerifyingKey; 1]>,
+    secrets: Secrets,
     /// Tries refused so far of what has not been accepted, by endpoint and message.
     refused: Mutex<HashMap<(usize, u64), u8>>,
-    open: AtomicUsize,
 }
 
 impl Receiver {
     /// Listens on a free loopback port.
-    pub(crate) async fn bind(world: &Arc<World>) -> anyhow::Result<Self> {
-        let socket = TcpSocket::new_v4()?;
-        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let listener = socket.listen(4_096)?;
-        let address = listener.local_addr()?;
-        let secrets: Vec<String> = (0..world.plan.len()).map(secret).collect();
-        let keys = secrets
-            .iter()
-            .map(|secret| VerifyingKey::parse(secret).map(|key| [key]));
+    pub(crate) fn bind(world: &Arc<World>) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared {
             world: Arc::clone(world),
-            keys: keys.collect::<Result<_, _>>().context("the receiver's secrets")?,
+            secrets: Secrets::make(world.plan.len())?,
             refused: Mutex::default(),
-            open: AtomicUsize::new(0),
         });
-        let mut task = JoinSet::new();
-        task.spawn(accept(listener, Arc::clone(&shared)));
-        Ok(Self {
-            address,
-            shared,
-            secrets,
-            _task: task,
-        })
+        let port = Port::open(Arc::clone(&shared))?;
+        Ok(Self { port, shared })
     }
 
     /// The URLs of the endpoints.
     pub(crate) fn urls(&self) -> Vec<String> {
-        (0..self.secrets.len())
-            .map(|number| format!("http://{}/{number}", self.address))
-            .collect()
+        self.port.urls(self.secrets().len())
     }
 
     /// Their secrets.
     pub(crate) fn secrets(&self) -> &[String] {
-        &self.secrets
+        self.shared.secrets.texts()
     }
 
     /// Waits until a killed server's connections have been read to their end, so that what comes later is the next one's.
     pub(crate) async fn quiet(&self) {
-        let closed = async {
-            // What is in the backlog is accepted first.
-            tokio::time::sleep(Duration::from_millis(2)).await;
-            while self.shared.open.load(Relaxed) > 0 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        let _ = tokio::time::timeout(Duration::from_secs(5), closed).await;
+        self.port.quiet().await;
     }
 }
 
-/// The secret of an endpoint: 24 bytes in base64.
-fn secret(number: usize) -> String {
-    format!("whsec_{:A>32}", format!("crash{number}"))
-}
+impl Answers for Shared {
+    type Body = MapErr<Empty<Bytes>, fn(std::convert::Infallible) -> anyhow::Error>;
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                let run = shared.world.account().run();
-                shared.open.fetch_add(1, Relaxed);
-                connections.spawn(serve(stream, run, Arc::clone(&shared)));
-            },
-            Some(_) = connections.join_next() => {}
+    fn run(&self) -> u32 {
+        self.world.account().runs().latest()
+    }
+
+    async fn answer(&self, request: Request<Incoming>, run: u32) -> anyhow::Result<Response<Self::Body>> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await?.to_bytes();
+        let accepted = self
+            .receive(endpoint_of(head.uri.path()), &head.headers, &body, run)
+            .await;
+        let mut response = Response::new(Empty::new().map_err((|never| match never {}) as fn(_) -> _));
+        if !accepted {
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         }
+        Ok(response)
     }
-}
-
-async fn serve(stream: TcpStream, run: u32, shared: Arc<Shared>) {
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| answer(request, run, &shared));
-    // The other side is killed again and again: a broken connection is no failure of the receiver.
-    let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    shared.open.fetch_sub(1, Relaxed);
-}
-
-async fn answer(request: Request<Incoming>, run: u32, shared: &Shared) -> anyhow::Result<Response<Empty<Bytes>>> {
-    let (head, body) = request.into_parts();
-    let endpoint = head
-        .uri
-        .path()
-        .trim_start_matches('/')
-        .parse::<usize>()
-        .unwrap_or(usize::MAX);
-    let body = body.collect().await?.to_bytes();
-    let accepted = shared.receive(endpoint, &head.headers, &body, run).await;
-    let mut response = Response::new(Empty::new());
-    if !accepted {
-        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    }
-    Ok(response)
 }
 
 impl Shared {
@@ -152,7 +92,7 @@ impl Shared {
         };
         let (changed, unsigned) = (
             world.messages.payload(seq) != body,
-            self.unsigned(endpoint, headers, body),
+            self.secrets.unsigned(endpoint, headers, body),
         );
         let delay = world.plan.get(endpoint).map(|endpoint| endpoint.delay(seq));
         if let Some(delay) = delay.filter(|delay| !delay.is_zero()) {
@@ -190,20 +130,6 @@ impl Shared {
         accepted
     }
 
-    /// Why the signature does not verify, if it does not.
-    fn unsigned(&self, endpoint: usize, headers: &HeaderMap, body: &[u8]) -> Option<String> {
-        let keys = self.keys.get(endpoint)?;
-        let pairs = headers
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-        let received = Received {
-            headers: SignedHeaders::from_pairs(pairs),
-            body,
-        };
-        let why = verify(&received, keys, unix_seconds(), Some(TOLERANCE)).err()?;
-        Some(why.to_string())
-    }
-
     /// Whether this try is refused, as planned.
     fn refuse(&self, endpoint: usize, seq: u64) -> bool {
         let Some(plan) = self.world.plan.get(endpoint) else {
@@ -220,23 +146,17 @@ impl Shared {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "timestamps of signatures are judged by the real clock, as a receiver does"
-)]
-fn unix_seconds() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use bellwire_core::secret::SigningKey;
     use bellwire_core::sign::signature_header;
 
+    use std::time::Duration;
+
     use super::*;
     use crate::client::Conn;
     use crate::plan;
+    use crate::secrets::unix_seconds;
 
     struct Rig {
         world: Arc<World>,
@@ -250,9 +170,9 @@ mod tests {
             payload_bytes: 200,
         };
         let world = World::new(plan::endpoints(4), messages, Duration::from_secs(1));
-        world.account().started();
-        let receiver = Receiver::bind(&world).await.unwrap();
-        let conn = Conn::open(receiver.address).await.unwrap();
+        world.account().runs().started();
+        let receiver = Receiver::bind(&world).unwrap();
+        let conn = Conn::open(receiver.port.address()).await.unwrap();
         Rig { world, receiver, conn }
     }
 
@@ -326,6 +246,6 @@ mod tests {
         let Rig { receiver, conn, .. } = rig;
         drop(conn);
         receiver.quiet().await;
-        assert_eq!(receiver.shared.open.load(Relaxed), 0);
+        assert_eq!(receiver.port.connections(), 0);
     }
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::account::{Closed, Kill, Totals};
+use crate::account::{Closed, Totals};
 use crate::moment::PHASES;
+use crate::runs::Kill;
 use crate::violation::{Kind, Violations};
 use crate::world::World;
 
@@ -54,7 +55,8 @@ pub(crate) struct Repeats {
 }
 
 impl Repeats {
-    fn of(kills: &[Kill]) -> Self {
+    /// From all kills of a run.
+    pub(crate) fn of(kills: &[Kill]) -> Self {
         let most = kills.iter().max_by_key(|kill| kill.repeated);
         let percent = |kill: &Kill| (kill.repeated * 100).div_ceil(kill.bound().max(1));
         Self {

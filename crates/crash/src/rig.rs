@@ -11,7 +11,7 @@ use crate::args::Args;
 use crate::client::Server;
 use crate::payload::{Key, Messages};
 use crate::plan;
-use crate::process::{Checked, Process};
+use crate::process::Process;
 use crate::publish::{self, Publisher, Reply};
 use crate::receive::Receiver;
 use crate::violation::Kind;
@@ -21,6 +21,10 @@ use crate::world::World;
 const PATIENCE: Duration = Duration::from_secs(45);
 /// How long the silence after the drain is listened to: longer than the last wait of the retry schedule.
 const SILENCE: Duration = Duration::from_millis(2_500);
+/// Publishers when nothing else is asked for.
+const CONNECTIONS: u32 = 8;
+/// Messages a second when nothing else is asked for.
+const RATE: u32 = 250;
 /// How many keys of the whole run are published once more at its end.
 const LATE_REPEATS: usize = 200;
 
@@ -51,7 +55,7 @@ impl Rig {
             messages,
             Duration::from_millis(args.settling_ms),
         );
-        let receiver = Receiver::bind(&world).await?;
+        let receiver = Receiver::bind(&world)?;
         let process = Process::prepare(&args.binary, data, scratch.join("server.log"))?;
         let server = process.client()?;
         Ok(Self {
@@ -75,14 +79,14 @@ impl Rig {
 
     /// Starts the server and waits until it is ready.
     pub(crate) async fn start(&mut self) -> anyhow::Result<Duration> {
-        self.world.account().started();
+        self.world.account().runs().started();
         self.process.spawn()?;
         self.process.ready().await
     }
 
     /// Kills the server, and waits until what it had sent has been read.
     pub(crate) async fn kill(&mut self, phase: usize) -> anyhow::Result<()> {
-        self.world.account().killed(self.world.now_us(), phase);
+        self.world.account().runs().killed(self.world.now_us(), phase);
         self.process.kill()?;
         self.receiver.quiet().await;
         Ok(())
@@ -90,7 +94,8 @@ impl Rig {
 
     /// Starts publishers.
     pub(crate) fn publish(&mut self, args: &Args) {
-        self.publishers = publish::start(&self.world, &self.server, args.connections, args.rate);
+        let (connections, rate) = (args.connections.unwrap_or(CONNECTIONS), args.rate.unwrap_or(RATE));
+        self.publishers = publish::start(&self.world, &self.server, connections, rate);
     }
 
     /// Publishers finish what they are at, and everything promised arrives, or does not.
@@ -124,12 +129,7 @@ impl Rig {
             stopped.map(|took| format!("exit 0 after {} ms", took.as_millis())),
             self,
         );
-        let checked = match self.process.check() {
-            Ok(Checked::Sound) => Ok("exit 0".to_owned()),
-            Ok(Checked::Absent) => Ok("skipped: this binary has no such command".to_owned()),
-            Ok(Checked::Unsound(text)) => Err(anyhow::anyhow!("bellwire check: {text}")),
-            Err(error) => Err(error),
-        };
+        let checked = self.process.check_says();
         ending.note("bellwire check", checked, self);
         let again = self.start_again().await;
         ending.note("a further start", again, self);
@@ -139,7 +139,7 @@ impl Rig {
     /// Stops the server by SIGTERM.
     async fn stop(&mut self) -> anyhow::Result<Duration> {
         let stopped = self.process.stop().await;
-        self.world.account().stopped();
+        self.world.account().runs().stopped();
         self.receiver.quiet().await;
         stopped
     }

@@ -21,6 +21,18 @@ pub(crate) enum Kind {
     SecondMessage,
     /// Arrived again although no kill explains it.
     Stray,
+    /// In a line: attempted after a later one had arrived.
+    Inversion,
+    /// In a line: two attempts at once.
+    Overlap,
+    /// In a line: a number is missing, or was passed over before it had ended.
+    Gap,
+    /// The number, the one before it or the key that a delivery arrives with is not what it must be.
+    Place,
+    /// The numbers of a line are in another order than a publisher's acknowledged messages.
+    PublisherOrder,
+    /// At the end, the server says something else than what arrived.
+    State,
     /// More arrivals repeated than can have been in flight at a kill.
     OverBound,
     /// Something arrived that was never published.
@@ -41,6 +53,12 @@ impl Kind {
             Kind::Misrouted => "misrouted",
             Kind::SecondMessage => "second_message",
             Kind::Stray => "stray_repeat",
+            Kind::Inversion => "inversion",
+            Kind::Overlap => "overlap",
+            Kind::Gap => "gap",
+            Kind::Place => "wrong_place",
+            Kind::PublisherOrder => "publisher_order",
+            Kind::State => "wrong_state",
             Kind::OverBound => "over_bound",
             Kind::Unknown => "unknown",
             Kind::Answer => "wrong_answer",
@@ -67,6 +85,11 @@ impl Violations {
     /// How many of a kind.
     pub(crate) fn count(&self, kind: Kind) -> u64 {
         self.0.get(&kind).map_or(0, |(count, _)| *count)
+    }
+
+    /// Whether another one of a kind would be told in words.
+    pub(crate) fn is_told(&self, kind: Kind) -> bool {
+        self.0.get(&kind).is_none_or(|(_, examples)| examples.len() < EXAMPLES)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -14,7 +14,7 @@ use crate::plan::Endpoint;
 pub(crate) struct Signal(watch::Sender<u64>);
 
 impl Signal {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(watch::Sender::new(0))
     }
 

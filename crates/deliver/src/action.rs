@@ -1,20 +1,23 @@
 //! What can be done with a delivery: one trait, one row per kind in [`crate::actions`].
 
+mod letter;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bellwire_core::{attempt::Outcome, delivery::Work, time::Timestamp};
 use bellwire_store::directory::EndpointEntry;
-use bytes::Bytes;
 
-/// One attempt that is to be made.
+pub use self::letter::Letter;
+
+/// One attempt that is to be made: of one delivery, or of several in a batch.
 pub struct Order<'a> {
     /// The endpoint as it stands now.
     pub endpoint: &'a Arc<EndpointEntry>,
-    /// The delivery.
-    pub work: &'a Work,
+    /// The deliveries it carries: one, or those of a batch. Never empty.
+    pub works: Vec<&'a Work>,
     /// What is sent.
-    pub body: Bytes,
+    pub letter: Letter<'a>,
     /// When the attempt begins: what is signed as its time.
     pub started_at: Timestamp,
     /// How long it may take, connecting and answer included.
@@ -26,7 +29,7 @@ pub struct Order<'a> {
 impl std::fmt::Debug for Order<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Order")
-            .field("work", &self.work.key())
+            .field("id", &self.letter.id)
             .finish_non_exhaustive()
     }
 }

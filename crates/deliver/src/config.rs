@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bellwire_core::retry::STANDARD_SCHEDULE;
 
-use crate::scheduler::Bounds;
+use crate::scheduler::{Bounds, Rules};
 
 /// Settings of the delivering half of the server.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct DeliverConfig {
     pub idle_timeout: Duration,
     /// Bounds of the scheduler.
     pub bounds: Bounds,
+    /// How the scheduler treats an endpoint that does badly, and what people are told of.
+    pub rules: Rules,
 }
 
 impl Default for DeliverConfig {
@@ -41,6 +43,7 @@ impl Default for DeliverConfig {
             response_bytes: 4_096,
             idle_timeout: Duration::from_secs(60),
             bounds: Bounds::default(),
+            rules: Rules::default(),
         }
     }
 }

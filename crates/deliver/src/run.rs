@@ -1,12 +1,17 @@
-//! One delivery, once: check, act, decide. Knows no store and no queue.
+//! One delivery, or a batch of them, once: check, act, decide. Knows no store and no queue.
+
+mod share;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
 use bellwire_core::{
     attempt::{Failure, Outcome},
-    decide::{self, Decision, Next, Notice, Policy},
+    decide::{self, Decision, Health, Next, Notice, Policy},
     delivery::Work,
     endpoint::Disabled,
+    order::OnExhausted,
 };
 use bellwire_store::{
     Directory, Settlement, Verdict,
@@ -15,6 +20,7 @@ use bellwire_store::{
 };
 use bytes::Bytes;
 
+use self::share::{Share, shares};
 use crate::{
     action::{Acted, Action, Order},
     config::DeliverConfig,
@@ -31,41 +37,89 @@ pub(crate) struct Ran {
     pub disable: Option<Disabled>,
 }
 
-/// Tries a delivery once.
-pub(crate) async fn run(work: &Work, directory: &Directory, action: &dyn Action, config: &DeliverConfig) -> Ran {
-    let Some(entry) = directory.endpoint_by_id(work.endpoint) else {
-        return ends(work, Verdict::Cancelled);
+/// Makes one request for deliveries at one endpoint: what becomes of each, in the order given.
+///
+/// Each gets an attempt of its own with the same outcome, and a decision of its own, by the same jitter, so that those equally
+/// far come due together again. What the outcome says of the endpoint (health, rest, disabling) is in the first that was sent
+/// and in no other. One whose payload is gone fails alone; one that does not go together with the others
+/// ([`bellwire_core::batch::Filling`]) is parked until it was due, with nothing lost.
+pub(crate) async fn run_batch(
+    works: &[Work],
+    directory: &Directory,
+    action: &dyn Action,
+    config: &DeliverConfig,
+) -> Vec<Ran> {
+    let Some(endpoint) = works.first().map(|work| work.endpoint) else {
+        return Vec::new();
+    };
+    let all = |verdict: fn(&Work) -> Verdict| works.iter().map(|work| ends(work, verdict(work))).collect();
+    let Some(entry) = directory.endpoint_by_id(endpoint) else {
+        return all(|_| Verdict::Cancelled);
     };
     if entry.endpoint.disabled.is_some() {
-        return ends(work, Verdict::Cancelled);
+        return all(|_| Verdict::Cancelled);
     }
     if entry.endpoint.paused {
-        return ends(work, Verdict::Park(work.due_at));
+        return all(|work| Verdict::Park(work.due_at));
     }
     let started_at = directory.now();
-    let Some(body) = work.message.payload.clone() else {
-        let outcome = expired(&entry, started_at);
-        return decided(work, &entry, outcome, directory, config, Some(Next::Failed));
+    let (shares, letter) = shares(works, entry.endpoint.batch);
+    let acted = match letter {
+        // Nothing to send: every payload is gone.
+        None => Acted::Withheld,
+        Some(letter) => {
+            let may_begin = || {
+                directory
+                    .endpoint_by_id(endpoint)
+                    .is_some_and(|now| now.endpoint.accepts_attempts())
+            };
+            let carried = works.iter().zip(&shares).filter(|(_, share)| **share == Share::Sent);
+            let order = Order {
+                endpoint: &entry,
+                works: carried.map(|(work, _)| work).collect(),
+                letter,
+                started_at,
+                timeout: entry.endpoint.timeout.unwrap_or(config.timeout).min(config.timeout_max),
+                may_begin: &may_begin,
+            };
+            action.act(order).await
+        }
     };
-    let may_begin = || {
-        directory
-            .endpoint_by_id(work.endpoint)
-            .is_some_and(|now| now.endpoint.accepts_attempts())
+    let mut outcomes = match acted {
+        Acted::Attempted(outcome) => {
+            let sent = shares.iter().filter(|share| **share == Share::Sent).count();
+            Some(std::iter::repeat_n(outcome, sent))
+        }
+        Acted::Withheld => None,
     };
-    let order = Order {
-        endpoint: &entry,
-        work,
-        body,
-        started_at,
-        timeout: entry.endpoint.timeout.unwrap_or(config.timeout).min(config.timeout_max),
-        may_begin: &may_begin,
+    let mut deciding = Deciding {
+        entry: &entry,
+        directory,
+        config,
+        before: entry.lane.health(),
+        jitter: fastrand::f64(),
+        first: true,
     };
-    match action.act(order).await {
-        Acted::Attempted(outcome) => decided(work, &entry, outcome, directory, config, None),
-        Acted::Withheld => match directory.endpoint_by_id(work.endpoint) {
-            Some(now) if now.endpoint.disabled.is_none() => ends(work, Verdict::Park(work.due_at)),
-            _ => ends(work, Verdict::Cancelled),
-        },
+    works
+        .iter()
+        .zip(shares)
+        .map(|(work, share)| match (share, &mut outcomes) {
+            (Share::Expired, _) => deciding.decided(work, expired(&entry, started_at), Some(Next::Failed)),
+            (Share::Later, _) => ends(work, Verdict::Park(work.due_at)),
+            (Share::Sent, Some(outcomes)) => match outcomes.next() {
+                Some(outcome) => deciding.decided(work, outcome, None),
+                None => ends(work, Verdict::Park(work.due_at)),
+            },
+            (Share::Sent, None) => withheld(work, directory),
+        })
+        .collect()
+}
+
+/// Nothing was sent, because the endpoint was paused, disabled or deleted at the last moment.
+fn withheld(work: &Work, directory: &Directory) -> Ran {
+    match directory.endpoint_by_id(work.endpoint) {
+        Some(now) if now.endpoint.disabled.is_none() => ends(work, Verdict::Park(work.due_at)),
+        _ => ends(work, Verdict::Cancelled),
     }
 }
 
@@ -109,88 +163,103 @@ fn expired(entry: &Arc<EndpointEntry>, started_at: bellwire_core::time::Timestam
     }
 }
 
-/// Turns an outcome into what is to be written. `forced` overrides what becomes of the delivery.
-fn decided(
-    work: &Work,
-    entry: &Arc<EndpointEntry>,
-    outcome: Outcome,
-    directory: &Directory,
-    config: &DeliverConfig,
-    forced: Option<Next>,
-) -> Ran {
-    let before = entry.lane.health();
-    let policy = Policy {
-        schedule: entry
-            .endpoint
-            .retry_schedule
-            .as_deref()
-            .unwrap_or(&config.retry_schedule),
-        disable_after: config.disable_after,
-    };
-    // An attempt that was never made says nothing about the endpoint.
-    let Decision {
-        next,
-        health,
-        disable,
-        rest,
-        notices,
-    } = match forced {
-        None => decide::decide(work.progress, &outcome, policy, before, fastrand::f64()),
-        Some(next) => Decision {
-            next,
-            health: before,
-            disable: None,
-            rest: None,
-            notices: vec![Notice::Exhausted],
-        },
-    };
-    if health != before {
-        entry.lane.set_health(health);
+/// Decides for one delivery after the other what follows from one request.
+struct Deciding<'a> {
+    entry: &'a Arc<EndpointEntry>,
+    directory: &'a Directory,
+    config: &'a DeliverConfig,
+    /// How the endpoint was doing before.
+    before: Health,
+    jitter: f64,
+    /// No attempt of this request has been decided yet: the first one speaks for the endpoint.
+    first: bool,
+}
+
+impl Deciding<'_> {
+    /// Turns an outcome into what is to be written. `forced` overrides what becomes of the delivery: an attempt that was never
+    /// made, which says nothing about the endpoint.
+    fn decided(&mut self, work: &Work, outcome: Outcome, forced: Option<Next>) -> Ran {
+        let endpoint = &self.entry.endpoint;
+        let mut decision = match forced {
+            None => decide::decide(work.progress, &outcome, self.policy(), self.before, self.jitter),
+            Some(next) => Decision {
+                next,
+                health: self.before,
+                disable: None,
+                rest: None,
+                notices: vec![Notice::Exhausted],
+            },
+        };
+        let speaks = forced.is_none() && std::mem::replace(&mut self.first, false);
+        if !speaks {
+            decision.disable = None;
+            decision.rest = None;
+            decision
+                .notices
+                .retain(|notice| !matches!(notice, Notice::Disabled { .. }));
+        }
+        let health = (speaks && decision.health != self.before).then_some(decision.health);
+        if let Some(health) = health {
+            self.entry.lane.set_health(health);
+        }
+        let attempt_id = (!decision.notices.is_empty()).then(|| self.directory.new_id());
+        let last = LastAttempt {
+            endpoint,
+            message: work.message.id,
+            event_id: work.message.event_id.as_deref(),
+            id: attempt_id,
+            status_code: outcome.status_code,
+            at: outcome.started_at,
+        };
+        let told = |notice: &Notice| match *notice {
+            Notice::Failing => OperationalEvent::AttemptFailing(last),
+            Notice::Exhausted => OperationalEvent::AttemptExhausted(last),
+            Notice::Recovered => OperationalEvent::AttemptRecovered(last),
+            Notice::Disabled { failing_since } => OperationalEvent::EndpointDisabled {
+                endpoint,
+                fail_since: failing_since,
+            },
+        };
+        let notices = decision
+            .notices
+            .iter()
+            .filter_map(|notice| operational::event(self.directory, self.entry.environment, told(notice)))
+            .collect();
+        let disable = decision.disable.map(|reason| Disabled {
+            since: outcome.ended_at(),
+            reason,
+        });
+        let verdict = match decision.next {
+            Next::Succeeded => Verdict::Succeeded,
+            Next::RetryAt(at) => Verdict::RetryAt(at),
+            // What has no place is in no line that could wait.
+            Next::Failed if work.place.is_some() && endpoint.order.on_exhausted == OnExhausted::Block => {
+                Verdict::Blocked
+            }
+            Next::Failed => Verdict::Failed,
+        };
+        Ran {
+            settlement: Settlement {
+                key: work.key(),
+                app: work.message.app,
+                lease: work.lease,
+                progress: work.progress,
+                attempt_id,
+                verdict,
+                health,
+                notices,
+                outcome: Some(outcome),
+            },
+            rest: decision.rest,
+            disable,
+        }
     }
-    let attempt_id = (!notices.is_empty()).then(|| directory.new_id());
-    let last = LastAttempt {
-        endpoint: &entry.endpoint,
-        message: work.message.id,
-        event_id: work.message.event_id.as_deref(),
-        id: attempt_id,
-        status_code: outcome.status_code,
-        at: outcome.started_at,
-    };
-    let told = |notice: &Notice| match *notice {
-        Notice::Failing => OperationalEvent::AttemptFailing(last),
-        Notice::Exhausted => OperationalEvent::AttemptExhausted(last),
-        Notice::Recovered => OperationalEvent::AttemptRecovered(last),
-        Notice::Disabled { failing_since } => OperationalEvent::EndpointDisabled {
-            endpoint: &entry.endpoint,
-            fail_since: failing_since,
-        },
-    };
-    let notices = notices
-        .iter()
-        .filter_map(|notice| operational::event(directory, entry.environment, told(notice)))
-        .collect();
-    let disable = disable.map(|reason| Disabled {
-        since: outcome.ended_at(),
-        reason,
-    });
-    let verdict = match next {
-        Next::Succeeded => Verdict::Succeeded,
-        Next::RetryAt(at) => Verdict::RetryAt(at),
-        Next::Failed => Verdict::Failed,
-    };
-    Ran {
-        settlement: Settlement {
-            key: work.key(),
-            app: work.message.app,
-            lease: work.lease,
-            progress: work.progress,
-            attempt_id,
-            verdict,
-            health: (health != before).then_some(health),
-            notices,
-            outcome: Some(outcome),
-        },
-        rest,
-        disable,
+
+    fn policy(&self) -> Policy<'_> {
+        let own = self.entry.endpoint.retry_schedule.as_deref();
+        Policy {
+            schedule: own.unwrap_or(&self.config.retry_schedule),
+            disable_after: self.config.disable_after,
+        }
     }
 }

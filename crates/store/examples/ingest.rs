@@ -1,11 +1,14 @@
 //! How fast the embedded store accepts and settles: no HTTP, no signatures, only the store.
 //!
-//! `cargo run --release -p bellwire-store --example ingest -- [fan-out] [seconds] [publishers] [apps]`
+//! `cargo run --release -p bellwire-store --example ingest -- [fan-out] [seconds] [publishers] [apps] [keys]`
+//!
+//! With `keys`, each endpoint keeps order by so many ordering keys; without, none.
 //!
 //! Prints deliveries per second, the publishers' latency and CPU time per delivery. The folder is made in the present
 //! directory, so that it is that disk which is measured.
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -18,11 +21,12 @@ use bellwire_core::{
     delivery::{DeliveryKey, Work},
     id::{AppId, EndpointId, Id},
     message::{NewMessage, Route},
+    order::Line,
     seal::{Keyring, MainSecret},
     time::Timestamp,
 };
 use bellwire_store::{
-    Clock, Handoff, LaneHead, Settlement, SystemClock, Verdict,
+    ClaimRequest, Clock, Handoff, LaneHead, Settlement, Store, SystemClock, Verdict,
     backends::{self, OpenOptions},
     vault::Vault,
 };
@@ -34,6 +38,7 @@ const BACKLOG_MAX: u64 = 20_000;
 
 struct ToChannel {
     sender: mpsc::UnboundedSender<Vec<Work>>,
+    stored: mpsc::UnboundedSender<EndpointId>,
     backlog: Arc<AtomicU64>,
 }
 
@@ -43,7 +48,11 @@ impl Handoff for ToChannel {
         let _ = self.sender.send(work);
     }
 
-    fn stored(&self, _: LaneHead) {}
+    fn stored(&self, head: LaneHead) {
+        let _ = self.stored.send(head.endpoint);
+    }
+
+    fn waiting(&self, _: &[(EndpointId, u64)]) {}
 }
 
 struct Load {
@@ -51,6 +60,7 @@ struct Load {
     seconds: u64,
     publishers: u64,
     apps: u64,
+    keys: u64,
 }
 
 impl Load {
@@ -62,18 +72,24 @@ impl Load {
             seconds: next(5),
             publishers: next(64),
             apps: next(1),
+            keys: next(0),
         }
     }
 
     fn message(&self, n: u64, payload: &Bytes) -> NewMessage {
-        let app = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % self.apps;
+        let random = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let app = random % self.apps;
+        let line = (self.keys > 0).then(|| Line {
+            key: format!("customer-{}", (random >> 32) % self.keys).into(),
+            era: 1,
+        });
         NewMessage {
             app: AppId::from_number(app + 1),
             event_type: "invoice.paid".to_owned(),
             event_id: None,
             channels: Vec::new(),
             tags: Vec::new(),
-            ordering_key: None,
+            ordering_key: line.as_ref().map(|line| line.key.to_string()),
             payload: payload.clone(),
             payload_expires_at: SystemClock.now().plus(Duration::from_secs(90 * 86_400)),
             deliver_at: None,
@@ -83,7 +99,7 @@ impl Load {
                 .map(|endpoint| Route {
                     endpoint: EndpointId::from_number(app * 100 + endpoint + 1),
                     stored: false,
-                    line: None,
+                    line: line.clone(),
                 })
                 .collect(),
             idempotency: None,
@@ -118,6 +134,33 @@ fn settlement(work: &Work, at: Timestamp) -> Settlement {
     }
 }
 
+/// Claims for whom something came to wait, and hands it to the settlers.
+async fn claim_what_waits(
+    store: Arc<dyn Store>,
+    mut heads: mpsc::UnboundedReceiver<EndpointId>,
+    sender: mpsc::UnboundedSender<Vec<Work>>,
+    backlog: Arc<AtomicU64>,
+) {
+    while let Some(first) = heads.recv().await {
+        let mut endpoints = HashSet::from([first]);
+        while let Ok(more) = heads.try_recv() {
+            endpoints.insert(more);
+        }
+        for endpoint in endpoints {
+            let request = ClaimRequest {
+                endpoint,
+                now: SystemClock.now(),
+                limit: 1_024,
+            };
+            let Ok(claimed) = store.claim(request).await else {
+                return;
+            };
+            backlog.fetch_add(claimed.work.len() as u64, Ordering::Relaxed);
+            let _ = sender.send(claimed.work);
+        }
+    }
+}
+
 /// CPU time of this process so far; the kernel counts in hundredths of a second.
 fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
@@ -136,10 +179,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let (sender, mut handed) = mpsc::unbounded_channel::<Vec<Work>>();
     let backlog = Arc::new(AtomicU64::new(0));
+    let (stored, heads) = mpsc::unbounded_channel();
     store.attach(Arc::new(ToChannel {
-        sender,
+        sender: sender.clone(),
+        stored,
         backlog: Arc::clone(&backlog),
     }));
+    let mut claimers = JoinSet::new();
+    claimers.spawn(claim_what_waits(
+        Arc::clone(&store),
+        heads,
+        sender,
+        Arc::clone(&backlog),
+    ));
     let settled = Arc::new(AtomicU64::new(0));
     let over = Arc::new(AtomicBool::new(false));
 

@@ -38,7 +38,8 @@ pub trait Handoff: Send + Sync + 'static {
     /// Something came to wait in the store for this endpoint, by whichever verb (append, settle, requeue), and is due at
     /// this time. Nobody else tells.
     fn stored(&self, head: LaneHead);
-    /// So many deliveries wait in the store for each of these endpoints now, those behind others of their line included.
+    /// So many deliveries wait in the store for each of these endpoints now, those behind others of their line included. What
+    /// the store keeps a place for while it is out (all that was claimed, and heads of lines) counts until it is settled.
     /// Told after each commit that changed it, and for all endpoints when the receiver of this call is attached.
     fn waiting(&self, counts: &[(EndpointId, u64)]);
 }

@@ -1,7 +1,7 @@
 //! What the owner of an environment is told: operational events as messages of the environment's operational application.
 //!
 //! `api` calls [`event`] when an endpoint is created, changed or deleted; the scheduler when a delivery keeps failing, is
-//! given up or recovers, and when an endpoint is disabled. The result is appended like any message, so it is signed, retried
+//! given up or recovers, when an endpoint is disabled, and when an alert about an endpoint is raised or cleared. The result is appended like any message, so it is signed, retried
 //! and shown like any message. Pure: it reads the directory and writes nothing.
 //!
 //! Deliberately silent about the operational application's own endpoints: an event about a failing delivery of an event would
@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use bellwire_core::{
+    alert::Alert,
     app::AppKind,
     endpoint::Endpoint,
     id::{AttemptId, EnvironmentId, MessageId},
@@ -46,6 +47,15 @@ pub enum OperationalEvent<'a> {
     AttemptExhausted(LastAttempt<'a>),
     /// A delivery succeeded after its owner was told that it was failing.
     AttemptRecovered(LastAttempt<'a>),
+    /// An endpoint needs a look, or no longer does.
+    Alert {
+        /// Which.
+        endpoint: &'a Endpoint,
+        /// What it is about.
+        alert: Alert,
+        /// Raised rather than cleared.
+        raised: bool,
+    },
 }
 
 /// The attempt that made a delivery worth telling about.
@@ -71,6 +81,9 @@ impl<'a> OperationalEvent<'a> {
         "endpoint.created",
         "endpoint.deleted",
         "endpoint.disabled",
+        "endpoint.failure_rate.high",
+        "endpoint.queue.delayed",
+        "endpoint.traffic.spike",
         "endpoint.updated",
         "message.attempt.exhausted",
         "message.attempt.failing",
@@ -87,6 +100,11 @@ impl<'a> OperationalEvent<'a> {
             Self::AttemptFailing(_) => "message.attempt.failing",
             Self::AttemptExhausted(_) => "message.attempt.exhausted",
             Self::AttemptRecovered(_) => "message.attempt.recovered",
+            Self::Alert { alert, .. } => match alert {
+                Alert::QueueDelayed { .. } => "endpoint.queue.delayed",
+                Alert::FailureRateHigh { .. } => "endpoint.failure_rate.high",
+                Alert::TrafficSpike { .. } => "endpoint.traffic.spike",
+            },
         }
     }
 
@@ -95,7 +113,8 @@ impl<'a> OperationalEvent<'a> {
             Self::EndpointCreated(endpoint)
             | Self::EndpointUpdated(endpoint)
             | Self::EndpointDeleted(endpoint)
-            | Self::EndpointDisabled { endpoint, .. } => endpoint,
+            | Self::EndpointDisabled { endpoint, .. }
+            | Self::Alert { endpoint, .. } => endpoint,
             Self::AttemptFailing(last) | Self::AttemptExhausted(last) | Self::AttemptRecovered(last) => last.endpoint,
         }
     }
@@ -114,6 +133,20 @@ impl<'a> OperationalEvent<'a> {
         match self {
             Self::EndpointCreated(_) | Self::EndpointUpdated(_) | Self::EndpointDeleted(_) => {}
             Self::EndpointDisabled { fail_since, .. } => put("failSince", fail_since.to_string().into()),
+            Self::Alert { alert, raised, .. } => {
+                put("state", if *raised { "raised" } else { "cleared" }.into());
+                match alert {
+                    Alert::QueueDelayed { age } => put("oldestDueSeconds", age.as_secs().into()),
+                    Alert::FailureRateHigh { attempts, failed } => {
+                        put("attempts", (*attempts).into());
+                        put("failed", (*failed).into());
+                    }
+                    Alert::TrafficSpike { messages, average } => {
+                        put("messagesPerMinute", (*messages).into());
+                        put("averagePerMinute", ((average * 10.0).round() / 10.0).into());
+                    }
+                }
+            }
             Self::AttemptFailing(last) | Self::AttemptExhausted(last) | Self::AttemptRecovered(last) => {
                 put("msgId", last.message.to_string().into());
                 if let Some(event_id) = last.event_id {

@@ -234,7 +234,7 @@ pub const COMMIT_BUCKETS_MS: [u64; 11] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_
 pub struct StoreHealth {
     /// `None` when it can write; otherwise why it cannot.
     pub unwritable: Option<String>,
-    /// Deliveries that wait in the store.
+    /// Deliveries that wait in the store: the sum of what [`crate::Handoff::waiting`] is told.
     pub waiting: u64,
     /// The earliest time at which one of them is (or was) due.
     pub oldest_due: Option<Timestamp>,

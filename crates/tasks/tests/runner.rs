@@ -88,6 +88,7 @@ impl World {
             uid: None,
             name: "shop".to_owned(),
             throttle_rate: None,
+            publish_rate: None,
             metadata: Default::default(),
             kind: AppKind::Tenant,
             validate_payloads: None,

@@ -13,8 +13,9 @@ use std::{
 use async_trait::async_trait;
 use bellwire_core::{
     attempt::{Failure, Outcome},
-    delivery::{DeliveryKey, Progress},
+    delivery::{DeliveryKey, Progress, Work},
     id::EndpointId,
+    order::Place,
     time::Timestamp,
 };
 use bellwire_deliver::action::{Acted, Action, Order};
@@ -83,6 +84,8 @@ pub struct Begun {
     pub due_at: Timestamp,
     /// What the scheduler said when it begins.
     pub started_at: Timestamp,
+    /// Its place in its line.
+    pub place: Option<Arc<Place>>,
 }
 
 /// An attempt at the moment it is over.
@@ -152,6 +155,20 @@ impl ScriptedAction {
         self.with(|play| play.scripts.clear());
     }
 
+    fn begin(&self, work: &Work, started_at: Timestamp) -> Begun {
+        Begun {
+            serial: self.with(|play| {
+                play.serial += 1;
+                play.serial - 1
+            }),
+            key: work.key(),
+            progress: work.progress,
+            due_at: work.due_at,
+            started_at,
+            place: work.place.clone(),
+        }
+    }
+
     fn draw(&self, endpoint: EndpointId) -> (Reply, Duration) {
         self.with(|play| {
             let healthy = Script::healthy();
@@ -163,35 +180,32 @@ impl ScriptedAction {
 #[async_trait]
 impl Action for ScriptedAction {
     async fn act(&self, order: Order<'_>) -> Acted {
-        self.witness.asked(order.work.key());
-        let (reply, takes) = self.draw(order.work.endpoint);
+        let keys = || order.works.iter().map(|work| work.key());
+        keys().for_each(|key| self.witness.asked(key));
+        let (reply, takes) = self.draw(order.endpoint.endpoint.id);
         let connecting = (takes / 3).min(order.timeout);
         tokio::time::sleep(connecting).await;
         if !(order.may_begin)() {
-            self.witness.withheld(order.work.key());
+            keys().for_each(|key| self.witness.withheld(key));
             return Acted::Withheld;
         }
-        let begun = Begun {
-            serial: self.with(|play| {
-                play.serial += 1;
-                play.serial - 1
-            }),
-            key: order.work.key(),
-            progress: order.work.progress,
-            due_at: order.work.due_at,
-            started_at: order.started_at,
-        };
-        self.witness.begun(&begun);
+        // The deliveries of a batch are attempts of their own, begun and ended together.
+        let begun: Vec<_> = order
+            .works
+            .iter()
+            .map(|work| self.begin(work, order.started_at))
+            .collect();
+        begun.iter().for_each(|begun| self.witness.begun(begun));
         let answers = reply != Reply::Hangs && takes < order.timeout;
         let duration = if answers { takes } else { order.timeout };
         tokio::time::sleep(duration - connecting).await;
         let reply = if answers { reply } else { Reply::Hangs };
-        let ended = Ended {
-            outcome: outcome(&order, &reply, duration),
-            begun,
-        };
-        self.witness.ended(&ended);
-        Acted::Attempted(ended.outcome)
+        let outcome = outcome(&order, &reply, duration);
+        for begun in begun {
+            let outcome = outcome.clone();
+            self.witness.ended(&Ended { begun, outcome });
+        }
+        Acted::Attempted(outcome)
     }
 
     fn forget(&self, _endpoint: EndpointId) {}

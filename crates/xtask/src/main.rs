@@ -29,6 +29,8 @@ cargo xtask <command>
 
   test [PART…] [--list]         run every part of the test suite (or just these) and print one summary
   crash [--cycles N] [-- ARGS]  kill and restart the server N times (default 25) and account for every message
+  crash --ordered [--keys N] [--deliveries N] [--failures PERCENT] [--cycles N] [-- ARGS]
+                                the same with lines: in order, without gaps, through failures and restarts
   openapi [--check]             write openapi.json from the code, or check that it is up to date
   tidy                          check the rules of the repository that no compiler checks
   deps                          check dependencies: licences, sources, bans, duplicates, unused ones

@@ -1,6 +1,6 @@
 //! `/api/v1/app`: applications.
 
-use std::{collections::BTreeMap, num::NonZeroU16};
+use std::collections::BTreeMap;
 
 use bellwire_core::{
     app::{App, AppKind},
@@ -16,7 +16,7 @@ use crate::{
     auth::Access,
     call::{Call, Nothing, Outcome, Reply},
     error::{ApiError, UID_TAKEN},
-    field::{AppUid, DisplayName, Metadata, Patch},
+    field::{AppUid, DisplayName, Metadata, Patch, PerSecond, PublishedPerSecond},
     operation::{Operation, delete, get, patch, post, put},
     pagination::{ListQuery, ListResponse},
     problem::Problem,
@@ -62,7 +62,9 @@ pub(crate) struct ApplicationIn {
     pub uid: Option<AppUid>,
     /// Messages per second to all its endpoints together.
     #[serde(alias = "rateLimit")]
-    pub throttle_rate: Option<NonZeroU16>,
+    pub throttle_rate: Option<PerSecond>,
+    /// Messages per second that may be published to it; more are refused with 429. Left out: the server's `publish_app_rate`.
+    pub publish_rate: Option<PublishedPerSecond>,
     /// Your notes.
     pub metadata: Option<Metadata>,
     /// Whether payloads must fit the schema of their event type; overrides the environment's setting.
@@ -81,6 +83,9 @@ struct ApplicationPatch {
     /// Messages per second to all its endpoints together; null is unlimited.
     #[serde(default, alias = "rateLimit")]
     throttle_rate: Patch<u16>,
+    /// Messages per second that may be published to it; null is the server's `publish_app_rate`.
+    #[serde(default)]
+    publish_rate: Patch<PublishedPerSecond>,
     /// Your notes.
     metadata: Option<Metadata>,
     /// Whether payloads must fit the schema of their event type; null leaves it to the environment.
@@ -99,6 +104,8 @@ pub(crate) struct ApplicationOut {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     throttle_rate: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publish_rate: Option<u32>,
     metadata: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     validate_payloads: Option<bool>,
@@ -115,6 +122,7 @@ impl From<&App> for ApplicationOut {
             uid: app.uid.clone(),
             name: app.name.clone(),
             throttle_rate: app.throttle_rate,
+            publish_rate: app.publish_rate,
             metadata: app.metadata.clone(),
             validate_payloads: app.validate_payloads,
             created_at: app.created_at,
@@ -132,7 +140,8 @@ impl ApplicationIn {
             environment,
             uid: self.uid.map(Into::into),
             name: self.name.into(),
-            throttle_rate: self.throttle_rate.map(NonZeroU16::get),
+            throttle_rate: self.throttle_rate.map(PerSecond::get),
+            publish_rate: self.publish_rate.map(PublishedPerSecond::get),
             metadata: self.metadata.unwrap_or_default().0,
             kind: AppKind::Tenant,
             validate_payloads: self.validate_payloads,
@@ -187,6 +196,8 @@ async fn update(Call { cx, body, .. }: Call<NoQuery, ApplicationIn>) -> Result<R
     let outcome = match existing {
         Some(existing) => {
             (app.id, app.created_at) = (existing.id, existing.created_at);
+            // Clients that do not know it must not take it away.
+            app.publish_rate = app.publish_rate.or(existing.publish_rate);
             Outcome::Usual
         }
         None if !AppUid::allows(name) => return Err(ApiError::not_found("application", name)),
@@ -221,6 +232,9 @@ async fn change(Call { cx, body, .. }: Call<NoQuery, ApplicationPatch>) -> Resul
     body.uid.map(String::from).apply(&mut app.uid);
     body.throttle_rate.apply(&mut app.throttle_rate);
     app.throttle_rate = app.throttle_rate.filter(|rate| *rate > 0);
+    body.publish_rate
+        .map(PublishedPerSecond::get)
+        .apply(&mut app.publish_rate);
     if let Some(Metadata(metadata)) = body.metadata {
         app.metadata = metadata;
     }

@@ -12,7 +12,7 @@ use bellwire_core::{
     id::{AttemptId, EndpointId, MessageId},
     time::Timestamp,
 };
-use bellwire_store::query::{AttemptFilter, AttemptKey, AttemptRow, Order};
+use bellwire_store::query::{AttemptFilter, AttemptKey, AttemptRow, Order, Page, Start};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ pub(super) fn operations() -> Vec<Operation> {
             Access::READ_APP,
         )
         .summary("List the attempts at an endpoint")
-        .about("Newest first.")
+        .about("Newest first. An endpoint that was deleted is named by its id.")
         .to(list_by_endpoint),
         get(
             "/api/v1/app/{app_id}/attempt/msg/{msg_id}",
@@ -192,7 +192,13 @@ async fn list_by_endpoint(
     Call { cx, query, .. }: Call<ByEndpoint>,
 ) -> Result<Reply<ListResponse<AttemptOut>>, ApiError> {
     let app = cx.app()?;
-    let endpoint = cx.endpoint(&app)?.endpoint.id;
+    let name = cx.param("endpoint_id");
+    let endpoint = endpoint_named(&cx, &app, name)?;
+    // One of somebody else's is not looked for: there may be millions of attempts at it.
+    let theirs = cx.server.directory.endpoint_by_id(endpoint);
+    if theirs.is_some_and(|entry| entry.endpoint.app != app.id) {
+        return Err(ApiError::not_found("endpoint", name));
+    }
     let page = page::<AttemptId>(query.limit, query.iterator.as_deref(), Order::Descending)?;
     let filter = AttemptFilter {
         message: message::filter(query.channel, query.tag, query.event_types, query.before, query.after),
@@ -206,6 +212,9 @@ async fn list_by_endpoint(
     let rows = store
         .attempts_of_endpoint(app.id, endpoint, filter, page, with_msg && with_content)
         .await?;
+    if rows.items.is_empty() {
+        must_have_been(&cx, &app, endpoint).await?;
+    }
     let show = |row: AttemptRow| {
         let message = row.message.filter(|_| with_msg);
         AttemptOut {
@@ -251,6 +260,25 @@ fn endpoint_named(cx: &Context, app: &App, name: &str) -> Result<EndpointId, Api
     found
         .map(|entry| entry.endpoint.id)
         .ok_or_else(|| ApiError::not_found("endpoint", name))
+}
+
+/// Tells an empty list from one of an endpoint that never was: a deleted one is known by its attempts.
+async fn must_have_been(cx: &Context, app: &App, endpoint: EndpointId) -> Result<(), ApiError> {
+    let name = endpoint.to_string();
+    if cx.server.directory.endpoint(app.id, &name).is_some() {
+        return Ok(());
+    }
+    let any = Page {
+        limit: 1,
+        start: Start::First,
+        order: Order::Descending,
+    };
+    let store = &cx.server.store;
+    let found = store.attempts_of_endpoint(app.id, endpoint, AttemptFilter::default(), any, false);
+    match found.await?.items.is_empty() {
+        true => Err(ApiError::not_found("endpoint", &name)),
+        false => Ok(()),
+    }
 }
 
 /// Tells an empty list from one of a message that is not there.

@@ -1,7 +1,9 @@
 //! Why did this endpoint (not) get this message? The answer in words, with what to do about it.
 //!
-//! This is the asking; the explanation itself is in [`words`].
+//! This is the asking; the explanation itself is in [`words`] and [`held`].
 
+mod held;
+mod line;
 mod words;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -29,7 +31,7 @@ use super::{
         attempted::{last_attempt, once_deleted},
         status::{Status, StatusText},
     },
-    endpoint,
+    endpoint::{self, sequence::LineHeadOut},
 };
 use crate::{
     auth::Access,
@@ -85,6 +87,10 @@ struct ExplanationOut {
     next_attempt: Option<Timestamp>,
     /// The last attempt.
     last_attempt: Option<AttemptOut>,
+    /// Its number in its line; null where no order is kept.
+    sequence: Option<u64>,
+    /// The first of its line, while it waits for that one.
+    waits_behind: Option<LineHeadOut>,
 }
 
 async fn explain(Call { cx, .. }: Call) -> Result<Reply<ExplanationOut>, ApiError> {
@@ -180,12 +186,24 @@ async fn explanation(
         },
     });
     let last = last_attempt(cx, app, id, endpoint.id).await?;
+    let line = match (is, delivery) {
+        (Is::There, Some(delivery)) => line::line_of(cx, app, message, endpoint, &delivery).await?,
+        _ => None,
+    };
+    let lane = cx
+        .server
+        .directory
+        .endpoint_by_id(endpoint.id)
+        .map(|entry| entry.status());
+    let head = line.as_ref().and_then(|line| line.head);
     let found = Found {
         message,
         endpoint,
         is,
         delivery,
         last: last.as_ref(),
+        line: line.as_ref(),
+        lane: lane.as_ref(),
         now: cx.server.directory.now(),
     };
     let (reason, summary, advice) = found.explain();
@@ -204,5 +222,7 @@ async fn explanation(
             .filter(|row| row.state == DeliveryState::Pending)
             .and_then(|row| row.next_at),
         last_attempt: last.map(|attempt| AttemptOut::of(attempt, true)),
+        sequence: delivery.and_then(|row| row.sequence),
+        waits_behind: head.filter(|head| head.message != id).map(Into::into),
     })
 }

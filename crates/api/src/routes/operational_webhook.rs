@@ -110,6 +110,7 @@ fn missing(directory: &Directory, environment: EnvironmentId) -> Vec<Change> {
         uid: None,
         name: "Operational webhooks".to_owned(),
         throttle_rate: None,
+        publish_rate: None,
         metadata: BTreeMap::new(),
         kind: AppKind::Operational,
         validate_payloads: Some(false),

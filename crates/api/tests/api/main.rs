@@ -11,4 +11,6 @@ mod event_type;
 mod health;
 mod idempotency;
 mod message;
+mod order;
+mod pressure;
 mod robustness;

@@ -1,5 +1,3 @@
-use std::sync::atomic::Ordering;
-
 use crate::harness::Api;
 use bellwire_store::feed::FeedEvent;
 use serde_json::{Value, json};
@@ -329,16 +327,6 @@ async fn expunged_content_is_gone() {
         .await
         .ok(200);
     assert_eq!(bulk["results"], json!({ other: "expunged", "msg_x": "not-found" }));
-}
-
-#[tokio::test]
-async fn an_overloaded_server_accepts_nothing_and_says_when_to_come_back() {
-    let api = acme().await;
-    api.state.overloaded.store(true, Ordering::Relaxed);
-    let refused = api.post(PATH, json!({ "eventType": "a", "payload": {} })).await;
-    assert_eq!(refused.refused(503), "server_overloaded");
-    assert!(refused.headers.contains_key("retry-after"));
-    assert_eq!(api.ids(PATH).await, [""; 0]);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod administration;
 mod attempts;
 mod bench;
+mod lines;
 mod replays;
 mod statistics;
 mod tail;

@@ -66,6 +66,9 @@ pub struct Fields {
     /// Messages a second at most, over all its endpoints
     #[arg(long, value_name = "PER_SECOND")]
     rate_limit: Option<u16>,
+    /// Messages a second that may be published to it, more are refused; 0 for the server's setting
+    #[arg(long, value_name = "PER_SECOND")]
+    publish_rate: Option<u32>,
     /// A note of yours; repeat for more
     #[arg(long, value_name = "KEY=VALUE", value_parser = input::pair)]
     metadata: Vec<(String, String)>,
@@ -118,6 +121,10 @@ impl Fields {
         }
         if let Some(limit) = self.rate_limit {
             body.insert("throttleRate".into(), json!(limit));
+        }
+        if let Some(rate) = self.publish_rate {
+            // None a second would be nothing at all: 0 takes the application's own rate away.
+            body.insert("publishRate".into(), if rate == 0 { Value::Null } else { json!(rate) });
         }
         if !self.metadata.is_empty() {
             body.insert("metadata".into(), input::pairs_object(&self.metadata));

@@ -51,6 +51,9 @@ pub struct SendArgs {
     /// A mark to search by; repeat for more
     #[arg(long, value_delimiter = ',')]
     tag: Vec<String>,
+    /// What it is in order with, at endpoints that order by key
+    #[arg(long, value_name = "KEY")]
+    ordering_key: Option<String>,
     /// Not before: a span from now (10m, 2h) or RFC 3339
     #[arg(long, value_name = "WHEN")]
     deliver_at: Option<When>,
@@ -78,6 +81,8 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     tags: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
+    ordering_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     deliver_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     application: Option<Value>,
@@ -102,6 +107,7 @@ impl SendArgs {
             event_id: self.event_id.as_deref(),
             channels: &self.channel,
             tags: &self.tag,
+            ordering_key: self.ordering_key.as_deref(),
             deliver_at: self.deliver_at.map(|at| at.ahead(when::now()).to_string()),
             application: self.create_app.then(|| json!({ "name": app, "uid": app })),
         };
@@ -298,6 +304,8 @@ mod tests {
             "k1",
             "--channel",
             "x,y",
+            "--ordering-key",
+            "customer 42",
         ];
         parsed(&line).run(&mut server.session(&captured, false)).unwrap();
         assert_eq!(captured.text(), "msg_1\n");
@@ -309,6 +317,7 @@ mod tests {
             "{}",
             seen.body
         );
+        assert!(seen.body.contains(r#""orderingKey":"customer 42""#), "{}", seen.body);
         assert!(seen.head.contains("idempotency-key: k1"), "{}", seen.head);
     }
 

@@ -3,28 +3,35 @@
 use bellwire_core::{
     id::{IdGenerator, MessageId},
     secret::SigningKey,
-    sign::signature_header,
+    sign::{http, signature_header},
     time::Timestamp,
 };
 use clap::Args;
 
-use super::{exit::Failure, input, out::Out, when};
+use super::{exit::Failure, input, out::Out, verify, when};
 
 /// `sign`.
 #[derive(Args)]
 pub struct SignArgs {
     /// The signing secret (whsec_… or whsk_…) or @file; repeat to sign with several
     #[arg(long, required = true, env = "BELLWIRE_SECRET", hide_env_values = true)]
-    secret: Vec<String>,
+    pub(super) secret: Vec<String>,
     /// The message's id; made when not given
     #[arg(long)]
-    id: Option<String>,
+    pub(super) id: Option<String>,
     /// When it is signed: seconds since 1970 or RFC 3339; now when not given
     #[arg(long, value_parser = timestamp)]
-    timestamp: Option<i64>,
+    pub(super) timestamp: Option<i64>,
+    /// The URL that will be called: adds HTTP message signatures (RFC 9421) of a POST to it
+    #[arg(long, value_name = "URL", value_parser = verify::target_uri)]
+    pub(super) called: Option<String>,
+    /// A further header of the request, printed and covered by them when it is one they cover: content-type, webhook-sequence
+    /// and its like; repeat for each
+    #[arg(long, value_name = "NAME: VALUE", value_parser = input::header, requires = "called")]
+    pub(super) header: Vec<(String, String)>,
     /// The body: the text, @file, or - for standard input; signed byte for byte
     #[arg(long)]
-    data: String,
+    pub(super) data: String,
 }
 
 /// For clap: seconds since 1970, or RFC 3339.
@@ -55,17 +62,35 @@ impl SignArgs {
             .id
             .unwrap_or_else(|| IdGenerator::new(0, 0).next::<MessageId>(when::now()).to_string());
         let timestamp = self.timestamp.unwrap_or_else(|| when::now().secs());
-        let signature = signature_header(&keys.iter().collect::<Vec<_>>(), &id, timestamp, &body);
-        let headers = [
-            ("webhook-id", id),
-            ("webhook-timestamp", timestamp.to_string()),
-            ("webhook-signature", signature),
+        let keys: Vec<_> = keys.iter().collect();
+        let signature = signature_header(&keys, &id, timestamp, &body);
+        let mut headers = vec![
+            ("webhook-id".to_owned(), id),
+            ("webhook-timestamp".to_owned(), timestamp.to_string()),
+            ("webhook-signature".to_owned(), signature),
         ];
-        if out.is_json() {
-            let object: serde_json::Map<_, _> = headers
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value.into()))
+        if let Some(url) = &self.called {
+            headers.extend(self.header);
+            // Whoever posts a body says what it is, and a receiver wants that covered.
+            if !headers.iter().any(|(name, _)| name == "content-type") {
+                headers.push(("content-type".to_owned(), "application/json".to_owned()));
+            }
+            headers.push((http::CONTENT_DIGEST.to_owned(), http::content_digest(&body)));
+            let pairs: Vec<_> = headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
                 .collect();
+            let request = http::Request {
+                method: "POST",
+                target_uri: url,
+                headers: &pairs,
+            };
+            let signed = http::sign(&request, &keys, "bellwire-sign", timestamp);
+            headers.push((http::SIGNATURE_INPUT.to_owned(), signed.input));
+            headers.push((http::SIGNATURE.to_owned(), signed.signature));
+        }
+        if out.is_json() {
+            let object: serde_json::Map<_, _> = headers.into_iter().map(|(name, value)| (name, value.into())).collect();
             return out.line(&serde_json::Value::Object(object).to_string());
         }
         headers
@@ -84,6 +109,8 @@ mod tests {
             secret: secrets.iter().map(|secret| (*secret).to_owned()).collect(),
             id: Some("msg_p5jXN8AQM9LWM0D4loKWxJek".into()),
             timestamp: Some(1_614_265_330),
+            called: None,
+            header: Vec::new(),
             data: r#"{"test": 2432232314}"#.into(),
         }
     }
@@ -97,6 +124,29 @@ mod tests {
         let expected = "webhook-id: msg_p5jXN8AQM9LWM0D4loKWxJek\nwebhook-timestamp: 1614265330\n\
                         webhook-signature: v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=\n";
         assert_eq!(captured.text(), expected);
+    }
+
+    #[test]
+    fn told_what_will_be_called_the_request_itself_is_signed_too() {
+        let captured = Captured::default();
+        let called = SignArgs {
+            called: Some("https://example.com/".into()),
+            header: vec![input::header("Webhook-Sequence: 5").unwrap()],
+            ..args(&["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+        };
+        called.run(&mut captured.out(true)).unwrap();
+        let shown: serde_json::Value = serde_json::from_str(&captured.text()).unwrap();
+        let input = shown["signature-input"].as_str().unwrap();
+        assert!(
+            input.starts_with("sig1=(\"@method\" \"@target-uri\" \"content-digest\" \"content-type\""),
+            "{input}"
+        );
+        assert!(
+            input.contains("\"webhook-sequence\");created=1614265330;keyid=\"bellwire-sign."),
+            "{input}"
+        );
+        assert_eq!(shown["webhook-sequence"], "5");
+        assert!(shown["content-digest"].as_str().unwrap().starts_with("sha-256=:"));
     }
 
     #[test]

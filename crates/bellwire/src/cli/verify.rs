@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use bellwire_core::{
     secret::VerifyingKey,
-    sign::{Mismatch, Received, SignedHeaders, TOLERANCE, Verified, explain},
+    sign::{
+        Mismatch, Received, SignedHeaders, TOLERANCE, Verified, explain,
+        http::{self, HttpMismatch, HttpVerified},
+    },
 };
 use clap::Args;
 use serde_json::json;
@@ -26,6 +29,12 @@ pub struct VerifyArgs {
     /// A file with the headers, one `name: value` a line
     #[arg(long, value_name = "FILE")]
     headers_file: Option<String>,
+    /// The URL that was called: checks the HTTP message signatures (RFC 9421), which cover it
+    #[arg(long, value_name = "URL", value_parser = target_uri)]
+    called: Option<String>,
+    /// The method of the request, for HTTP message signatures
+    #[arg(long, value_name = "METHOD", default_value = "POST", requires = "called")]
+    method: String,
     /// The raw body: the text, @file, or - for standard input
     #[arg(long)]
     data: String,
@@ -52,27 +61,79 @@ impl VerifyArgs {
             headers.extend(input::headers(&input::text(&format!("@{path}"))?)?);
         }
         let body = input::bytes(&self.data)?;
-        let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let received = Received {
-            headers: SignedHeaders::from_pairs(pairs),
-            body: &body,
-        };
+        let pairs: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let has = |names: &[&str]| pairs.iter().any(|(name, _)| names.contains(name));
         let now = self.now.unwrap_or_else(|| when::now().secs());
         let tolerance = if self.any_age {
             None
         } else {
             Some(self.tolerance.unwrap_or(TOLERANCE))
         };
-        let verdict = explain(&received, &valid, &others, now, tolerance);
-        if out.is_json() {
-            out.line(&verdict_json(&verdict).to_string())?;
+        let http = self.called.as_ref().map(|url| {
+            let request = http::Request {
+                method: &self.method,
+                target_uri: url,
+                headers: &pairs,
+            };
+            http::explain(&request, &body, &valid, &others, now, tolerance)
+        });
+        // A request may have HTTP message signatures alone; then they alone are judged.
+        let verdict = (http.is_none() || has(&["webhook-signature", "svix-signature"])).then(|| {
+            let received = Received {
+                headers: SignedHeaders::from_pairs(pairs.iter().copied()),
+                body: &body,
+            };
+            explain(&received, &valid, &others, now, tolerance)
+        });
+        if http.is_none() && has(&[http::SIGNATURE_INPUT]) {
+            out.note("the HTTP message signatures are not checked without --called URL");
         }
-        match verdict {
-            Ok(verified) if !out.is_json() => out.line(&matched(&verified)),
-            Ok(_) => Ok(()),
-            Err(mismatch) => Err(Failure::Unverified(mismatch.to_string())),
-        }
+        show(out, verdict, http)
     }
+}
+
+/// Prints what was judged.
+fn show(
+    out: &mut Out,
+    verdict: Option<Result<Verified, Mismatch>>,
+    http: Option<Result<HttpVerified, HttpMismatch>>,
+) -> Result<(), Failure> {
+    if out.is_json() {
+        let mut shown = verdict.as_ref().map_or_else(|| json!({}), verdict_json);
+        if let Some(http) = &http {
+            shown["http"] = http_json(http);
+        }
+        out.line(&shown.to_string())?;
+    }
+    match verdict {
+        Some(Ok(verified)) if !out.is_json() => out.line(&matched(&verified))?,
+        Some(Err(mismatch)) => return Err(Failure::Unverified(mismatch.to_string())),
+        _ => {}
+    }
+    match http {
+        Some(Ok(verified)) if !out.is_json() => out.line(&matched_http(&verified)),
+        Some(Err(mismatch)) => Err(Failure::Unverified(format!("HTTP message signature: {mismatch}"))),
+        _ => Ok(()),
+    }
+}
+
+/// For clap: a URL as it is sent and signed as `@target-uri`, without user and fragment.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn target_uri(text: &str) -> Result<String, String> {
+    let wrong = |why: &str| format!("`{text}` is not an http or https URL: {why}");
+    let mut url = url::Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong("another scheme"));
+    }
+    url.set_fragment(None);
+    let cleared = url.set_username("").and_then(|()| url.set_password(None));
+    cleared.map_err(|()| wrong("no host"))?;
+    Ok(url.into())
 }
 
 /// The keys of `--secret`: each the text or `@file`.
@@ -108,6 +169,33 @@ pub fn verdict_json(verdict: &Result<Verified, Mismatch>) -> serde_json::Value {
     }
 }
 
+/// A match of HTTP message signatures for people: `valid (sig1, hmac-sha256 over 9 parts, created 2026-…)`.
+pub fn matched_http(verified: &HttpVerified) -> String {
+    let created = bellwire_core::time::Timestamp::from_secs(verified.created_secs).to_string();
+    format!(
+        "valid ({}, {} over {} parts of the request, created {})",
+        // A stranger may call a signature what it likes, of any length.
+        super::pretty::line(&verified.label, 40),
+        verified.algorithm,
+        verified.covered.len(),
+        when::short(&created)
+    )
+}
+
+/// A verdict on HTTP message signatures for programs.
+pub fn http_json(verdict: &Result<HttpVerified, HttpMismatch>) -> serde_json::Value {
+    match verdict {
+        Ok(verified) => json!({
+            "verdict": "valid",
+            "label": verified.label,
+            "algorithm": verified.algorithm,
+            "created": verified.created_secs,
+            "covered": verified.covered,
+        }),
+        Err(mismatch) => json!({ "verdict": "invalid", "reason": mismatch.to_string() }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +214,8 @@ mod tests {
             other_secret: Vec::new(),
             header: headers.iter().map(|header| input::header(header).unwrap()).collect(),
             headers_file: None,
+            called: None,
+            method: "POST".into(),
             data: data.into(),
             tolerance: None,
             any_age: false,
@@ -197,5 +287,80 @@ mod tests {
         };
         let failure = args.run(&mut Captured::default().out(false)).unwrap_err();
         assert!(failure.to_string().contains("another key"), "{failure}");
+    }
+
+    /// A request as `bellwire sign --called` writes it.
+    fn signed_request(url: &str) -> VerifyArgs {
+        let captured = Captured::default();
+        let signing = sign::SignArgs {
+            secret: vec![SECRET.into()],
+            id: Some("msg_1".into()),
+            timestamp: Some(1_614_265_330),
+            called: Some(target_uri(url).unwrap()),
+            header: vec![input::header("webhook-sequence: 5").unwrap()],
+            data: "{}".into(),
+        };
+        signing.run(&mut captured.out(false)).unwrap();
+        VerifyArgs {
+            header: input::headers(&captured.text()).unwrap(),
+            called: Some(target_uri(url).unwrap()),
+            ..args("{}")
+        }
+    }
+
+    #[test]
+    fn http_message_signatures_are_checked_for_the_url_that_was_called() {
+        let captured = Captured::default();
+        signed_request("https://example.com/hook")
+            .run(&mut captured.out(false))
+            .unwrap();
+        let text = captured.text();
+        assert!(
+            text.contains("valid (sig1, hmac-sha256 over 7 parts of the request, created 2021-02-25"),
+            "{text}"
+        );
+        let elsewhere = VerifyArgs {
+            called: Some(target_uri("http://example.com/hook").unwrap()),
+            ..signed_request("https://example.com/hook")
+        };
+        let failure = elsewhere.run(&mut captured.out(true)).unwrap_err();
+        assert_eq!(failure.exit_code(), 4);
+        assert!(
+            failure.to_string().contains("made for https://example.com/hook"),
+            "{failure}"
+        );
+        let captured = Captured::default();
+        let unchecked = VerifyArgs {
+            called: None,
+            ..signed_request("https://example.com/hook")
+        };
+        unchecked.run(&mut captured.out(false)).unwrap();
+        assert!(
+            captured.notes().contains("not checked without --called"),
+            "{}",
+            captured.notes()
+        );
+    }
+
+    #[test]
+    fn http_message_signatures_serve_alone() {
+        let mut alone = signed_request("https://example.com/");
+        alone.header.retain(|(name, _)| name != "webhook-signature");
+        let captured = Captured::default();
+        alone.run(&mut captured.out(true)).unwrap();
+        let shown: serde_json::Value = serde_json::from_str(&captured.text()).unwrap();
+        assert_eq!(
+            (&shown["http"]["verdict"], &shown["verdict"]),
+            (&json!("valid"), &json!(null))
+        );
+    }
+
+    #[test]
+    fn the_url_is_taken_as_it_is_sent() {
+        assert_eq!(
+            target_uri("HTTPS://Me:pw@Example.com:443#x").as_deref(),
+            Ok("https://example.com/")
+        );
+        assert!(target_uri("ftp://example.com/").is_err() && target_uri("example.com").is_err());
     }
 }

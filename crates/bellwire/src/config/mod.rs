@@ -21,8 +21,10 @@ mod show;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use bellwire_api::PublishLimits;
 use bellwire_core::{
     address::{AddressPolicy, Cidr},
+    alert, breaker,
     retry::STANDARD_SCHEDULE,
     sign::{SCHEMES, Scheme},
 };
@@ -48,6 +50,8 @@ pub struct Config {
     pub calls: Calls,
     /// How deliveries are tried.
     pub delivery: Delivery,
+    /// How much is taken from publishers.
+    pub publish: PublishLimits,
     /// How long things are kept.
     pub retention: Retention,
     /// What the process tells about itself.
@@ -137,6 +141,12 @@ pub struct Delivery {
     pub in_flight: usize,
     /// Attempts at once at one endpoint.
     pub in_flight_per_endpoint: usize,
+    /// Attempts at once that an endpoint is given at least.
+    pub in_flight_min: u16,
+    /// When an endpoint is only probed.
+    pub breaker: breaker::Settings,
+    /// When people are told about an endpoint unasked.
+    pub alerts: alert::Settings,
 }
 
 /// How long things are kept; `None` is for ever.
@@ -239,6 +249,9 @@ impl Default for Delivery {
             svix_headers: true,
             in_flight: 1_024,
             in_flight_per_endpoint: 32,
+            in_flight_min: 1,
+            breaker: breaker::Settings::default(),
+            alerts: alert::Settings::default(),
         }
     }
 }

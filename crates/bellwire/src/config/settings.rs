@@ -64,6 +64,7 @@ pub(super) const NONE: &str = "none";
 
 const CALL_TIMEOUT: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(30)];
 const MINUTES_10: Duration = Duration::from_secs(600);
+const DAY: Duration = Duration::from_secs(86_400);
 /// The longest wait before a retry.
 const WAIT_MAX: Duration = Duration::from_secs(30 * 86_400);
 
@@ -296,6 +297,62 @@ pub(super) static SETTINGS: &[Setting] = &[
         "Attempts under way at once at one endpoint that does not say otherwise.",
         set |c, v| put(&mut c.delivery.in_flight_per_endpoint, number(one(v)?, 1, 10_000)?),
         get |c| vec![c.delivery.in_flight_per_endpoint.to_string()]),
+    setting!("in_flight_min", Some("in-flight-min"), "number", default "1", special "",
+        "An endpoint that is slow or refuses is given fewer attempts at once, but never fewer than this.",
+        set |c, v| put(&mut c.delivery.in_flight_min, number(one(v)?, 1, 10_000)?),
+        get |c| vec![c.delivery.in_flight_min.to_string()]),
+    setting!("breaker_failures", Some("breaker-failures"), "number", default "100", special "`0`: never",
+        "After so many failures in a row an endpoint is only probed until it answers well again; what waits for it uses up no attempt.",
+        set |c, v| put(&mut c.delivery.breaker.failures, number(one(v)?, 0, 1_000_000)?),
+        get |c| vec![c.delivery.breaker.failures.to_string()]),
+    setting!("breaker_probe_min", Some("breaker-probe-min"), "duration", default "1s", special "",
+        "The wait before the first probe; it doubles with each that fails.",
+        set |c, v| put(&mut c.delivery.breaker.probe_min, span(one(v)?, CALL_TIMEOUT[0], MINUTES_10)?),
+        get |c| vec![format_span(c.delivery.breaker.probe_min)]),
+    setting!("breaker_probe_max", Some("breaker-probe-max"), "duration", default "1m", special "",
+        "The longest wait before a probe.",
+        set |c, v| put(&mut c.delivery.breaker.probe_max, span(one(v)?, CALL_TIMEOUT[0], DAY)?),
+        get |c| vec![format_span(c.delivery.breaker.probe_max)]),
+    setting!("publish_max_in_flight", Some("publish-max-in-flight"), "number", default "4096", special "",
+        "Publications under way at once; further ones are answered 503.",
+        set |c, v| put(&mut c.publish.in_flight_max, number(one(v)?, 1, 1_000_000)?),
+        get |c| vec![c.publish.in_flight_max.to_string()]),
+    setting!("publish_body_bytes_max", Some("publish-body-bytes-max"), "size in bytes", default "256MiB", special "less than `max_body`: as much as that",
+        "Memory for the bodies of all requests under way; what would go beyond is answered 503.",
+        set |c, v| put(&mut c.publish.body_bytes_max, size(one(v)?, 1 << 20, 64 << 30)?),
+        get |c| vec![write_size(c.publish.body_bytes_max)]),
+    setting!("publish_high_water", Some("publish-high-water"), "number", default "10000000", special "",
+        "While so many deliveries wait in the store, publications are answered 503.",
+        set |c, v| put(&mut c.publish.high_water, number(one(v)?, 1, u64::MAX)?),
+        get |c| vec![c.publish.high_water.to_string()]),
+    setting!("publish_app_rate", Some("publish-app-rate"), "number per second", default "0", special "`0`: no limit",
+        "Messages that an application may publish per second; further ones are answered 429. An application may have its own (`publishRate`).",
+        set |c, v| put(&mut c.publish.app_rate, number(one(v)?, 0, 1_000_000)?),
+        get |c| vec![c.publish.app_rate.to_string()]),
+    setting!("publish_app_waiting", Some("publish-app-waiting"), "number", default "0", special "`0`: no limit",
+        "While so many deliveries wait in the store for an application's endpoints, its publications are answered 429.",
+        set |c, v| put(&mut c.publish.app_waiting, number(one(v)?, 0, u64::MAX)?),
+        get |c| vec![c.publish.app_waiting.to_string()]),
+    setting!("alert_queue_age", Some("alert-queue-age"), "duration", default "15m", special "`never`",
+        "`endpoint.queue.delayed` is told when the oldest delivery of an endpoint has been due for so long.",
+        set |c, v| put(&mut c.delivery.alerts.queue_age, span_or(one(v)?, "never")?.unwrap_or_default()),
+        get |c| vec![write_span_or(Some(c.delivery.alerts.queue_age).filter(|age| !age.is_zero()), "never")]),
+    setting!("alert_failure_rate", Some("alert-failure-rate"), "percent", default "50", special "`0`: never",
+        "`endpoint.failure_rate.high` is told when so many of an endpoint's attempts of the last five minutes failed.",
+        set |c, v| put(&mut c.delivery.alerts.failure_rate, f64::from(number::<u8>(one(v)?, 0, 100)?) / 100.0),
+        get |c| vec![format!("{:.0}", c.delivery.alerts.failure_rate * 100.0)]),
+    setting!("alert_failure_attempts", Some("alert-failure-attempts"), "number", default "20", special "",
+        "Fewer attempts say nothing about a share.",
+        set |c, v| put(&mut c.delivery.alerts.failure_attempts, number(one(v)?, 1, 1_000_000)?),
+        get |c| vec![c.delivery.alerts.failure_attempts.to_string()]),
+    setting!("alert_spike", Some("alert-spike"), "number", default "10", special "`0`: never",
+        "`endpoint.traffic.spike` is told when a minute brings an endpoint so many times the last hour's average.",
+        set |c, v| put(&mut c.delivery.alerts.spike, number::<u32>(one(v)?, 0, 1_000_000)?.into()),
+        get |c| vec![format!("{:.0}", c.delivery.alerts.spike)]),
+    setting!("alert_spike_messages", Some("alert-spike-messages"), "number", default "600", special "",
+        "Fewer messages in a minute are no spike.",
+        set |c, v| put(&mut c.delivery.alerts.spike_messages, number(one(v)?, 1, u32::MAX)?),
+        get |c| vec![c.delivery.alerts.spike_messages.to_string()]),
     setting!("retention.messages", Some("retention-messages"), "duration", default "90d", special "`forever`",
         "How long messages are kept, with their deliveries and attempts.",
         set |c, v| put(&mut c.retention.messages, span_or(one(v)?, "forever")?),
@@ -349,76 +406,4 @@ pub(super) static SETTINGS: &[Setting] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_documented_default_of_every_setting_is_the_one_in_force() {
-        for setting in SETTINGS {
-            assert_eq!(
-                (setting.get)(&Config::default()).join(", "),
-                setting.default,
-                "{}",
-                setting.key
-            );
-        }
-    }
-
-    #[test]
-    fn what_a_setting_writes_it_reads_back() {
-        for setting in SETTINGS.iter().filter(|setting| !setting.default.is_empty()) {
-            let mut config = Config::default();
-            let written = (setting.get)(&config);
-            let values: Vec<_> = written.iter().map(String::as_str).collect();
-            (setting.set)(&mut config, &values).unwrap();
-            assert_eq!((setting.get)(&config), written, "{}", setting.key);
-        }
-    }
-
-    #[test]
-    fn names_are_unique_and_flags_are_the_names_with_dashes() {
-        for (at, setting) in SETTINGS.iter().enumerate() {
-            assert!(
-                SETTINGS[..at]
-                    .iter()
-                    .all(|other| other.variable() != setting.variable()),
-                "{}",
-                setting.key
-            );
-            if let Some(flag) = setting.flag {
-                assert_eq!(flag, setting.key.replace(['.', '_'], "-"));
-            }
-            assert!(
-                setting.meaning.ends_with('.') && !setting.kind.is_empty(),
-                "{}",
-                setting.key
-            );
-        }
-    }
-
-    #[test]
-    fn one_value_is_wanted_where_there_is_no_list() {
-        for setting in SETTINGS
-            .iter()
-            .filter(|setting| !setting.list && setting.key != "log.level")
-        {
-            assert!(
-                (setting.set)(&mut Config::default(), &["a", "b"]).is_err(),
-                "{}",
-                setting.key
-            );
-        }
-    }
-
-    #[test]
-    fn passwords_in_urls_are_not_written() {
-        let mut config = Config::default();
-        config.storage.store = Some(Hidden::new("postgres://me:canary@db/x"));
-        config.calls.proxy = Some("http://me:canary@proxy:3128".parse().unwrap());
-        for setting in SETTINGS.iter().filter(|setting| !setting.secret()) {
-            let shown = (setting.get)(&config).join(" ");
-            assert!(!shown.contains("canary"), "{shown}");
-        }
-        assert!(!format!("{config:?}").contains("canary"));
-    }
-}
+mod tests;

@@ -2,15 +2,16 @@
 
 use std::fs;
 
-use bellwire_api::SentHeaders;
+use bellwire_api::{PublishLimits, SentHeaders};
+use bellwire_core::breaker;
 use bellwire_deliver::{
     DeliverConfig,
     guard::{Guard, GuardConfig},
-    scheduler::Bounds,
+    scheduler::{Bounds, Rules},
 };
 
 use super::ServeError;
-use crate::config::{Calls, Delivery};
+use crate::config::{Calls, Config, Delivery};
 
 /// The guard that all outgoing connections go through.
 ///
@@ -49,7 +50,24 @@ pub(super) fn deliver(delivery: &Delivery) -> DeliverConfig {
             in_flight_per_endpoint: delivery.in_flight_per_endpoint,
             ..Bounds::default()
         },
+        rules: Rules {
+            breaker: breaker::Settings {
+                probe_max: delivery.breaker.probe_max.max(delivery.breaker.probe_min),
+                ..delivery.breaker
+            },
+            in_flight_min: delivery.in_flight_min,
+            alerts: delivery.alerts,
+        },
         ..DeliverConfig::default()
+    }
+}
+
+/// How much is taken from publishers.
+pub(super) fn publish(config: &Config) -> PublishLimits {
+    PublishLimits {
+        // One body at least must find room.
+        body_bytes_max: config.publish.body_bytes_max.max(config.http.max_body),
+        ..config.publish
     }
 }
 

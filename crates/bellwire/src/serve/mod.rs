@@ -172,6 +172,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
             body_bytes_max: config.http.max_body,
             // For ever is longer than any calendar: times saturate.
             payload_retention: config.retention.payloads.unwrap_or(Duration::MAX),
+            publish: calls::publish(&config),
             ..ApiLimits::default()
         },
         admin_token: config

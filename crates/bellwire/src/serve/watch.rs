@@ -79,6 +79,7 @@ mod tests {
                 uid: None,
                 name: "Shop".to_owned(),
                 throttle_rate: None,
+                publish_rate: None,
                 metadata: BTreeMap::new(),
                 kind: AppKind::Tenant,
                 validate_payloads: None,

@@ -20,7 +20,7 @@ use crate::mark::Template;
 use crate::sink::Ledger;
 use crate::wire::Conn;
 use schedule::Tickets;
-use worker::{Tally, Worker};
+use worker::{Seat, Tally, Worker};
 
 /// A run without any acknowledgement for this long is given up.
 const STALL: Duration = Duration::from_secs(30);
@@ -32,12 +32,30 @@ const RAMP_PAUSE: Duration = Duration::from_millis(1);
 pub struct Target {
     /// The server.
     pub address: SocketAddr,
-    /// Path of the POST.
-    pub uri: Uri,
     /// Host, authorization, content type.
     pub headers: HeaderMap,
+    /// What is posted where; at least one. Message number `n` goes to slot `n % slots`.
+    pub slots: Vec<Slot>,
+    /// Whether a slot's messages are published one after the other.
+    pub turns: Turns,
+}
+
+/// One kind of request.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// Path of the POST.
+    pub uri: Uri,
     /// The request body.
     pub template: Template,
+}
+
+/// Who publishes to a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turns {
+    /// Every connection to all of them in turn.
+    Any,
+    /// One connection alone, which waits for each answer: so the order of acceptance is known. Only at full speed.
+    Owned,
 }
 
 /// How fast messages are published.
@@ -48,6 +66,9 @@ pub enum Pace {
     /// Messages are due at fixed times, whatever the server does (open loop); latency counts from when a message was due, so that a server
     /// that stalls is charged for those who waited.
     PerSecond(u32),
+    /// The same, by publishers who do not wait when they are refused, as if others had come in their place. A message that finds no
+    /// connection free, because the server is slow to answer, is given up and counted.
+    Flood(u32),
 }
 
 /// How long a run is.
@@ -74,12 +95,18 @@ pub struct Run {
     pub acknowledged: u64,
     /// Answers 429 and 503.
     pub refused: u64,
+    /// Those of them without `Retry-After`.
+    pub refused_bare: u64,
+    /// Messages that were never sent, because no connection was free (only [`Pace::Flood`]).
+    pub unsent: u64,
     /// Broken connections and other answers of 500 and above; the messages may or may not be delivered.
     pub errors: u64,
     /// What the last of those errors said.
     pub last_error: Option<String>,
     /// Publish → acknowledgement.
     pub ack: Latency,
+    /// Sending → refusal.
+    pub refusal: Latency,
     /// How late the generator itself was, with a fixed pace.
     pub lateness: Latency,
 }
@@ -117,6 +144,8 @@ struct Job {
     until_us: u64,
     /// Messages still to be published, for a closed loop.
     left: AtomicI64,
+    /// Whether publishers wait when they are refused.
+    patient: bool,
     tickets: Tickets,
     failure: OnceLock<String>,
     last_error: Mutex<Option<String>>,
@@ -173,6 +202,17 @@ impl Publisher {
         })
     }
 
+    /// The same with connections of its own.
+    ///
+    /// # Errors
+    /// When the server does not accept one.
+    pub async fn another(&self, connections: usize) -> anyhow::Result<Self> {
+        let Common {
+            target, ledger, clock, ..
+        } = &*self.shared;
+        Self::connect(target.clone(), connections, ledger.clone(), *clock).await
+    }
+
     /// Publishes at `pace` for `extent`; returns when every publisher has its last answer.
     ///
     /// # Errors
@@ -187,13 +227,20 @@ impl Publisher {
             ),
             Extent::Messages(n) => (u64::MAX, i64::try_from(n).unwrap_or(i64::MAX)),
         };
-        let tickets = Tickets::new();
+        let tickets = Tickets::new(match pace {
+            Pace::Flood(_) => self.connections.len(),
+            _ => usize::MAX,
+        });
+        if common.target.turns == Turns::Owned {
+            common.ledger.align();
+        }
         let job = Arc::new(Job {
             common: Arc::clone(common),
             // With a fixed pace the schedule ends the run, and every message that was due is published.
             until_us: if pace == Pace::Full { until_us } else { u64::MAX },
             left: AtomicI64::new(messages),
             tickets,
+            patient: !matches!(pace, Pace::Flood(_)),
             failure: OnceLock::new(),
             last_error: Mutex::new(None),
         });
@@ -204,20 +251,25 @@ impl Publisher {
             ended_us: 0,
             acknowledged: 0,
             refused: 0,
+            refused_bare: 0,
+            unsent: 0,
             errors: 0,
             last_error: None,
             ack: common.blank.clone(),
+            refusal: common.blank.clone(),
             lateness: common.blank.clone(),
         };
         let mut workers = JoinSet::new();
-        for conn in &mut self.connections {
-            let worker = Worker::new(Arc::clone(&job), conn.take());
+        let count = self.connections.len();
+        for (number, conn) in self.connections.iter_mut().enumerate() {
+            let seat = Seat { number, of: count };
+            let worker = Worker::new(Arc::clone(&job), seat, conn.take());
             match pace {
                 Pace::Full => workers.spawn(worker.at_full_speed()),
-                Pace::PerSecond(_) => workers.spawn(worker.on_schedule()),
+                Pace::PerSecond(_) | Pace::Flood(_) => workers.spawn(worker.on_schedule()),
             };
         }
-        if let Pace::PerSecond(rate) = pace {
+        if let Pace::PerSecond(rate) | Pace::Flood(rate) = pace {
             schedule::start(Arc::clone(&job), rate, extent)?;
         }
         self.connections.clear();
@@ -225,6 +277,7 @@ impl Publisher {
         run.end_seq = self.shared.ledger.seq_end();
         run.ended_us = self.shared.clock.now_us();
         run.last_error = job.last_error();
+        run.unsent = job.tickets.shed();
         match job.failure.get() {
             Some(why) => Err(anyhow::anyhow!("publishing failed: {why}")),
             None => Ok(run),
@@ -259,6 +312,8 @@ impl Publisher {
             self.connections.push(conn);
             run.acknowledged += tally.acknowledged;
             run.refused += tally.refused;
+            run.refused_bare += tally.refused_bare;
+            run.refusal.merge(&tally.refusal);
             run.errors += tally.errors;
             run.ack.merge(&tally.ack);
             run.lateness.merge(&tally.lateness);

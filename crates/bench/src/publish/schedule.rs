@@ -12,8 +12,14 @@ use tokio::sync::Notify;
 
 use super::{Extent, Job};
 
+/// At high rates the timetable looks at the clock only so often: a wake-up for each message would cost more than the message.
+/// What falls due in between is handed out that much later, and its latency says so.
+const GLANCE_US: u64 = 250;
+
 /// Due times that wait for a connection.
 pub(super) struct Tickets {
+    /// No more than this many wait.
+    room: usize,
     queue: Mutex<Queue>,
     wake: Notify,
 }
@@ -22,11 +28,13 @@ pub(super) struct Tickets {
 struct Queue {
     due_us: VecDeque<u64>,
     closed: bool,
+    shed: u64,
 }
 
 impl Tickets {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(room: usize) -> Self {
         Self {
+            room,
             queue: Mutex::default(),
             wake: Notify::new(),
         }
@@ -36,9 +44,21 @@ impl Tickets {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, due_us: u64) {
-        self.lock().due_us.push_back(due_us);
-        self.wake.notify_one();
+    /// Hands out what is due. What finds no room is given up.
+    fn push(&self, due_us: impl ExactSizeIterator<Item = u64>) {
+        let count = due_us.len();
+        {
+            let mut queue = self.lock();
+            let taken = count.min(self.room.saturating_sub(queue.due_us.len()));
+            queue.due_us.extend(due_us.take(taken));
+            queue.shed += (count - taken) as u64;
+        }
+        (0..count).for_each(|_| self.wake.notify_one());
+    }
+
+    /// How many were given up.
+    pub(super) fn shed(&self) -> u64 {
+        self.lock().shed
     }
 
     /// No more will come; those that wait are still handed out.
@@ -81,13 +101,24 @@ pub(super) fn start(job: Arc<Job>, per_second: u32, extent: Extent) -> anyhow::R
         .spawn(move || {
             wake_punctually();
             let start_us = job.common.clock.now_us();
-            for number in 0..total {
-                if job.tickets.closed() {
-                    return;
+            let due_us = |number: u64| start_us + due_after_us(number, per_second);
+            let mut number = 0;
+            while number < total && !job.tickets.closed() {
+                let now_us = job.common.clock.now_us();
+                let wait_us = due_us(number).saturating_sub(now_us);
+                if wait_us > 0 {
+                    let crowded = due_us(number + 1) - due_us(number) < GLANCE_US;
+                    std::thread::sleep(Duration::from_micros(if crowded {
+                        wait_us.max(GLANCE_US)
+                    } else {
+                        wait_us
+                    }));
+                    continue;
                 }
-                let due_us = start_us + due_after_us(number, per_second);
-                std::thread::sleep(Duration::from_micros(due_us.saturating_sub(job.common.clock.now_us())));
-                job.tickets.push(due_us);
+                let end = (number + 1..total).find(|&next| due_us(next) > now_us).unwrap_or(total);
+                let due: Vec<u64> = (number..end).map(due_us).collect();
+                job.tickets.push(due.into_iter());
+                number = end;
             }
             job.tickets.close();
         })?;
@@ -124,14 +155,27 @@ mod tests {
 
     #[tokio::test]
     async fn tickets_left_at_the_close_are_handed_out_and_then_everybody_is_released() {
-        let tickets = Arc::new(Tickets::new());
+        let tickets = Arc::new(Tickets::new(usize::MAX));
         let waiting = Arc::clone(&tickets);
         let mut waiter = tokio::task::JoinSet::new();
         waiter.spawn(async move { (waiting.next().await, waiting.next().await, waiting.next().await) });
         tokio::task::yield_now().await;
-        tickets.push(1);
-        tickets.push(2);
+        tickets.push([1, 2].into_iter());
         tickets.close();
         assert_eq!(waiter.join_next().await.unwrap().unwrap(), (Some(1), Some(2), None));
+    }
+
+    #[tokio::test]
+    async fn tickets_that_find_no_room_are_given_up_and_counted() {
+        let tickets = Tickets::new(2);
+        tickets.push([1, 2, 3].into_iter());
+        assert_eq!((tickets.next().await, tickets.shed()), (Some(1), 1));
+        tickets.push([4, 5].into_iter());
+        tickets.close();
+        assert_eq!(
+            (tickets.next().await, tickets.next().await, tickets.next().await),
+            (Some(2), Some(4), None)
+        );
+        assert_eq!(tickets.shed(), 2);
     }
 }

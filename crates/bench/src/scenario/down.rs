@@ -5,6 +5,7 @@ use super::stage::{Measured, Stage, figures, measure};
 use crate::publish::{Extent, Pace};
 use crate::report::Figures;
 use crate::sink::{Behaviour, Sink};
+use crate::verdict::{Aim, ratio};
 
 const MESSAGES: u64 = 30_000;
 
@@ -37,11 +38,12 @@ pub(super) async fn run(context: &Context<'_>) -> anyhow::Result<Figures> {
     let mut figures = figures(&down);
     let up_rate = up.run.per_second();
     figures.extra.insert("publishes_per_s_up", up_rate);
-    if up_rate > 0.0 {
-        figures
-            .extra
-            .insert("ack_rate_down_to_up", down.run.per_second() / up_rate);
+    let unchanged = ratio(Some(down.run.per_second()), Some(up_rate));
+    if let Some(unchanged) = unchanged {
+        figures.extra.insert("ack_rate_down_to_up", unchanged);
     }
+    // "Unchanged", as far as a shared machine can tell.
+    figures.judge("acknowledgements, down to up", unchanged, Aim::AtLeast(0.95));
     let last_s = crate::clock::us_to_seconds(down.window.last_us.saturating_sub(back_us));
     figures.extra.insert("return_to_last_arrival_s", last_s);
     stage.finish(&before, &mut figures).await;

@@ -6,9 +6,10 @@ use super::Context;
 use super::stage::{Measured, Reading, Stage, cpu, figures, measure};
 use crate::clock::us_to_seconds;
 use crate::mark::Template;
-use crate::publish::{Pace, Publisher, Target};
+use crate::publish::{Pace, Publisher, Slot, Target, Turns};
 use crate::report::Figures;
 use crate::sink::Sink;
+use crate::verdict::Aim;
 
 /// A backlog that takes longer than this share of the run to deliver says that publishing outran delivering.
 const BACKLOG_WORTH_NOTING: f64 = 0.05;
@@ -21,12 +22,15 @@ pub(super) async fn floor(context: &Context<'_>) -> anyhow::Result<Figures> {
     let mut headers = HeaderMap::new();
     headers.insert(header::HOST, HeaderValue::from_str(&sink.address().to_string())?);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let template = Template::payload(context.args.payload_bytes);
+    let slot = Slot {
+        uri: "/r/0".parse()?,
+        template: Template::payload(context.args.payload_bytes),
+    };
     let target = Target {
         address: sink.address(),
-        uri: "/r/0".parse()?,
         headers,
-        template,
+        slots: vec![slot],
+        turns: Turns::Any,
     };
     let ledger = sink.ledger().clone();
     let mut publisher = Publisher::connect(target, context.args.connections, ledger, context.clock).await?;
@@ -48,6 +52,15 @@ pub(super) async fn saturate(context: &Context<'_>, endpoints: usize) -> anyhow:
     if backlog_s > published_s * BACKLOG_WORTH_NOTING {
         figures.extra.insert("backlog_s", backlog_s);
     }
+    // Aims for two cores; with --quick nothing absolute is judged.
+    let aim = match endpoints {
+        1 => Some(24_000.0),
+        5 => Some(45_000.0),
+        _ => None,
+    };
+    if let Some(aim) = aim.filter(|_| !context.args.load.quick) {
+        figures.judge("deliveries per second", figures.deliveries_per_s, Aim::AtLeast(aim));
+    }
     Ok(figures)
 }
 
@@ -55,6 +68,11 @@ pub(super) async fn saturate(context: &Context<'_>, endpoints: usize) -> anyhow:
 pub(super) async fn steady(context: &Context<'_>, per_second: u32) -> anyhow::Result<Figures> {
     let pace = Pace::PerSecond(per_second);
     let (mut figures, measured) = load(context, 1, pace, context.args.connections.min(16)).await?;
+    if matches!(per_second, 100 | 500) && !context.args.load.quick {
+        let arrival = figures.arrival_ms;
+        figures.judge("arrival p50, ms", arrival.map(|p| p.p50), Aim::AtMost(0.7));
+        figures.judge("arrival p99, ms", arrival.map(|p| p.p99), Aim::AtMost(1.5));
+    }
     if let Some(late) = measured.run.lateness.percentiles() {
         figures.extra.insert("generator_late_p50_ms", late.p50);
         if late.p99 > LATENESS_WORTH_NOTING_MS {

@@ -1,8 +1,18 @@
 //! The scenarios, and the table that says which code runs each.
 
+mod comeback;
 mod down;
+mod drip;
+mod fill;
+mod group;
+mod hang;
+mod idle;
 mod load;
+mod noisy;
+mod order;
+mod overload;
 mod pending;
+mod samples;
 mod stage;
 
 use std::path::PathBuf;
@@ -10,6 +20,7 @@ use std::time::Duration;
 
 use crate::args::{BenchArgs, Scenario};
 use crate::clock::Clock;
+use crate::comparison::Comparison;
 use crate::machine::Machine;
 use crate::publish::Extent;
 use crate::report::{Figures, Report, ScenarioReport, Settings};
@@ -27,12 +38,13 @@ impl Context<'_> {
     fn extent(&self) -> Extent {
         match self.args.messages {
             Some(messages) => Extent::Messages(messages),
-            None => Extent::For(Duration::from_secs_f64(self.args.seconds)),
+            None => Extent::For(Duration::from_secs_f64(self.args.seconds())),
         }
     }
 
     fn warm_up(&self) -> Option<Extent> {
-        (self.args.warmup_seconds > 0.0).then(|| Extent::For(Duration::from_secs_f64(self.args.warmup_seconds)))
+        let seconds = self.args.warmup_seconds();
+        (seconds > 0.0).then(|| Extent::For(Duration::from_secs_f64(seconds)))
     }
 
     fn drain_limit(&self) -> Duration {
@@ -44,27 +56,59 @@ impl Context<'_> {
 pub(crate) async fn run_all(args: &BenchArgs) -> anyhow::Result<Report> {
     let launch = launch(args)?;
     let machine = Machine::inspect(&launch.data_parent);
-    let context = Context {
+    let clock = Clock::start();
+    let other = args.against.as_ref().map(|binary| Context {
         args,
-        clock: Clock::start(),
-        launch,
-    };
-    let mut scenarios = Vec::with_capacity(args.scenario.len());
-    for &scenario in &args.scenario {
-        let rounds = if scenario == Scenario::Pending { 1 } else { args.rounds };
-        let mut figures = Vec::with_capacity(rounds);
-        for round in 1..=rounds {
-            let done = run_round(&context, scenario).await?;
-            eprintln!("{scenario} {round}/{rounds}: {}", progress(&done));
-            figures.push(done);
-        }
-        scenarios.push(ScenarioReport::of(scenario, figures));
-    }
-    Ok(Report {
+        clock,
+        launch: Launch {
+            binary: binary.clone(),
+            ..launch.clone()
+        },
+    });
+    let this = Context { args, clock, launch };
+    let mut report = Report {
         machine,
         settings: Settings::of(args),
-        scenarios,
-    })
+        scenarios: Vec::with_capacity(args.scenario.len()),
+        comparisons: Vec::new(),
+    };
+    for &scenario in &args.scenario {
+        // Without a server there is nothing to compare.
+        let other = other.as_ref().filter(|_| scenario != Scenario::Floor);
+        let [mine, others] = run_rounds(scenario, args.rounds(scenario), &this, other).await?;
+        if other.is_some() {
+            report.comparisons.extend(Comparison::of(scenario, &mine, &others));
+        }
+        report.scenarios.push(ScenarioReport::of(scenario, false, mine));
+        if other.is_some() {
+            report.scenarios.push(ScenarioReport::of(scenario, true, others));
+        }
+    }
+    Ok(report)
+}
+
+/// The rounds of one scenario. Two binaries take turns, and take turns in going first: what a round leaves behind in the machine (a warm
+/// disk, a busy neighbour) then falls on both.
+async fn run_rounds(
+    scenario: Scenario,
+    rounds: usize,
+    this: &Context<'_>,
+    other: Option<&Context<'_>>,
+) -> anyhow::Result<[Vec<Figures>; 2]> {
+    let mut done = [Vec::with_capacity(rounds), Vec::with_capacity(rounds)];
+    for round in 1..=rounds {
+        let mut sides = [Some((0, this)), other.map(|other| (1, other))];
+        if round % 2 == 0 {
+            sides.reverse();
+        }
+        for (side, context) in sides.into_iter().flatten() {
+            let figures = run_round(context, scenario).await?;
+            let name = if side == 0 { "" } else { " (against)" };
+            eprintln!("{scenario}{name} {round}/{rounds}: {}", progress(&figures));
+            done[side].push(figures);
+        }
+    }
+    Ok(done)
 }
 
 async fn run_round(context: &Context<'_>, scenario: Scenario) -> anyhow::Result<Figures> {
@@ -74,6 +118,15 @@ async fn run_round(context: &Context<'_>, scenario: Scenario) -> anyhow::Result<
         Scenario::Steady { per_second } => Box::pin(load::steady(context, per_second)).await,
         Scenario::Down => Box::pin(down::run(context)).await,
         Scenario::Pending => Box::pin(pending::run(context)).await,
+        Scenario::Hang => Box::pin(hang::run(context)).await,
+        Scenario::Noisy => Box::pin(noisy::run(context)).await,
+        Scenario::Return => Box::pin(comeback::run(context)).await,
+        Scenario::Overload => Box::pin(overload::run(context)).await,
+        Scenario::IdleEndpoints => Box::pin(idle::run(context)).await,
+        Scenario::Drip => Box::pin(drip::run(context)).await,
+        Scenario::Restart => Box::pin(pending::killed(context)).await,
+        Scenario::OrderKey { keys } => Box::pin(order::by_key(context, keys as usize)).await,
+        Scenario::OrderEndpoint => Box::pin(order::by_endpoint(context)).await,
     }
 }
 
@@ -96,5 +149,6 @@ fn progress(figures: &Figures) -> String {
     let deliveries = figures
         .deliveries_per_s
         .map_or(String::new(), |rate| format!(", {rate:.0} deliveries/s"));
-    format!("{:.0} publishes/s{deliveries}", figures.publishes_per_s)
+    let verdicts: String = figures.verdicts.iter().map(|verdict| format!("; {verdict}")).collect();
+    format!("{:.0} publishes/s{deliveries}{verdicts}", figures.publishes_per_s)
 }

@@ -2,26 +2,61 @@
 //! delivers?
 //!
 //! A second, healthy application runs beside it. Its latency, with all that waiting next door, is what the latency columns show.
+//! The scenario `restart` (L7) is the same with a server that is killed instead of stopped.
 
 use std::time::{Duration, Instant};
 
 use super::Context;
+use super::fill::fill;
 use super::stage::{Stage, figures, measure};
 use crate::api::Api;
-use crate::publish::{Extent, Pace, Publisher};
+use crate::publish::{Extent, Pace};
 use crate::report::Figures;
 use crate::sink::{Behaviour, Sink};
+use crate::verdict::{Aim, ratio};
 
-/// The share of the messages over which the first and the last publish rates are taken, and its limit.
-const SHARE: u64 = 20;
-const SHARE_MAX: u64 = 100_000;
 /// Messages of the healthy application while the others wait.
 const HEALTHY_PER_SECOND: u32 = 100;
 /// How often a restarted server is looked at.
 const GLANCE: Duration = Duration::from_millis(2);
 
-/// Fills the store with waiting deliveries and measures at both ends.
+/// How the server ends before it is started again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Asked,
+    Killed,
+}
+
+/// What tells the two scenarios apart.
+struct Plan {
+    waiting: u64,
+    ending: Ending,
+    /// The aim, from the start of the process to the first delivery of what waited.
+    first_s: f64,
+}
+
+/// `pending`: the server is asked to stop.
 pub(super) async fn run(context: &Context<'_>) -> anyhow::Result<Figures> {
+    let plan = Plan {
+        waiting: context.args.load.pending(2_000_000),
+        ending: Ending::Asked,
+        first_s: 3.0,
+    };
+    measured(context, &plan).await
+}
+
+/// `restart`: the server is killed.
+pub(super) async fn killed(context: &Context<'_>) -> anyhow::Result<Figures> {
+    let plan = Plan {
+        waiting: context.args.load.pending(1_000_000),
+        ending: Ending::Killed,
+        first_s: 10.0,
+    };
+    measured(context, &plan).await
+}
+
+/// Fills the store with waiting deliveries and measures at both ends.
+async fn measured(context: &Context<'_>, plan: &Plan) -> anyhow::Result<Figures> {
     let waiting = Sink::bind(context.clock, 1).await?;
     let healthy = Sink::bind(context.clock, 1).await?;
     let mut stage = Stage::open(context).await?;
@@ -33,7 +68,7 @@ pub(super) async fn run(context: &Context<'_>) -> anyhow::Result<Figures> {
         .publisher(&waiting_app, &waiting, context.args.connections)
         .await?;
     let before = stage.read();
-    let fill = fill(context, &stage, &mut publisher).await?;
+    let fill = fill(&stage, &mut publisher, plan.waiting).await?;
     drop(publisher);
 
     let mut beside = stage.publisher(&healthy_app, &healthy, 4).await?;
@@ -54,73 +89,40 @@ pub(super) async fn run(context: &Context<'_>) -> anyhow::Result<Figures> {
     stage.finish(&before, &mut figures).await;
     // Most of the work had nothing to do with deliveries that arrived.
     figures.cpu_s_per_1000 = Default::default();
+    let slowed = ratio(Some(fill.last_rate), Some(fill.first_rate));
+    if plan.ending == Ending::Asked {
+        figures.judge("publish rate, last to first", slowed, Aim::AtLeast(0.8));
+    }
     let extra = &mut figures.extra;
     extra.insert("waiting", account.missing as f64);
     extra.insert("publishes_per_s_first", fill.first_rate);
-    extra.insert(
-        "publish_rate_last_to_first",
-        if fill.first_rate > 0.0 {
-            fill.last_rate / fill.first_rate
-        } else {
-            0.0
-        },
-    );
+    extra.insert("publish_rate_last_to_first", slowed.unwrap_or(0.0));
     if let Some(mib) = fill.rss_first_mib {
         extra.insert("rss_first_mib", mib);
     }
-    waiting.set(Behaviour::Accept).await?;
     if stage.own_server().is_some() {
-        restart(context, &mut stage, &waiting, (&healthy_app, &healthy), &mut figures).await?;
+        restart(
+            context,
+            plan,
+            &mut stage,
+            &waiting,
+            (&healthy_app, &healthy),
+            &mut figures,
+        )
+        .await?;
     } else {
         figures
             .notes
             .push("no restart: the server is not the benchmark's own".to_owned());
     }
-    stage.close().await?;
+    stage.discard().await?;
     Ok(figures)
-}
-
-struct Fill {
-    first_rate: f64,
-    last_rate: f64,
-    rss_first_mib: Option<f64>,
-    refused: u64,
-    errors: u64,
-}
-
-/// Publishes all of `--pending`, in shares, so that the first and last can be compared and progress shows.
-async fn fill(context: &Context<'_>, stage: &Stage<'_>, publisher: &mut Publisher) -> anyhow::Result<Fill> {
-    let total = context.args.pending;
-    let share = (total / SHARE).clamp(1, SHARE_MAX);
-    let mut fill = Fill {
-        first_rate: 0.0,
-        last_rate: 0.0,
-        rss_first_mib: None,
-        refused: 0,
-        errors: 0,
-    };
-    let mut published = 0;
-    while published < total {
-        let left = total - published;
-        // The last share is a whole one.
-        let next = if left >= 2 * share { share } else { left };
-        let run = publisher.run(Pace::Full, Extent::Messages(next)).await?;
-        if published == 0 {
-            fill.first_rate = run.per_second();
-            fill.rss_first_mib = stage.usage().map(|usage| usage.rss_mib);
-        }
-        fill.last_rate = run.per_second();
-        fill.refused += run.refused;
-        fill.errors += run.errors;
-        published += next;
-        eprintln!("pending: {published} of {total}, {:.0} publishes/s", fill.last_rate);
-    }
-    Ok(fill)
 }
 
 /// Stops and starts the server and waits for what was pending, and for a message published after the start.
 async fn restart(
     context: &Context<'_>,
+    plan: &Plan,
     stage: &mut Stage<'_>,
     waiting: &Sink,
     healthy: (&str, &Sink),
@@ -130,7 +132,19 @@ async fn restart(
     let Some(server) = stage.own_server() else {
         return Ok(());
     };
-    let stopped = server.stop().await?;
+    let ending = Instant::now();
+    match plan.ending {
+        Ending::Asked => {
+            // A stop would wait for receivers that hang.
+            waiting.set(Behaviour::Accept).await?;
+            server.stop().await?;
+        }
+        Ending::Killed => {
+            server.kill()?;
+            waiting.set(Behaviour::Accept).await?;
+        }
+    }
+    let stopped = ending.elapsed();
     let arrived = waiting.ledger().arrived();
     let started = Instant::now();
     let url = server.start().await?;
@@ -157,11 +171,18 @@ async fn restart(
     if let Some(fresh) = fresh {
         extra.insert("restart_to_new_message_s", fresh.as_secs_f64());
     }
+    let first_s = first.map(|first| first.as_secs_f64());
+    figures.judge(
+        "restart to first waiting delivery, s",
+        first_s,
+        Aim::AtMost(plan.first_s),
+    );
+    let extra = &mut figures.extra;
     match first {
         Some(first) => {
             extra.insert("restart_to_first_waiting_s", first.as_secs_f64());
             let (count, at) = (waiting.ledger().arrived(), Instant::now());
-            tokio::time::sleep(Duration::from_secs_f64(context.args.seconds)).await;
+            tokio::time::sleep(Duration::from_secs_f64(context.args.seconds())).await;
             let rate = (waiting.ledger().arrived() - count) as f64 / at.elapsed().as_secs_f64();
             extra.insert("waiting_deliveries_per_s_after_restart", rate);
         }

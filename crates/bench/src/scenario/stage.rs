@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use serde_json::json;
 
 use super::Context;
 use crate::api::Api;
 use crate::mark::Template;
 use crate::process::{self, CpuPer1000, Usage};
-use crate::publish::{Extent, Pace, Publisher, Run, Target};
+use crate::publish::{Extent, Pace, Publisher, Run, Slot, Target, Turns};
 use crate::report::Figures;
 use crate::server::ServerProcess;
 use crate::sink::{Account, Sink, Window};
@@ -18,6 +19,22 @@ use crate::sink::{Account, Sink, Window};
 const EVENT_TYPE: &str = "invoice.paid";
 /// After the last arrival the server still has outcomes to write; they are part of the deliveries' cost.
 const SETTLING: Duration = Duration::from_millis(250);
+
+/// A setting of a server that is started for a scenario: its name in the configuration file, and its value.
+pub(super) struct Setting {
+    pub(super) name: &'static str,
+    pub(super) value: String,
+}
+
+impl Setting {
+    /// How long an attempt may take.
+    pub(super) fn attempt_timeout(time: Duration) -> Self {
+        Self {
+            name: "timeouts.attempt",
+            value: format!("{}ms", time.as_millis()),
+        }
+    }
+}
 
 /// The server under test.
 pub(super) struct Stage<'a> {
@@ -44,6 +61,11 @@ pub(super) struct Measured {
 impl<'a> Stage<'a> {
     /// Starts a server, or takes the target.
     pub(super) async fn open(context: &'a Context<'a>) -> anyhow::Result<Self> {
+        Self::open_with(context, &[]).await
+    }
+
+    /// Starts a server with further settings (those it knows), or takes the target as it is.
+    pub(super) async fn open_with(context: &'a Context<'a>, settings: &[Setting]) -> anyhow::Result<Self> {
         let (server, api) = match &context.args.target {
             Some(url) => (
                 None,
@@ -51,6 +73,12 @@ impl<'a> Stage<'a> {
             ),
             None => {
                 let mut server = ServerProcess::prepare(context.launch.clone())?;
+                for setting in settings {
+                    if server.knows(setting.name) {
+                        let variable = format!("BELLWIRE_{}", setting.name.replace('.', "_").to_uppercase());
+                        server.add_env(&variable, setting.value.clone());
+                    }
+                }
                 let url = server.start().await?;
                 let api = Api::new(&url, server.token()).await?;
                 (Some(server), api)
@@ -69,23 +97,47 @@ impl<'a> Stage<'a> {
 
     /// Makes an application whose endpoints are the sink's lanes.
     pub(super) async fn app(&mut self, sink: &Sink) -> anyhow::Result<String> {
+        let name = self.empty_app().await?;
+        let endpoints = (0..sink.ledger().lanes()).map(|lane| json!({"url": sink.url(lane)}));
+        self.api.make_endpoints(&name, endpoints).await?;
+        Ok(name)
+    }
+
+    /// Makes an application without endpoints.
+    pub(super) async fn empty_app(&mut self) -> anyhow::Result<String> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("bench-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
-        let urls: Vec<String> = (0..sink.ledger().lanes()).map(|lane| sink.url(lane)).collect();
-        self.api.set_up(&name, &urls).await?;
+        self.api.make_app(&name).await?;
         self.apps.push(name.clone());
         Ok(name)
+    }
+
+    /// Makes `count` of them.
+    pub(super) async fn empty_apps(&mut self, count: usize) -> anyhow::Result<Vec<String>> {
+        let mut names = Vec::with_capacity(count);
+        for _ in 0..count {
+            names.push(self.empty_app().await?);
+        }
+        Ok(names)
     }
 
     /// Opens connections that publish to `app`, whose messages go to `sink`.
     pub(super) async fn publisher(&self, app: &str, sink: &Sink, connections: usize) -> anyhow::Result<Publisher> {
         let target = Target {
             address: self.api.address,
-            uri: self.api.publish_path(app).parse()?,
             headers: self.api.headers().clone(),
-            template: Template::message(EVENT_TYPE, self.context.args.payload_bytes),
+            slots: vec![self.slot(app, "")?],
+            turns: Turns::Any,
         };
         Publisher::connect(target, connections, sink.ledger().clone(), self.context.clock).await
+    }
+
+    /// What is posted to `app`, with further members of the message (JSON text that ends with a comma).
+    pub(super) fn slot(&self, app: &str, members: &str) -> anyhow::Result<Slot> {
+        Ok(Slot {
+            uri: self.api.publish_path(app).parse()?,
+            template: Template::message_with(EVENT_TYPE, members, self.context.args.payload_bytes),
+        })
     }
 
     /// CPU and memory of the server so far.
@@ -117,6 +169,14 @@ impl<'a> Stage<'a> {
         figures.rss_idle_mib = self.idle.map(|usage| usage.rss_mib);
         figures.rss_mib = after.server.map(|usage| usage.rss_mib);
         figures.rss_peak_mib = after.server.map(|usage| usage.rss_peak_mib);
+    }
+
+    /// The same without asking: for scenarios that leave receivers hanging, where a stop would wait for them.
+    pub(super) async fn discard(mut self) -> anyhow::Result<()> {
+        match &mut self.server {
+            Some(server) => server.kill(),
+            None => self.close().await,
+        }
     }
 
     /// Stops a server of ours; removes what was made on a target.

@@ -2,17 +2,20 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::{Behaviour, Shared, Window, lock};
+use super::behaviour::Behaviour;
+use super::body::Answer;
+use super::{Shared, Window, lock};
 use crate::mark::Mark;
 
 /// Serves a connection until the other side closes it.
@@ -31,40 +34,61 @@ async fn answer(
     request: Request<Incoming>,
     shared: &Shared,
     recorder: &Mutex<Window>,
-) -> anyhow::Result<Response<Empty<Bytes>>> {
+) -> anyhow::Result<Response<Answer>> {
     let lane = lane_of(request.uri().path());
     let body = read(request.into_body()).await?;
     shared.requests.fetch_add(1, Relaxed);
-    let code = settle_behaviour(shared, lane).await;
-    if code == Behaviour::Refuse.code() {
-        anyhow::bail!("this lane closes connections");
+    let mut response = Response::new(Answer::Empty);
+    match settle_behaviour(shared, lane).await {
+        Reaction::Close => anyhow::bail!("this lane closes connections"),
+        Reaction::Drip => *response.body_mut() = Answer::drip(shared.holding.begin()),
+        Reaction::Status(status) => {
+            if status.is_success() {
+                arrived(&body, lane, shared, recorder);
+            }
+            *response.status_mut() = status;
+        }
     }
-    let status = u16::try_from(code)
-        .ok()
-        .and_then(|code| StatusCode::from_u16(code).ok())
-        .unwrap_or(StatusCode::OK);
-    if status.is_success() {
-        arrived(&body, lane, shared, recorder);
-    }
-    let mut response = Response::new(Empty::new());
-    *response.status_mut() = status;
     Ok(response)
 }
 
-/// The lane's behaviour, once it is one that answers.
-async fn settle_behaviour(shared: &Shared, lane: Option<usize>) -> u32 {
-    let Some(cell) = lane.and_then(|lane| shared.lanes.get(lane)) else {
-        return Behaviour::Accept.code();
+/// What is done about one request.
+enum Reaction {
+    Status(StatusCode),
+    Close,
+    Drip,
+}
+
+/// What the lane's behaviour means for a request, once it is one that answers.
+async fn settle_behaviour(shared: &Shared, lane: Option<usize>) -> Reaction {
+    let Some(switch) = lane.and_then(|lane| shared.lanes.get(lane)) else {
+        return Reaction::Status(StatusCode::OK);
     };
     loop {
-        let code = cell.load(Relaxed);
-        if code != Behaviour::Hang.code() {
-            return code;
-        }
-        let changed = shared.changed.notified();
-        if cell.load(Relaxed) == code {
-            changed.await;
-        }
+        return match switch.get() {
+            Behaviour::Accept => Reaction::Status(StatusCode::OK),
+            Behaviour::Status(status) => Reaction::Status(StatusCode::from_u16(status).unwrap_or(StatusCode::OK)),
+            Behaviour::Refuse => Reaction::Close,
+            Behaviour::Drip => Reaction::Drip,
+            Behaviour::Flaky(percent) if shared.dice.throw(percent) => {
+                Reaction::Status(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Behaviour::Flaky(_) => Reaction::Status(StatusCode::OK),
+            Behaviour::Slow(ms) => {
+                let _hold = shared.holding.begin();
+                tokio::time::sleep(Duration::from_millis(u64::from(ms))).await;
+                Reaction::Status(StatusCode::OK)
+            }
+            Behaviour::Hang => {
+                // Made before looking again: a change in between is not missed.
+                let changed = shared.changed.notified();
+                if switch.get() == Behaviour::Hang {
+                    let _hold = shared.holding.begin();
+                    changed.await;
+                }
+                continue;
+            }
+        };
     }
 }
 
@@ -73,6 +97,13 @@ fn arrived(body: &[u8], lane: Option<usize>, shared: &Shared, recorder: &Mutex<W
         shared.unmarked.fetch_add(1, Relaxed);
         return;
     };
+    if shared.ledger.slot_of(mark.seq, lane).is_none() {
+        shared.unmarked.fetch_add(1, Relaxed);
+        return;
+    }
+    if let (Some(order), Some(slot)) = (&shared.order, shared.ledger.slot_of(mark.seq, lane)) {
+        order.arrive(slot, mark.seq);
+    }
     if shared.ledger.arrive(mark.seq, lane) && mark.seq >= shared.window_from.load(Relaxed) {
         let now_us = shared.clock.now_us();
         let mut recorder = lock(recorder);

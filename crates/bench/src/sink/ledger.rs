@@ -6,10 +6,25 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 const CHUNK_SEQS: u64 = 16_384;
 const CHUNKS_MAX: u64 = 65_536;
 
-/// For each message (by sequence number): was it acknowledged, and how often did it arrive at each lane. One byte each, allocated as the
+/// Where messages go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routing {
+    /// Each to every lane.
+    ToEvery,
+    /// Each to one. The numbers go round `slots` in turn, and slot `n` belongs to lane `n % lanes`.
+    ToOne {
+        /// How many slots there are: a multiple of the lanes, or one for each ordering key.
+        slots: usize,
+    },
+}
+
+/// For each message (by sequence number): was it acknowledged, and how often did it arrive where it goes. One byte each, allocated as the
 /// numbers grow; up to 2^30 messages. Everything is counted with relaxed atomics: readers wait until traffic has settled.
 pub struct Ledger {
     lanes: usize,
+    routing: Routing,
+    /// Numbers given to each slot, when publishers own slots.
+    turns: Box<[AtomicU64]>,
     next: AtomicU64,
     acknowledged: AtomicU64,
     arrived: AtomicU64,
@@ -32,10 +47,16 @@ pub struct Account {
 }
 
 impl Ledger {
-    pub(super) fn new(lanes: usize) -> Self {
+    pub(super) fn new(lanes: usize, routing: Routing) -> Self {
         let chunks = (0..CHUNKS_MAX).map(|_| OnceLock::new()).collect();
+        let slots = match routing {
+            Routing::ToEvery => 0,
+            Routing::ToOne { slots } => slots,
+        };
         Self {
             lanes,
+            routing,
+            turns: (0..slots).map(|_| AtomicU64::new(0)).collect(),
             next: AtomicU64::new(0),
             acknowledged: AtomicU64::new(0),
             arrived: AtomicU64::new(0),
@@ -43,10 +64,39 @@ impl Ledger {
         }
     }
 
-    /// How many lanes a message goes to.
+    /// How many lanes there are.
     #[must_use]
     pub fn lanes(&self) -> usize {
         self.lanes
+    }
+
+    /// The slot of a message that arrived at `lane`; `None` when it does not belong there.
+    #[must_use]
+    pub fn slot_of(&self, seq: u64, lane: usize) -> Option<usize> {
+        match self.routing {
+            Routing::ToEvery => (lane < self.lanes).then_some(0),
+            Routing::ToOne { slots } => {
+                let slot = usize::try_from(seq % slots.max(1) as u64).ok()?;
+                (slot % self.lanes == lane).then_some(slot)
+            }
+        }
+    }
+
+    /// The number for a new message of a slot that only the caller publishes to. Unused numbers of other slots lie between.
+    pub fn next_seq_of(&self, slot: usize) -> u64 {
+        let Some(turn) = self.turns.get(slot) else {
+            return self.next_seq();
+        };
+        let seq = turn.fetch_add(1, Relaxed) * self.turns.len() as u64 + slot as u64;
+        self.next.fetch_max(seq + 1, Relaxed);
+        seq
+    }
+
+    /// Lets every slot go on above all numbers given so far, so that a range of numbers is a stretch of time.
+    pub fn align(&self) {
+        let next = self.seq_end().div_ceil(self.turns.len().max(1) as u64);
+        self.turns.iter().for_each(|turn| turn.store(next, Relaxed));
+        self.next.store(next * self.turns.len() as u64, Relaxed);
     }
 
     /// The number for a new message; numbers are given once and without gaps.
@@ -70,7 +120,11 @@ impl Ledger {
 
     /// Notes an arrival of `seq` at `lane`; false when it was there before or is unknown.
     pub fn arrive(&self, seq: u64, lane: usize) -> bool {
-        let Some(cell) = self.row(seq).and_then(|row| row.get(lane + 1)) else {
+        let column = match self.routing {
+            Routing::ToEvery => lane + 1,
+            Routing::ToOne { .. } => 1,
+        };
+        let Some(cell) = self.row(seq).and_then(|row| row.get(column)) else {
             return false;
         };
         match cell.fetch_add(1, Relaxed) {
@@ -123,7 +177,10 @@ impl Ledger {
     }
 
     fn row(&self, seq: u64) -> Option<&[AtomicU8]> {
-        let width = self.lanes + 1;
+        let width = match self.routing {
+            Routing::ToEvery => self.lanes + 1,
+            Routing::ToOne { .. } => 2,
+        };
         let chunk = self.chunks.get(usize::try_from(seq / CHUNK_SEQS).ok()?)?;
         let cells = chunk.get_or_init(|| {
             (0..CHUNK_SEQS as usize * width)
@@ -141,7 +198,7 @@ mod tests {
 
     #[test]
     fn account_tells_missing_from_repeated_and_unacknowledged() {
-        let ledger = Ledger::new(2);
+        let ledger = Ledger::new(2, Routing::ToEvery);
         for _ in 0..4 {
             ledger.next_seq();
         }
@@ -165,7 +222,7 @@ mod tests {
 
     #[test]
     fn only_the_first_arrival_is_new_and_repeats_saturate() {
-        let ledger = Ledger::new(1);
+        let ledger = Ledger::new(1, Routing::ToEvery);
         assert!(ledger.arrive(20_000, 0));
         for _ in 0..1_000 {
             assert!(!ledger.arrive(20_000, 0));
@@ -175,9 +232,35 @@ mod tests {
 
     #[test]
     fn what_nobody_published_is_ignored() {
-        let ledger = Ledger::new(1);
+        let ledger = Ledger::new(1, Routing::ToEvery);
         assert!(!ledger.arrive(u64::MAX, 0));
         assert!(!ledger.arrive(0, 7));
         assert_eq!(ledger.arrived(), 0);
+    }
+
+    #[test]
+    fn a_message_to_one_lane_is_one_delivery_and_belongs_there_only() {
+        let ledger = Ledger::new(2, Routing::ToOne { slots: 4 });
+        let seqs: Vec<u64> = (0..4).map(|_| ledger.next_seq()).collect();
+        seqs.iter().for_each(|seq| ledger.acknowledge(*seq));
+        assert_eq!(
+            (ledger.slot_of(2, 0), ledger.slot_of(3, 1), ledger.slot_of(3, 0)),
+            (Some(2), Some(3), None)
+        );
+        assert!(ledger.arrive(2, 0) && ledger.arrive(3, 1) && !ledger.arrive(3, 1));
+        let account = ledger.account(0..4);
+        assert_eq!((account.arrived, account.missing, account.duplicates), (2, 2, 1));
+    }
+
+    #[test]
+    fn slots_number_their_own_messages_and_stretches_of_time_do_not_overlap() {
+        let ledger = Ledger::new(1, Routing::ToOne { slots: 3 });
+        assert_eq!([0, 0, 2, 0].map(|slot| ledger.next_seq_of(slot)), [0, 3, 2, 6]);
+        assert_eq!(ledger.seq_end(), 7);
+        ledger.align();
+        assert_eq!(
+            (ledger.seq_end(), ledger.next_seq_of(1), ledger.next_seq_of(1)),
+            (9, 10, 13)
+        );
     }
 }

@@ -5,14 +5,18 @@
 //! a receiver can. Used by the scenarios, and by tests that want to account for every message at full speed.
 
 mod answer;
+mod behaviour;
+mod body;
+mod held;
 mod ledger;
 mod listen;
+mod order;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,32 +26,16 @@ use tokio::task::JoinSet;
 use crate::clock::Clock;
 use crate::latency::Latency;
 
-pub use ledger::{Account, Ledger};
+use behaviour::{Dice, Switch};
+use held::Holding;
+use order::OrderBook;
 
-/// How a receiver answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Behaviour {
-    /// 200 at once; the arrival counts.
-    Accept,
-    /// This status at once (100–999); the arrival does not count, unless it is a success.
-    Status(u16),
-    /// No answer until the behaviour changes, then as the new one says.
-    Hang,
-    /// The port refuses connections and open ones are closed. For a single lane, where the port is shared: the connection is closed without
-    /// an answer.
-    Refuse,
-}
+pub use behaviour::Behaviour;
+pub use held::Held;
+pub use ledger::{Account, Ledger, Routing};
 
-impl Behaviour {
-    fn code(self) -> u32 {
-        match self {
-            Behaviour::Accept => 200,
-            Behaviour::Status(status) => u32::from(status),
-            Behaviour::Hang => 0,
-            Behaviour::Refuse => 1,
-        }
-    }
-}
+/// Latencies are recorded in so many places, so that connections seldom wait for each other and thousands of them cost no memory.
+const RECORDERS: usize = 8;
 
 /// What a receiver has seen since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,13 +70,16 @@ pub struct Sink {
 pub(crate) struct Shared {
     clock: Clock,
     ledger: Arc<Ledger>,
-    lanes: Box<[AtomicU32]>,
+    lanes: Box<[Switch]>,
+    dice: Dice,
+    holding: Arc<Holding>,
+    order: Option<OrderBook>,
     changed: Notify,
     window_from: AtomicU64,
     connections: AtomicU64,
     requests: AtomicU64,
     unmarked: AtomicU64,
-    recorders: Mutex<Vec<Arc<Mutex<Window>>>>,
+    recorders: [Arc<Mutex<Window>>; RECORDERS],
     empty: Window,
 }
 
@@ -98,6 +89,14 @@ impl Sink {
     /// # Errors
     /// When no port can be had.
     pub async fn bind(clock: Clock, lanes: usize) -> io::Result<Self> {
+        Self::bind_routed(clock, lanes, Routing::ToEvery, false).await
+    }
+
+    /// The same with another routing; `ordered` watches the order in which messages of each slot arrive.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn bind_routed(clock: Clock, lanes: usize, routing: Routing, ordered: bool) -> io::Result<Self> {
         let empty = Window {
             latency: Latency::new().map_err(io::Error::other)?,
             last_us: 0,
@@ -106,14 +105,20 @@ impl Sink {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             clock,
-            ledger: Arc::new(Ledger::new(lanes)),
-            lanes: (0..lanes).map(|_| AtomicU32::new(Behaviour::Accept.code())).collect(),
+            ledger: Arc::new(Ledger::new(lanes, routing)),
+            lanes: (0..lanes).map(|_| Switch::new(Behaviour::Accept)).collect(),
+            dice: Dice::default(),
+            holding: Holding::new(clock, empty.latency.clone()),
+            order: match (ordered, routing) {
+                (true, Routing::ToOne { slots }) => Some(OrderBook::new(slots)),
+                _ => None,
+            },
             changed: Notify::new(),
             window_from: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             unmarked: AtomicU64::new(0),
-            recorders: Mutex::new(Vec::new()),
+            recorders: std::array::from_fn(|_| Arc::new(Mutex::new(empty.clone()))),
             empty,
         });
         let (control, commands) = mpsc::channel(1);
@@ -151,7 +156,7 @@ impl Sink {
     /// When the port cannot be taken back after [`Behaviour::Refuse`].
     pub async fn set(&self, behaviour: Behaviour) -> io::Result<()> {
         for lane in &self.shared.lanes {
-            lane.store(behaviour.code(), Relaxed);
+            lane.set(behaviour);
         }
         self.shared.changed.notify_waiters();
         let (done, answer) = oneshot::channel();
@@ -165,8 +170,8 @@ impl Sink {
 
     /// Changes how one lane answers; unknown lanes are ignored.
     pub fn set_lane(&self, lane: usize, behaviour: Behaviour) {
-        if let Some(cell) = self.shared.lanes.get(lane) {
-            cell.store(behaviour.code(), Relaxed);
+        if let Some(switch) = self.shared.lanes.get(lane) {
+            switch.set(behaviour);
             self.shared.changed.notify_waiters();
         }
     }
@@ -181,10 +186,22 @@ impl Sink {
         }
     }
 
+    /// Requests whose answer was or is held back: those of lanes that hang, drip or are slow.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        self.shared.holding.read()
+    }
+
+    /// How often a message arrived after a later one of its slot, when the sink watches order.
+    #[must_use]
+    pub fn inversions(&self) -> Option<u64> {
+        self.shared.order.as_ref().map(OrderBook::inversions)
+    }
+
     /// Forgets recorded latencies; from now on those of messages numbered `from` and above are recorded.
     pub fn begin_window(&self, from: u64) {
         self.shared.window_from.store(from, Relaxed);
-        for recorder in lock(&self.shared.recorders).iter() {
+        for recorder in &self.shared.recorders {
             lock(recorder).clone_from(&self.shared.empty);
         }
     }
@@ -193,7 +210,7 @@ impl Sink {
     #[must_use]
     pub fn window(&self) -> Window {
         let mut all = self.shared.empty.clone();
-        for recorder in lock(&self.shared.recorders).iter() {
+        for recorder in &self.shared.recorders {
             all.merge(&lock(recorder));
         }
         all
@@ -227,21 +244,11 @@ impl Window {
 }
 
 impl Shared {
-    /// A recorder for a new connection.
+    /// The recorder of a new connection.
     fn open_recorder(&self) -> Arc<Mutex<Window>> {
-        self.connections.fetch_add(1, Relaxed);
-        let recorder = Arc::new(Mutex::new(self.empty.clone()));
-        let mut recorders = lock(&self.recorders);
-        // Connections come and go when a receiver misbehaves: what an ended one recorded is folded into the first.
-        if recorders.len() >= 64 {
-            let (live, ended): (Vec<_>, Vec<_>) = recorders.drain(..).partition(|r| Arc::strong_count(r) > 1);
-            let mut folded = self.empty.clone();
-            ended.iter().for_each(|r| folded.merge(&lock(r)));
-            *recorders = live;
-            recorders.push(Arc::new(Mutex::new(folded)));
-        }
-        recorders.push(Arc::clone(&recorder));
-        recorder
+        let number = self.connections.fetch_add(1, Relaxed) as usize;
+        let [first, ..] = &self.recorders;
+        Arc::clone(self.recorders.get(number % RECORDERS).unwrap_or(first))
     }
 }
 

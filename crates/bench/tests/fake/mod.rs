@@ -1,5 +1,5 @@
 //! A small server with the API's shapes: it acknowledges at once and delivers from memory, retrying every few milliseconds. It can be told
-//! to lose, repeat or refuse, so that the benchmark can be seen to notice.
+//! to lose, repeat, swap or refuse, so that the benchmark can be seen to notice.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -27,6 +27,10 @@ pub struct Faults {
     pub lose_every: u64,
     pub repeat_every: u64,
     pub refuse_every: u64,
+    /// Delivered after the one that follows it.
+    pub swap_every: u64,
+    /// A 503 says when to come again.
+    pub retry_after: bool,
 }
 
 pub struct Fake {
@@ -40,8 +44,26 @@ struct State {
     /// Own servers get a token of their own, which the fake cannot know.
     token: Option<&'static str>,
     messages: AtomicU64,
-    apps: Mutex<HashMap<String, Vec<mpsc::UnboundedSender<Bytes>>>>,
+    apps: Mutex<HashMap<String, Vec<Endpoint>>>,
     senders: Mutex<JoinSet<()>>,
+}
+
+struct Endpoint {
+    channels: Vec<String>,
+    queue: mpsc::UnboundedSender<Parcel>,
+}
+
+struct Parcel {
+    payload: Bytes,
+    /// After the next one.
+    late: bool,
+}
+
+#[derive(Deserialize)]
+struct NewEndpoint {
+    url: String,
+    #[serde(default)]
+    channels: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -49,6 +71,8 @@ struct NewMessage {
     #[serde(rename = "eventType")]
     event_type: String,
     payload: Box<RawValue>,
+    #[serde(default)]
+    channels: Vec<String>,
 }
 
 impl Fake {
@@ -108,6 +132,9 @@ async fn answer(request: Request<Incoming>, state: &State) -> Result<Response<Fu
     };
     let mut response = Response::new(Full::new(Bytes::from(format!("{{\"detail\":\"{text}\"}}"))));
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    if status == 503 && state.faults.retry_after {
+        response.headers_mut().insert("retry-after", "1".parse().unwrap());
+    }
     Ok(response)
 }
 
@@ -132,14 +159,18 @@ fn route(state: &State, method: &Method, path: &str, body: &Bytes) -> (u16, &'st
             None => (404, "no such application"),
         },
         (&Method::POST, [app, "endpoint"]) => {
-            let endpoint: serde_json::Value = serde_json::from_slice(body).unwrap();
-            let (sender, queue) = mpsc::unbounded_channel();
+            let endpoint: NewEndpoint = serde_json::from_slice(body).unwrap();
+            let (queue, parcels) = mpsc::unbounded_channel();
+            let delivering = deliver(endpoint.url.parse().unwrap(), parcels);
+            state.senders.lock().unwrap().spawn(delivering);
+            let channels = endpoint.channels;
             state
-                .senders
+                .apps
                 .lock()
                 .unwrap()
-                .spawn(deliver(endpoint["url"].as_str().unwrap().parse().unwrap(), queue));
-            state.apps.lock().unwrap().get_mut(*app).unwrap().push(sender);
+                .get_mut(*app)
+                .unwrap()
+                .push(Endpoint { channels, queue });
             (201, "")
         }
         (&Method::POST, [app, "msg"]) => publish(state, app, body),
@@ -158,30 +189,45 @@ fn publish(state: &State, app: &str, body: &Bytes) -> (u16, &'static str) {
         lose_every,
         repeat_every,
         refuse_every,
+        swap_every,
+        ..
     } = state.faults;
     if every(refuse_every) {
         return (503, "not now");
     }
     let payload = Bytes::from(message.payload.get().to_owned());
     for endpoint in state.apps.lock().unwrap().get(app).into_iter().flatten() {
+        if !endpoint.channels.is_empty() && !message.channels.iter().any(|name| endpoint.channels.contains(name)) {
+            continue;
+        }
         let copies = if every(lose_every) {
             0
         } else {
             1 + usize::from(every(repeat_every))
         };
-        (0..copies).for_each(|_| endpoint.send(payload.clone()).unwrap());
+        for _ in 0..copies {
+            let (payload, late) = (payload.clone(), every(swap_every));
+            endpoint.queue.send(Parcel { payload, late }).unwrap();
+        }
     }
     (202, "")
 }
 
 /// Delivers in order on one connection, again and again until it is accepted.
-async fn deliver(url: http::Uri, mut queue: mpsc::UnboundedReceiver<Bytes>) {
+async fn deliver(url: http::Uri, mut queue: mpsc::UnboundedReceiver<Parcel>) {
     let address: SocketAddr = url.authority().unwrap().as_str().parse().unwrap();
     let mut open = None;
     let mut drivers = JoinSet::new();
-    while let Some(payload) = queue.recv().await {
-        while post(address, &url, &payload, &mut open, &mut drivers).await != Some(StatusCode::OK) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    let mut kept = None;
+    while let Some(Parcel { payload, late }) = queue.recv().await {
+        if late && kept.is_none() {
+            kept = Some(payload);
+            continue;
+        }
+        for payload in [Some(payload), kept.take()].into_iter().flatten() {
+            while post(address, &url, &payload, &mut open, &mut drivers).await != Some(StatusCode::OK) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
         }
     }
 }

@@ -5,10 +5,14 @@
 //! [`signature_header`] once per attempt; receivers, `bellwire receive` and `bellwire verify` use [`verify()`] and
 //! [`explain()`].
 //!
-//! A further scheme is one file here and one row in [`SCHEMES`]. Deliberately absent: signatures of providers other
+//! A further scheme is one file here and one row in [`SCHEMES`]. [`http`] signs the request itself, beside and with the same keys;
+//! [`line`] has the headers that say a message's place in its line. Deliberately absent: signatures of providers other
 //! than Standard Webhooks, clocks, and HTTP types.
 
 mod explain;
+pub mod http;
+mod kept;
+pub mod line;
 mod mismatch;
 mod received;
 mod rewrite;
@@ -22,6 +26,7 @@ use std::cell::OnceCell;
 use crate::secret::{KeyKind, SecretError, SigningKey, VerifyingKey};
 
 pub use explain::{BodyChange, Cause, explain};
+pub use kept::{keep, kept};
 pub use mismatch::{Malformed, Mismatch};
 pub use received::{Family, HeaderSet, Received, SignedHeaders};
 pub use signatures::SIGNATURES_MAX;

@@ -8,14 +8,14 @@ const SETTLING_US: u64 = 1_000;
 /// Message 0 is wanted by all four endpoints, message 1 by the first three.
 fn account() -> Account {
     let mut account = Account::new(plan::endpoints(4).into(), SETTLING_US);
-    assert_eq!(account.started(), 0);
+    assert_eq!(account.runs().started(), 0);
     account
 }
 
 /// An arrival, accepted, in the latest run.
 fn arrive(account: &mut Account, seq: u64, endpoint: usize, at_us: u64) {
     let id = format!("msg_{seq}");
-    let run = account.run();
+    let run = account.runs().latest();
     account.arrived(Arrival {
         seq,
         endpoint,
@@ -27,8 +27,8 @@ fn arrive(account: &mut Account, seq: u64, endpoint: usize, at_us: u64) {
 }
 
 fn kill(account: &mut Account, at_us: u64) {
-    account.killed(at_us, 0);
-    account.started();
+    account.runs().killed(at_us, 0);
+    account.runs().started();
 }
 
 /// A message that was acknowledged and arrived everywhere at 10,000 µs.
@@ -198,8 +198,8 @@ fn a_repeat_after_a_kill_during_the_start_counts_for_the_run_it_was_accepted_in(
 fn a_repeat_after_a_stop_in_good_order_is_a_stray() {
     let mut account = account();
     let seq = delivered(&mut account);
-    account.stopped();
-    account.started();
+    account.runs().stopped();
+    account.runs().started();
     arrive(&mut account, seq, 0, 10_200);
     only(&account.close(), Kind::Stray, 1);
 }
@@ -208,7 +208,7 @@ fn a_repeat_after_a_stop_in_good_order_is_a_stray() {
 fn more_repeats_than_can_have_been_in_flight_are_over_the_bound() {
     let mut account = account();
     // 56 attempts may be open; nothing was answered shortly before the kill, as the receiver saw it.
-    account.killed(100_000, 0);
+    account.runs().killed(100_000, 0);
     let bound = account.kills().next().unwrap().bound();
     assert_eq!(bound, 56);
     let seqs: Vec<u64> = (0..60).map(|_| account.open()).collect();
@@ -218,7 +218,7 @@ fn more_repeats_than_can_have_been_in_flight_are_over_the_bound() {
             arrive(&mut account, *seq, endpoint, 100_001);
         }
     }
-    account.started();
+    account.runs().started();
     for seq in &seqs[..56] {
         arrive(&mut account, *seq, 0, 200_000);
     }
@@ -231,7 +231,7 @@ fn more_repeats_than_can_have_been_in_flight_are_over_the_bound() {
 fn what_was_answered_within_the_settling_window_widens_the_bound() {
     let mut account = account();
     delivered(&mut account);
-    account.killed(10_500, 3);
+    account.runs().killed(10_500, 3);
     let kill = account.kills().next().unwrap();
     assert_eq!((kill.bound(), kill.phase), (56 + 4, 3));
 }
@@ -288,12 +288,12 @@ fn an_arrival_that_nobody_published_is_noticed() {
 #[test]
 fn while_the_store_cannot_be_written_outcomes_wait_and_a_kill_repeats_them() {
     let mut account = account();
-    account.unwritable(9_500);
+    account.runs().unwritable(9_500);
     let seq = delivered(&mut account);
     let later = account.open();
     arrive(&mut account, later, 0, 900_000);
     kill(&mut account, 1_000_000);
-    account.writable();
+    account.runs().writable();
     arrive(&mut account, seq, 0, 1_100_000);
     assert!(account.violations().is_empty(), "{}", account.violations());
     assert_eq!(account.kills().next().unwrap().bound(), 56 + 5);

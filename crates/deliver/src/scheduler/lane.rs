@@ -1,9 +1,31 @@
 //! A lane: what one endpoint has waiting in memory, how much of it runs, and what it waits for.
 
-use std::{collections::VecDeque, sync::Arc};
+mod load;
+mod status;
 
-use bellwire_core::{delivery::Work, rate::Pace, time::Timestamp};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use bellwire_core::{
+    batch::{self, BatchSettings, Filling},
+    breaker::Turned,
+    delivery::Work,
+    limit,
+    rate::{self, Pace},
+    time::Timestamp,
+};
 use bellwire_store::directory::LaneGauge;
+
+pub(super) use self::load::Load;
+pub use self::load::{Report, Ticket};
+use super::{
+    Rules,
+    state::{Bounds, LaneSettings},
+};
+
+/// What a lane that does nothing is kept for: its rates, its breaker's count.
+const REMEMBERED: Duration = Duration::from_secs(5 * 60);
+/// While an endpoint comes back, a lane keeps so many deliveries per attempt that it may make at once.
+const WINDOW_PER_SLOT: usize = 16;
 
 /// A delivery in memory, and whether it was handed over (rather than claimed).
 #[derive(Debug)]
@@ -12,25 +34,46 @@ pub(super) struct Queued {
     pub fresh: bool,
 }
 
+/// Where a lane stands that is ready to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// It is not ready.
+    Nowhere,
+    /// Among those that hold no slot.
+    First,
+    /// Among those that hold one already.
+    More,
+}
+
 /// The state of one endpoint's lane. Owned by [`super::state::State`].
 #[derive(Debug)]
 pub(super) struct Lane {
+    /// Where its application stands among the applications.
+    pub app: usize,
     /// Due deliveries in memory, in the order they came.
     pub queue: VecDeque<Queued>,
     /// Workers at it, those included that are about to start.
     pub active: usize,
     /// Workers that were started and have not asked for anything yet.
     pub starting: usize,
-    /// How many workers it may have.
-    pub limit: usize,
+    /// Deliveries that its workers have.
+    pub out: u32,
+    /// Between what its limit on workers moves.
+    pub limits: limit::Bounds,
+    /// What is known of the load that the endpoint takes.
+    pub load: Load,
     /// The endpoint asked for a rest until then.
     pub resting_until: Option<Timestamp>,
-    /// Attempts per second at most.
+    /// Deliveries per second at most.
     pub per_second: Option<u16>,
     /// Keeps them even.
     pub pace: Pace,
     /// The next attempt is let through then.
     pub paced_until: Option<Timestamp>,
+    /// Several deliveries go in one request.
+    pub batch: Option<BatchSettings>,
+    /// The next batch leaves without waiting for company: the clock by which it waited was set back.
+    pub hurries: bool,
     /// When the earliest known delivery in the store is due.
     pub stored_due: Option<Timestamp>,
     /// A claim is under way.
@@ -41,41 +84,120 @@ pub(super) struct Lane {
     pub planned: Option<Timestamp>,
     /// Nothing may be begun: the endpoint is paused, disabled or gone.
     pub held: bool,
-    /// Stands in the list of lanes that are ready to run.
-    pub ready: bool,
+    /// The endpoint is disabled or gone.
+    pub gone: bool,
+    /// Where it stands for a slot.
+    pub stands: Stands,
+    /// Counts how often it stood somewhere: an older entry no longer counts.
+    pub stood: u32,
+    /// When it last did something.
+    pub touched_at: Timestamp,
     /// What the outside sees.
     pub gauge: Arc<LaneGauge>,
 }
 
 impl Lane {
-    pub fn new(gauge: Arc<LaneGauge>, limit: usize, per_second: Option<u16>, held: bool) -> Self {
+    /// Of an endpoint that got nothing since `quiet_since`, as far as is known.
+    pub fn new(
+        app: usize,
+        settings: &LaneSettings,
+        limits: limit::Bounds,
+        quiet_since: Timestamp,
+        now: Timestamp,
+    ) -> Self {
         Self {
+            app,
             queue: VecDeque::new(),
             active: 0,
             starting: 0,
-            limit,
+            out: 0,
+            limits,
+            load: Load::new(limits, quiet_since.max(settings.made_at), now),
             resting_until: None,
-            per_second,
+            per_second: settings.per_second,
             pace: Pace::default(),
             paced_until: None,
+            batch: settings.batch,
+            hurries: false,
             stored_due: None,
             claiming: false,
             told_meanwhile: None,
             planned: None,
-            held,
-            ready: false,
-            gauge,
+            held: settings.held,
+            gone: false,
+            stands: Stands::Nowhere,
+            stood: 0,
+            touched_at: now,
+            gauge: Arc::clone(&settings.gauge),
+        }
+    }
+
+    /// How many workers it may have now. What was under way when a breaker opened may take its time; a probe does not wait for it.
+    pub fn slots(&self) -> usize {
+        if self.load.breaker.is_open() {
+            usize::from(self.limits.max).max(1)
+        } else {
+            self.load.limit.get(self.limits)
         }
     }
 
     /// Whether a further worker would find something to do at once.
-    pub fn wants_worker(&self, now: Timestamp) -> bool {
-        self.queue.len() > self.starting && self.active < self.limit && self.may_run(now)
+    pub fn wants_worker(&mut self, now: Timestamp) -> bool {
+        // Where only so many are let through, one worker after the other is started: none in vain.
+        let one_by_one = self.is_paced() || self.load.breaker.is_open();
+        self.active < self.slots()
+            && !(one_by_one && self.starting > 0)
+            && self.has_more_than(self.starting, now)
+            && self.may_run(now)
+    }
+
+    /// Whether there is something for one more worker when `workers` have had theirs.
+    fn has_more_than(&self, workers: usize, now: Timestamp) -> bool {
+        let Some(batch) = self.batches() else {
+            return self.queue.len() > workers;
+        };
+        let full = usize::from(batch.messages_max.max(1));
+        let rest = self.queue.len().saturating_sub(workers.saturating_mul(full));
+        rest >= full || (rest > 0 && workers == 0 && self.company_until(now).is_none())
+    }
+
+    /// How it batches; a probe goes alone.
+    fn batches(&self) -> Option<BatchSettings> {
+        self.batch.filter(|_| !self.load.breaker.is_open())
+    }
+
+    /// Until when a batch that is not full waits for company; `None` when it leaves now, or when there is nothing to leave.
+    pub fn company_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let (batch, first) = (self.batches()?, self.queue.front()?);
+        let full = self.queue.len() >= usize::from(batch.messages_max.max(1));
+        let leaves_at = first.work.due_at.plus(batch.wait.0);
+        let waits = !full && !self.hurries && leaves_at > now && !batch::goes_alone(&first.work.message);
+        waits.then_some(leaves_at)
+    }
+
+    /// Whether its rate is limited, by settings or by a slow start.
+    pub fn is_paced(&self) -> bool {
+        self.per_second.is_some() || self.load.slow_start.is_some()
+    }
+
+    /// Deliveries per second at most, by settings and slow start.
+    pub fn rate_limit(&mut self, now: Timestamp) -> Option<f64> {
+        let ceiling = self.load.ceiling(now);
+        let set = self.per_second.map(f64::from);
+        match (set, ceiling) {
+            (Some(set), Some(ceiling)) => Some(set.min(ceiling)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// The time between two deliveries that its rate asks for.
+    pub fn interval(&mut self, now: Timestamp) -> Option<Duration> {
+        self.rate_limit(now).map(rate::interval)
     }
 
     /// Whether anything may be begun.
-    pub fn may_run(&self, now: Timestamp) -> bool {
-        !self.held && self.waits_until(now).is_none()
+    pub fn may_run(&mut self, now: Timestamp) -> bool {
+        !self.held && self.waits_until(now).is_none() && self.load.breaker.allows(now)
     }
 
     /// Until when its rest or its pace lets nothing begin.
@@ -83,44 +205,165 @@ impl Lane {
         self.resting_until.max(self.paced_until).filter(|until| *until > now)
     }
 
-    /// Takes the turn of one attempt; false when its pace does not let it through yet.
-    pub fn keeps_pace(&mut self, now: Timestamp) -> bool {
-        let Some(per_second) = self.per_second else { return true };
-        let taken = self.pace.take(per_second, now);
-        self.paced_until = taken.err();
-        taken.is_ok()
+    /// Whether its queue is such that a worker that asks now gets something, if it may.
+    pub fn has_something(&self, now: Timestamp) -> bool {
+        self.has_more_than(0, now)
     }
 
-    /// Whether more should be fetched from the store: something is due there, and what is in memory runs low.
-    pub fn wants_claim(&self, now: Timestamp, window: usize) -> bool {
-        !self.claiming
-            && self.may_run(now)
-            && self.queue.len() < window.div_ceil(4)
-            && self.stored_due.is_some_and(|due| due <= now)
+    /// Takes what the next attempt is made of: one delivery, or up to `n_max` that go together.
+    pub fn take(&mut self, n_max: usize) -> Option<(Work, Vec<Work>)> {
+        let first = self.queue.pop_front()?.work;
+        let mut others = Vec::new();
+        if let Some(batch) = self.batches() {
+            self.hurries = false;
+            let mut filling = Filling::default();
+            filling.add(&first.message);
+            while let Some(next) = self.queue.front()
+                && filling.messages() < n_max
+                && filling.fits(batch, &next.work.message)
+            {
+                filling.add(&next.work.message);
+                others.extend(self.queue.pop_front().map(|queued| queued.work));
+            }
+        }
+        let n = 1 + others.len();
+        self.out = self.out.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
+        self.gauge.set_in_flight(self.out);
+        Some((first, others))
     }
 
-    /// When something changes by itself: a rest ends, or something in the store falls due.
-    pub fn wakes_at(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.held {
+    /// A worker gives back what it was given. Answers what that did to the breaker.
+    pub fn ended(&mut self, report: &Report, rules: &Rules, now: Timestamp) -> Option<Turned> {
+        self.touched_at = now;
+        self.out = self.out.saturating_sub(report.given);
+        self.gauge.set_in_flight(self.out);
+        let turned = self.load.ended(report, self.limits, rules, now);
+        if report.rest_until > self.resting_until {
+            self.resting_until = report.rest_until;
+        }
+        match turned {
+            Some(Turned::Opened) => self.gauge.set_backlogged(true),
+            // Otherwise the claim that follows says when the store is empty.
+            Some(Turned::Closed) if !self.claiming && self.stored_due.is_none_or(|due| due > now) => {
+                self.gauge.set_backlogged(false);
+            }
+            _ => {}
+        }
+        turned
+    }
+
+    /// How many deliveries it should have in memory at most.
+    fn window(&self, window: usize) -> usize {
+        if self.load.breaker.is_open() {
+            1
+        } else if self.load.slow_start.is_some() {
+            let batch = self.batch.map_or(1, |batch| usize::from(batch.messages_max));
+            window.min(self.slots().saturating_mul(WINDOW_PER_SLOT).max(batch))
+        } else {
+            window
+        }
+    }
+
+    /// Whether one more that is handed over has its place in memory.
+    pub fn has_room(&self, window: usize) -> bool {
+        !self.held && self.queue.len() < if self.load.breaker.is_open() { 1 } else { window }
+    }
+
+    /// Whether more should be fetched from the store, and how much: something is due there, and what is in memory runs low.
+    pub fn wants_claim(&mut self, now: Timestamp, window: usize) -> Option<usize> {
+        if self.claiming || self.stored_due.is_none_or(|due| due > now) {
             return None;
         }
-        let rest = self.waits_until(now);
+        let window = self.window(window);
+        let batch = self.batch.map_or(0, |batch| usize::from(batch.messages_max));
+        let low = window.div_ceil(4).max(batch.min(window));
+        (self.queue.len() < low && self.may_run(now)).then(|| window - self.queue.len())
+    }
+
+    /// When something changes by itself: a rest ends, a probe may begin, a batch leaves, or something in the store falls due.
+    pub fn wakes_at(&mut self, now: Timestamp) -> Option<Timestamp> {
+        // While a probe is under way, its end changes something.
+        if self.held || (self.load.breaker.is_open() && self.load.breaker.probe_at().is_none()) {
+            return None;
+        }
+        let opens = self
+            .waits_until(now)
+            .max(self.load.breaker.probe_at())
+            .filter(|at| *at > now);
         let due = self
             .stored_due
             .filter(|_| !self.claiming)
-            .map(|due| rest.map_or(due, |rest| due.max(rest)));
-        match (rest.filter(|_| !self.queue.is_empty()), due) {
-            (Some(rest), Some(due)) => Some(rest.min(due)),
-            (one, other) => one.or(other),
-        }
+            .map(|due| due.max(opens.unwrap_or(due)));
+        let company = self.company_until(now).map(|at| at.max(opens.unwrap_or(at)));
+        let queued = company.or(opens).filter(|_| !self.queue.is_empty());
+        due.into_iter().chain(queued).filter(|at| *at > now).min()
+    }
+
+    /// Since when the delivery that waits longest is due, or when the next one is; `None` when nothing is known to wait, or when it
+    /// waits because somebody wants it to.
+    pub fn oldest_due(&self) -> Option<Timestamp> {
+        let queued = self.queue.front().map(|queued| queued.work.due_at);
+        queued.into_iter().chain(self.stored_due).min().filter(|_| !self.held)
     }
 
     /// Nothing to do, nothing to remember: it can be forgotten until it is needed again.
-    pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.queue.is_empty()
+    pub fn is_forgettable(&self, now: Timestamp) -> bool {
+        let idle = self.queue.is_empty()
             && self.active == 0
             && self.stored_due.is_none()
             && !self.claiming
-            && self.waits_until(now).is_none()
+            && self.stands == Stands::Nowhere
+            && self.waits_until(now).is_none();
+        idle && (self.gone || (!self.load.is_worth_keeping() && now.since(self.touched_at) >= REMEMBERED))
+    }
+
+    /// Takes out what goes back to the store: what was handed over and not begun in time, and nearly all of it when the breaker
+    /// has been open for that long.
+    pub fn give_back(&mut self, patience: Duration, now: Timestamp) -> Vec<Work> {
+        let waits_long = |queued: &Queued| queued.fresh && now.since(queued.work.due_at) >= patience;
+        // One may stay for the probe.
+        let parked = self.load.breaker.is_open() && self.queue.len() > 1 && now.since(self.load.opened_at) >= patience;
+        if !parked && !self.queue.front().is_some_and(waits_long) {
+            return Vec::new();
+        }
+        self.gauge.set_backlogged(true);
+        let mut stays = VecDeque::new();
+        let mut goes = Vec::new();
+        for queued in self.queue.drain(..) {
+            if waits_long(&queued) || (parked && !stays.is_empty()) {
+                goes.push(queued.work);
+            } else {
+                stays.push_back(queued);
+            }
+        }
+        self.queue = stays;
+        goes
+    }
+
+    /// Between what the limit of an endpoint with these settings moves.
+    pub fn limits_of(settings: &LaneSettings, bounds: &Bounds, rules: &Rules) -> limit::Bounds {
+        let max = settings.in_flight.unwrap_or(bounds.in_flight_per_endpoint);
+        limit::Bounds {
+            min: rules.in_flight_min.max(1),
+            max: u16::try_from(max).unwrap_or(u16::MAX).max(1),
+        }
+    }
+
+    /// The endpoint is disabled or gone: what was known of it does not count when it is enabled again.
+    pub fn forget_load(&mut self, now: Timestamp) {
+        self.load = Load::new(self.limits, now, now);
+        self.resting_until = None;
+    }
+
+    /// The clock was set back: nothing that was planned by the old time holds it up.
+    pub fn clock_went_back(&mut self, now: Timestamp) {
+        self.planned = None;
+        self.resting_until = None;
+        self.paced_until = None;
+        self.hurries = true;
+        self.stored_due = self.stored_due.map(|_| now);
+        self.touched_at = self.touched_at.min(now);
+        self.load.opened_at = self.load.opened_at.min(now);
+        self.load.breaker.allows(now);
     }
 }

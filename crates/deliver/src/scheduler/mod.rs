@@ -3,42 +3,59 @@
 //! What `append` has just made durable arrives through [`Handoff`] in memory; the store is asked only for what waits there
 //! (after a start, a full lane, a retry that came due). The decisions are in [`state`]; this is the thin part around them.
 
+mod alerts;
 mod lane;
 mod state;
+mod worker;
 
 use std::{
-    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use bellwire_core::{delivery::Work, endpoint::Disabled, id::EndpointId, time::Timestamp};
-use bellwire_store::{
-    Change, ClaimRequest, Directory, Handoff, LaneHead, Store, StoreError, Verdict,
-    feed::{Feed, FeedEvent},
+use bellwire_core::{
+    alert, breaker,
+    delivery::Work,
+    id::{AppId, EndpointId},
+    time::Timestamp,
 };
-use futures_util::FutureExt as _;
+use bellwire_store::{ClaimRequest, Directory, Handoff, LaneHead, Store, StoreError, Verdict, feed::Feed};
 use tokio::sync::{Notify, broadcast::error::RecvError, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::state::Bounds;
-use self::state::{Effects, LaneSettings, State, Turn};
-use crate::{
-    action::Action,
-    config::DeliverConfig,
-    metrics::{self, DeliverMetrics},
-    run::{self, Ran},
-    settler::Settler,
-};
+pub use self::state::{Bounds, Figures};
+use self::state::{Effects, LaneSettings, State};
+use crate::{action::Action, config::DeliverConfig, metrics::DeliverMetrics, run, settler::Settler};
 
 /// The longest sleep between looks at the clock, so that a clock that was set is noticed.
 const LOOK: Duration = Duration::from_secs(1);
 /// The wait after a claim failed.
 const CLAIM_AGAIN: Duration = Duration::from_millis(500);
-/// The wait after an attempt ended in a panic.
-const AFTER_PANIC: Duration = Duration::from_secs(60);
 /// Deliveries cancelled per call.
 const CANCEL_CHUNK: usize = 2_000;
+
+/// How the scheduler treats an endpoint that does badly, and what people are told of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rules {
+    /// When nothing but probes is attempted at an endpoint (`breaker_failures`, `breaker_probe_min`, `breaker_probe_max`).
+    pub breaker: breaker::Settings,
+    /// Down to so many attempts at once an endpoint that is overloaded is given (`in_flight_min`), at least 1. Its upper limit
+    /// (`maxInFlight`, or [`Bounds::in_flight_per_endpoint`]) counts when that is lower.
+    pub in_flight_min: u16,
+    /// When people are told about an endpoint (`alert_queue_age`, `alert_failure_rate`, `alert_failure_attempts`, `alert_spike`,
+    /// `alert_spike_messages`).
+    pub alerts: alert::Settings,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            breaker: breaker::Settings::default(),
+            in_flight_min: 1,
+            alerts: alert::Settings::default(),
+        }
+    }
+}
 
 /// What the scheduler works with.
 pub struct SchedulerParts {
@@ -81,7 +98,8 @@ impl Scheduler {
     /// # Errors
     /// When the store cannot say what waits.
     pub async fn start(parts: SchedulerParts) -> Result<Arc<Self>, StoreError> {
-        let state = Mutex::new(State::new(parts.config.bounds));
+        let now = parts.directory.now();
+        let state = Mutex::new(State::new(parts.config.bounds, parts.config.rules, now));
         let scheduler = Arc::new(Self {
             parts,
             state,
@@ -114,6 +132,11 @@ impl Scheduler {
     pub fn load(&self) -> (usize, usize) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         (state.in_flight(), state.in_memory())
+    }
+
+    /// Lanes by their state, breakers, probes, batches.
+    pub fn figures(&self) -> Figures {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).figures()
     }
 
     /// When the delivery that waits longest was due, in memory or in the store; what waits for a paused endpoint does not count.
@@ -180,10 +203,20 @@ impl Scheduler {
         let endpoint = &entry.endpoint;
         endpoint.disabled.is_none().then(|| LaneSettings {
             gauge: Arc::clone(&entry.lane),
+            app: endpoint.app,
+            app_per_second: self.app_rate(endpoint.app),
             in_flight: endpoint.max_in_flight.map(usize::from),
             per_second: endpoint.throttle_rate.filter(|rate| *rate > 0),
+            batch: endpoint.batch,
             held: endpoint.paused,
+            made_at: endpoint.created_at,
         })
+    }
+
+    /// What an application's settings say of its rate.
+    fn app_rate(&self, app: AppId) -> Option<u16> {
+        let app = self.parts.directory.app_by_id(app)?;
+        app.throttle_rate.filter(|rate| *rate > 0)
     }
 
     /// Changes the state and does what follows.
@@ -195,16 +228,17 @@ impl Scheduler {
             now,
             &mut effects,
         );
-        self.carry_out(effects, now);
+        self.carry_out(effects);
         result
     }
 
-    fn carry_out(self: &Arc<Self>, effects: Effects, now: Timestamp) {
+    fn carry_out(self: &Arc<Self>, effects: Effects) {
         let Effects {
             start,
             claim,
             park,
             cancel,
+            alerts,
             wake_at,
         } = effects;
         for endpoint in start {
@@ -216,9 +250,12 @@ impl Scheduler {
         if !park.is_empty() || !cancel.is_empty() {
             let parked = park
                 .iter()
-                .map(|work| run::without_attempt(work, Verdict::Park(work.due_at.max(now))));
+                .map(|work| run::without_attempt(work, Verdict::Park(work.due_at)));
             let cancelled = cancel.iter().map(|work| run::without_attempt(work, Verdict::Cancelled));
             self.settler.put(parked.chain(cancelled));
+        }
+        for (endpoint, alert, raised) in alerts {
+            self.alert(endpoint, alert, raised);
         }
         if wake_at.is_some() {
             self.timer.notify_one();
@@ -233,126 +270,6 @@ impl Scheduler {
                 continue;
             };
             self.with(|state, now, effects| state.stored(*head, now, || Some(settings), effects));
-        }
-    }
-
-    /// A worker: takes deliveries of one lane until there are none, or it is another lane's turn.
-    async fn work(self: Arc<Self>, endpoint: EndpointId) {
-        let mut done = 0;
-        let cut_off = self.cut_off.cancelled();
-        tokio::pin!(cut_off);
-        loop {
-            self.settler.brake().await;
-            match self.with(|state, now, effects| state.next(endpoint, done, now, effects)) {
-                Turn::Over => return,
-                Turn::Attempt(work) => {
-                    done += 1;
-                    tokio::select! {
-                        biased;
-                        () = self.attempt(work) => {}
-                        // Left as it is: it is taken up again at the next start.
-                        () = &mut cut_off => return,
-                    }
-                }
-            }
-        }
-    }
-
-    async fn attempt(self: &Arc<Self>, work: Work) {
-        let parts = &self.parts;
-        let running = run::run(&work, &parts.directory, &*parts.action, &parts.config);
-        // A defect that one message brings to light must cost neither the lane's slot nor the delivery.
-        let Ok(ran) = AssertUnwindSafe(running).catch_unwind().await else {
-            tracing::error!(message = %work.message.id, endpoint = %work.endpoint, "an attempt ended in a panic; it is tried again");
-            let later = Verdict::Park(self.now().plus(AFTER_PANIC));
-            self.settler.put([run::without_attempt(&work, later)]);
-            return;
-        };
-        let Ran {
-            settlement,
-            rest,
-            disable,
-        } = ran;
-        self.tell(&work, &settlement);
-        self.settler.put([settlement]);
-        if let Some(rest) = rest {
-            self.with(|state, now, effects| state.rest(work.endpoint, now.plus(rest), effects));
-        }
-        if let Some(disabled) = disable {
-            self.disable(work.endpoint, disabled).await;
-        }
-    }
-
-    fn tell(&self, work: &Work, settlement: &bellwire_store::Settlement) {
-        let metrics = &self.metrics;
-        let next_at = match settlement.verdict {
-            Verdict::Succeeded => {
-                DeliverMetrics::up(&metrics.delivered);
-                None
-            }
-            Verdict::RetryAt(at) => {
-                DeliverMetrics::up(&metrics.retried);
-                Some(at)
-            }
-            Verdict::Failed | Verdict::Blocked => {
-                DeliverMetrics::up(&metrics.exhausted);
-                None
-            }
-            Verdict::Cancelled => {
-                DeliverMetrics::up(&metrics.cancelled);
-                None
-            }
-            Verdict::Park(_) => None,
-        };
-        let Some(outcome) = &settlement.outcome else { return };
-        if let Some(failure) = &outcome.failure {
-            metrics.attempt_failed(failure.reason);
-        } else if let Some(after) = metrics::latency(work, outcome.ended_at()) {
-            metrics.arrived(after);
-        }
-        if !self.parts.feed.is_watched() {
-            return;
-        }
-        let Some(entry) = self.parts.directory.endpoint_by_id(work.endpoint) else {
-            return;
-        };
-        self.parts.feed.tell(|| FeedEvent::Attempt {
-            environment: entry.environment,
-            app: work.message.app,
-            message: work.message.id,
-            event_type: work.message.event_type.clone(),
-            endpoint: work.endpoint,
-            number: work.progress.tries.saturating_add(1),
-            status_code: outcome.status_code,
-            failure: outcome
-                .failure
-                .as_ref()
-                .map(|failure| (failure.reason.to_owned(), failure.detail.clone())),
-            next_at,
-            duration_ms: u64::try_from(outcome.duration.as_millis()).unwrap_or(u64::MAX),
-            at: outcome.started_at,
-        });
-    }
-
-    /// Disables an endpoint, unless somebody did it already.
-    async fn disable(&self, id: EndpointId, disabled: Disabled) {
-        let directory = &self.parts.directory;
-        let build = || {
-            let Some(entry) = directory.endpoint_by_id(id) else {
-                return Ok(Vec::new());
-            };
-            if entry.endpoint.disabled.is_some() {
-                return Ok(Vec::new());
-            }
-            let mut endpoint = entry.endpoint.clone();
-            endpoint.disabled = Some(disabled);
-            endpoint.updated_at = directory.now();
-            Ok::<_, StoreError>(vec![Change::PutEndpoint(Box::new(endpoint))])
-        };
-        match directory.commit_with(None, build).await {
-            Ok(()) => tracing::warn!(endpoint = %id, reason = ?disabled.reason, "endpoint disabled"),
-            // The next failure decides it again.
-            Err(error) => tracing::error!(endpoint = %id, %error, "endpoint could not be disabled"),
         }
     }
 
@@ -436,7 +353,9 @@ impl Scheduler {
             let now = self.now();
             if now.since(swept) >= LOOK {
                 swept = now;
-                self.with(|state, now, effects| state.sweep(now, effects));
+                while self.with(|state, now, effects| state.sweep(now, |app| self.app_rate(app), effects)) {
+                    tokio::task::yield_now().await;
+                }
             }
             let sleep = wake_at.map_or(LOOK, |at| at.since(now)).min(LOOK);
             tokio::select! {

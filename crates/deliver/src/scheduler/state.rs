@@ -1,20 +1,55 @@
 //! The scheduler's decisions, pure: who runs next, what is fetched, what is given back, and when to look again.
 //!
 //! Every event goes in as a method call with the time; what is to be done comes out as [`Effects`]. Slots are given to ready
-//! lanes in turn, so that no endpoint waits for another one's queue.
+//! lanes in turn, so that no endpoint waits for another one's queue ([`fairness`]).
+//!
+//! What may delay a delivery that is due, beyond the attempts before it in its lane:
+//!
+//! * its endpoint is paused (until it is resumed), asked for a rest (429, 502, 503, 504: at most a minute per answer), or its
+//!   `throttleRate` or its application's lets nothing through yet;
+//! * its lane has as many attempts under way as its adaptive limit allows now (down to `in_flight_min`), as many as slots are
+//!   free, or its application has its share ([`fairness`]), or no slot is free;
+//! * its endpoint's breaker is open: but for one probe at a time, which comes at most `probe_max` after the one before, nothing
+//!   is attempted there, and nothing is claimed from the store. A resend by hand waits as well;
+//! * its endpoint came back less than two minutes ago and has a slow start: one attempt at once and more with each success, at a
+//!   rate that [`bellwire_core::rate::SlowStart`] bounds;
+//! * its endpoint takes batches, and the batch waits for company, at most its `wait` from the time at which its first delivery
+//!   was due (once: what goes back to the store meanwhile keeps its time).
+//!
+//! None of them uses a try of its schedule, and none lets it begin before it is due.
+
+pub(super) mod fairness;
+mod memory;
+mod sweep;
+mod timers;
 
 use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::HashMap,
     hash::{BuildHasherDefault, DefaultHasher},
     sync::Arc,
     time::Duration,
 };
 
-use bellwire_core::{delivery::Work, id::EndpointId, time::Timestamp};
+use bellwire_core::{
+    alert::Alert,
+    batch::BatchSettings,
+    breaker::Turned,
+    delivery::Work,
+    id::{AppId, EndpointId},
+    time::Timestamp,
+};
 use bellwire_store::{Claimed, LaneHead, directory::LaneGauge};
 
-use super::lane::{Lane, Queued};
+pub use self::{fairness::AppPace, sweep::Figures};
+use self::{
+    fairness::Apps,
+    memory::Memory,
+    timers::{Timers, Whom},
+};
+use super::{
+    Rules,
+    lane::{Lane, Queued, Report, Ticket},
+};
 
 /// Bounds of the scheduler.
 #[derive(Debug, Clone, Copy)]
@@ -46,12 +81,6 @@ impl Default for Bounds {
     }
 }
 
-/// What a lane keeps when memory is short.
-const WINDOW_WHEN_SHORT: usize = 64;
-/// What a lane keeps when memory is used up: nobody is starved by others.
-const WINDOW_WHEN_FULL: usize = 8;
-/// So many lanes that hold their share are passed over in one look for one that does not.
-const PASSED_OVER_MAX: usize = 64;
 /// After so many deliveries a worker lets another lane have its slot, if one waits.
 const TURN: u32 = 16;
 
@@ -62,10 +91,12 @@ pub struct Effects {
     pub start: Vec<EndpointId>,
     /// Claim up to so many from the store.
     pub claim: Vec<(EndpointId, usize)>,
-    /// Give these back to the store.
+    /// Give these back to the store, due when they were.
     pub park: Vec<Work>,
     /// Cancel these: their endpoint is gone or disabled.
     pub cancel: Vec<Work>,
+    /// Tell people about these endpoints: raised (`true`) or cleared.
+    pub alerts: Vec<(EndpointId, Alert, bool)>,
     /// Look again at this time, when it is earlier than what was planned.
     pub wake_at: Option<Timestamp>,
 }
@@ -73,8 +104,10 @@ pub struct Effects {
 /// What a worker is told when it asks for its next delivery.
 #[derive(Debug)]
 pub enum Turn {
-    /// Attempt this.
-    Attempt(Work),
+    /// Attempt this, and bring the ticket back.
+    Attempt(Work, Ticket),
+    /// Attempt these in one request, at least one, and bring the ticket back.
+    Batch(Vec<Work>, Ticket),
     /// Nothing to do, or another lane's turn: the slot is given up.
     Over,
 }
@@ -84,66 +117,79 @@ pub enum Turn {
 pub struct LaneSettings {
     /// What the outside sees.
     pub gauge: Arc<LaneGauge>,
+    /// The application it belongs to.
+    pub app: AppId,
+    /// Deliveries per second at most, over all endpoints of the application.
+    pub app_per_second: Option<u16>,
     /// How many attempts may run at once; `None` is the default.
     pub in_flight: Option<usize>,
-    /// Attempts per second at most.
+    /// Deliveries per second at most.
     pub per_second: Option<u16>,
+    /// Several deliveries go in one request.
+    pub batch: Option<BatchSettings>,
     /// Nothing may be begun.
     pub held: bool,
+    /// When the endpoint was made.
+    pub made_at: Timestamp,
 }
 
-type Lanes = HashMap<EndpointId, Lane, BuildHasherDefault<DefaultHasher>>;
+type Lanes = HashMap<EndpointId, Box<Lane>, BuildHasherDefault<DefaultHasher>>;
 
 /// All lanes and the slots they share.
 #[derive(Debug)]
 pub struct State {
     bounds: Bounds,
+    rules: Rules,
     lanes: Lanes,
-    ready: VecDeque<EndpointId>,
-    timers: BinaryHeap<Reverse<(Timestamp, EndpointId)>>,
+    apps: Apps,
+    timers: Timers,
+    memory: Memory,
     in_flight: usize,
-    in_memory: usize,
-    payload_bytes: usize,
+    /// What was before is not known.
+    begun_at: Timestamp,
+    sweeping: Vec<EndpointId>,
+    figures: Figures,
+    counting: Figures,
     stopped: bool,
 }
 
 impl State {
     /// Nothing waits and nothing runs.
-    pub fn new(bounds: Bounds) -> Self {
+    pub fn new(bounds: Bounds, rules: Rules, now: Timestamp) -> Self {
         Self {
             bounds,
+            rules,
             lanes: Lanes::default(),
-            ready: VecDeque::new(),
-            timers: BinaryHeap::new(),
+            apps: Apps::default(),
+            timers: Timers::default(),
+            memory: Memory::default(),
             in_flight: 0,
-            in_memory: 0,
-            payload_bytes: 0,
+            begun_at: now,
+            sweeping: Vec::new(),
+            figures: Figures::default(),
+            counting: Figures::default(),
             stopped: false,
         }
     }
 
-    /// Attempts under way.
+    /// Slots in use: attempts under way, or about to be.
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
 
     /// Deliveries in memory that are not begun.
     pub fn in_memory(&self) -> usize {
-        self.in_memory
+        self.memory.deliveries()
     }
 
     /// When the delivery that waits longest was due, except at endpoints that are held. Goes through all lanes.
     pub fn oldest_due(&self) -> Option<Timestamp> {
-        let due = |lane: &Lane| {
-            let queued = lane.queue.front().map(|queued| queued.work.due_at);
-            queued.into_iter().chain(lane.stored_due).min()
-        };
-        self.lanes.values().filter(|lane| !lane.held).filter_map(due).min()
+        self.lanes.values().filter_map(|lane| lane.oldest_due()).min()
     }
 
     /// When something in it falls due.
     pub fn next_timer(&self) -> Option<Timestamp> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
+        self.timers.next()
     }
 
     /// The endpoints that have a lane now.
@@ -156,35 +202,21 @@ impl State {
         self.stopped = true;
     }
 
-    fn lane(&mut self, endpoint: EndpointId, settings: impl FnOnce() -> Option<LaneSettings>) -> Option<&mut Lane> {
-        let per_endpoint = self.bounds.in_flight_per_endpoint;
+    fn lane(
+        &mut self,
+        endpoint: EndpointId,
+        now: Timestamp,
+        settings: impl FnOnce() -> Option<LaneSettings>,
+    ) -> Option<&mut Lane> {
         match self.lanes.entry(endpoint) {
             std::collections::hash_map::Entry::Occupied(lane) => Some(lane.into_mut()),
             std::collections::hash_map::Entry::Vacant(vacant) => {
-                let LaneSettings {
-                    gauge,
-                    in_flight,
-                    per_second,
-                    held,
-                } = settings()?;
-                Some(vacant.insert(Lane::new(gauge, in_flight.unwrap_or(per_endpoint), per_second, held)))
+                let settings = settings()?;
+                let app = self.apps.join(settings.app, settings.app_per_second);
+                let limits = Lane::limits_of(&settings, &self.bounds, &self.rules);
+                let lane = Lane::new(app, &settings, limits, self.begun_at, now);
+                Some(vacant.insert(Box::new(lane)))
             }
-        }
-    }
-
-    fn window(&self) -> usize {
-        let Bounds {
-            window,
-            in_memory,
-            payload_bytes,
-            ..
-        } = self.bounds;
-        if self.in_memory >= in_memory || self.payload_bytes >= payload_bytes {
-            window.min(WINDOW_WHEN_FULL)
-        } else if self.in_memory >= in_memory / 2 || self.payload_bytes >= payload_bytes / 2 {
-            window.min(WINDOW_WHEN_SHORT)
-        } else {
-            window
         }
     }
 
@@ -197,22 +229,27 @@ impl State {
         effects: &mut Effects,
     ) {
         for work in work {
-            let window = self.window();
+            let window = self.memory.window(&self.bounds);
             let endpoint = work.endpoint;
-            let Some(lane) = self.lane(endpoint, || settings(endpoint)) else {
+            let Some(lane) = self.lane(endpoint, now, || settings(endpoint)) else {
                 effects.cancel.push(work);
                 continue;
             };
-            if lane.held || lane.queue.len() >= window {
+            lane.load.handed_over(1);
+            if !lane.has_room(window) {
                 lane.gauge.set_backlogged(true);
+                lane.load.came_from_store(-1);
                 effects.park.push(work);
                 continue;
             }
-            let bytes = payload_bytes(&work);
+            let (first, bytes) = (lane.queue.is_empty(), memory::payload_bytes(&work));
             lane.queue.push_back(Queued { work, fresh: true });
-            self.in_memory += 1;
-            self.payload_bytes += bytes;
+            self.memory.enter(bytes);
             self.make_ready(endpoint, now);
+            if first {
+                // It may have to wait for a rest, a rate or company, of which nobody else would tell.
+                self.review(endpoint, now, effects);
+            }
         }
         self.pump(now, effects);
     }
@@ -225,7 +262,7 @@ impl State {
         settings: impl FnOnce() -> Option<LaneSettings>,
         effects: &mut Effects,
     ) {
-        let Some(lane) = self.lane(head.endpoint, settings) else {
+        let Some(lane) = self.lane(head.endpoint, now, settings) else {
             return;
         };
         lane.stored_due = Some(lane.stored_due.map_or(head.due_at, |due| due.min(head.due_at)));
@@ -239,7 +276,7 @@ impl State {
     /// What a claim brought.
     pub fn claimed(&mut self, endpoint: EndpointId, claimed: Claimed, now: Timestamp, effects: &mut Effects) {
         let Claimed { work, next_due } = claimed;
-        let window = self.window();
+        let window = self.memory.window(&self.bounds);
         let Some(lane) = self.lanes.get_mut(&endpoint) else {
             effects.park.extend(work);
             return;
@@ -253,16 +290,18 @@ impl State {
         if lane.stored_due.is_none_or(|due| due > now)
             && lane.queue.len() + work.len() < window.div_ceil(2)
             && !lane.held
+            && !lane.load.breaker.is_open()
         {
             lane.gauge.set_backlogged(false);
         }
         if lane.held || self.stopped {
             effects.park.extend(work);
         } else {
-            self.in_memory += work.len();
-            self.payload_bytes += work.iter().map(payload_bytes).sum::<usize>();
-            lane.queue
-                .extend(work.into_iter().map(|work| Queued { work, fresh: false }));
+            lane.load.came_from_store(i64::try_from(work.len()).unwrap_or(i64::MAX));
+            for work in work {
+                self.memory.enter(memory::payload_bytes(&work));
+                lane.queue.push_back(Queued { work, fresh: false });
+            }
             self.make_ready(endpoint, now);
         }
         self.review(endpoint, now, effects);
@@ -279,43 +318,117 @@ impl State {
         }
     }
 
-    /// A worker of this lane asks for its next delivery, after `done` others.
-    pub fn next(&mut self, endpoint: EndpointId, done: u32, now: Timestamp, effects: &mut Effects) -> Turn {
-        let others_wait = self.in_flight >= self.bounds.in_flight && !self.ready.is_empty();
-        let stopped = self.stopped;
+    /// A worker of this lane asks for its next delivery, after `done` others; `report` is how the last one ended.
+    pub fn next(
+        &mut self,
+        endpoint: EndpointId,
+        done: u32,
+        report: Option<Report>,
+        now: Timestamp,
+        effects: &mut Effects,
+    ) -> Turn {
         let Some(lane) = self.lanes.get_mut(&endpoint) else {
             return Turn::Over;
         };
+        let app = self.apps.at(lane.app);
+        let slots = lane.slots();
+        if let Some(report) = &report {
+            match lane.ended(report, &self.rules, now) {
+                Some(Turned::Opened) => self.figures.breakers_opened += 1,
+                Some(Turned::Closed) | None => {}
+            }
+        }
         if done == 0 {
             lane.starting = lane.starting.saturating_sub(1);
+            app.started();
         }
-        let its_turn = !stopped && lane.may_run(now) && lane.active <= lane.limit && !(others_wait && done >= TURN);
-        if its_turn
-            && !lane.queue.is_empty()
-            && lane.keeps_pace(now)
-            && let Some(Queued { work, .. }) = lane.queue.pop_front()
-        {
-            self.in_memory -= 1;
-            self.payload_bytes = self.payload_bytes.saturating_sub(payload_bytes(&work));
-            if lane.wants_claim(now, self.bounds.window) {
+        let place = lane.app;
+        let widens = lane.slots() > slots;
+        let its_turn = !self.stopped
+            && lane.active <= lane.slots()
+            && !(self.apps.starved && done >= TURN)
+            && lane.has_something(now)
+            && lane.may_run(now);
+        if its_turn && let Some(n) = self.let_through(endpoint, now) {
+            let turn = self.hand_out(endpoint, n, now);
+            let Some(lane) = self.lanes.get_mut(&endpoint) else {
+                return turn;
+            };
+            let one_by_one = lane.is_paced() || self.apps.at(place).is_paced() || lane.batch.is_some();
+            if one_by_one || lane.wants_claim(now, self.bounds.window).is_some() {
                 self.review(endpoint, now, effects);
             }
-            return Turn::Attempt(work);
+            // Whoever could not be started before this one was may be now.
+            if widens || one_by_one {
+                self.make_ready(endpoint, now);
+                self.apps.look_again(place);
+                self.plan_app(place, now, effects);
+                self.pump(now, effects);
+            }
+            return turn;
         }
-        lane.active -= 1;
+        if let Some(lane) = self.lanes.get_mut(&endpoint) {
+            lane.active -= 1;
+        }
         self.in_flight -= 1;
+        self.apps.at(place).gave_up();
         self.make_ready(endpoint, now);
+        self.apps.look_again(place);
         self.review(endpoint, now, effects);
+        self.plan_app(place, now, effects);
         self.pump(now, effects);
         Turn::Over
     }
 
-    /// The endpoint asked for a rest.
-    pub fn rest(&mut self, endpoint: EndpointId, until: Timestamp, effects: &mut Effects) {
-        if let Some(lane) = self.lanes.get_mut(&endpoint) {
-            lane.resting_until = Some(lane.resting_until.map_or(until, |earlier| earlier.max(until)));
-            self.plan(endpoint, until, effects);
+    /// How many deliveries at most the rates of the lane and its application let through together now; `None` when it is too
+    /// early for one. A batch is no larger than what a second's rate allows, so that a rate stays even.
+    fn let_through(&mut self, endpoint: EndpointId, now: Timestamp) -> Option<usize> {
+        let lane = self.lanes.get_mut(&endpoint)?;
+        let app = self.apps.at(lane.app);
+        let rate = lane.rate_limit(now);
+        lane.paced_until = lane
+            .interval(now)
+            .and_then(|interval| lane.pace.opens_at(interval, now));
+        if lane.paced_until.is_some() || app.opens_at(now).is_some() {
+            self.figures.throttled += 1;
+            return None;
         }
+        let of_app = app.pace.per_second.map(f64::from);
+        let rate = rate.into_iter().chain(of_app).reduce(f64::min);
+        Some(rate.map_or(usize::MAX, |rate| (rate as usize).max(1)))
+    }
+
+    /// Gives a worker its next delivery, or as many as `n_max` that go together.
+    fn hand_out(&mut self, endpoint: EndpointId, n_max: usize, now: Timestamp) -> Turn {
+        let Some(lane) = self.lanes.get_mut(&endpoint) else {
+            return Turn::Over;
+        };
+        let batches = lane.batch.is_some();
+        let Some((first, others)) = lane.take(n_max) else {
+            return Turn::Over;
+        };
+        lane.touched_at = now;
+        let ticket = Ticket {
+            probe: lane.load.breaker.begin(),
+            round: lane.load.limit.round(),
+        };
+        let n = u32::try_from(1 + others.len()).unwrap_or(u32::MAX);
+        if let Some(interval) = lane.interval(now) {
+            // Asked before. What comes next may be told at once when it will be let through.
+            let _ = lane.pace.take_many(interval, n, now);
+            lane.paced_until = lane.pace.opens_at(interval, now);
+        }
+        self.apps.at(lane.app).take(n, now);
+        self.memory.leave(std::iter::once(&first).chain(&others));
+        self.figures.probes += u64::from(ticket.probe);
+        if !batches {
+            return Turn::Attempt(first, ticket);
+        }
+        self.figures.batches += 1;
+        self.figures.batched += u64::from(n);
+        let mut all = others;
+        all.insert(0, first);
+        Turn::Batch(all, ticket)
     }
 
     /// An endpoint's settings changed; `None` when it is gone or disabled, and what waits in memory is cancelled.
@@ -326,56 +439,68 @@ impl State {
         now: Timestamp,
         effects: &mut Effects,
     ) {
-        let per_endpoint = self.bounds.in_flight_per_endpoint;
+        let limits = settings
+            .as_ref()
+            .map(|settings| Lane::limits_of(settings, &self.bounds, &self.rules));
         // A lane that was forgotten while nothing could be begun comes back when something can: deliveries may be left in
         // the store from before.
-        let Some(lane) = self.lane(endpoint, || settings.clone().filter(|settings| !settings.held)) else {
+        let Some(lane) = self.lane(endpoint, now, || settings.clone().filter(|settings| !settings.held)) else {
             return;
         };
-        let held = settings.as_ref().is_none_or(|settings| settings.held);
-        lane.held = held;
-        if let Some(settings) = &settings {
-            lane.limit = settings.in_flight.unwrap_or(per_endpoint);
+        lane.held = settings.as_ref().is_none_or(|settings| settings.held);
+        lane.gone = settings.is_none();
+        if let (Some(settings), Some(limits)) = (&settings, limits) {
+            lane.limits = limits;
             lane.per_second = settings.per_second;
+            lane.batch = settings.batch;
             lane.paced_until = None;
         }
-        if held {
+        if lane.held {
             let emptied: Vec<_> = lane.queue.drain(..).map(|queued| queued.work).collect();
-            if settings.is_none() {
+            lane.load.came_from_store(-i64::try_from(emptied.len()).unwrap_or(0));
+            if lane.gone {
                 lane.stored_due = None;
+                lane.forget_load(now);
             }
-            self.in_memory -= emptied.len();
-            self.payload_bytes = self
-                .payload_bytes
-                .saturating_sub(emptied.iter().map(payload_bytes).sum());
+            self.memory.leave(&emptied);
             match settings {
                 Some(_) => effects.park.extend(emptied),
                 None => effects.cancel.extend(emptied),
             }
         } else {
-            lane.gauge.set_backlogged(false);
+            // Whoever changed something wants to see whether it helped.
+            lane.load.breaker.probe_soon(now);
+            lane.gauge.set_backlogged(lane.load.breaker.is_open());
             // Something may have come to wait in the store meanwhile: look once.
             lane.stored_due = Some(now);
         }
+        self.publish(endpoint, now);
         self.make_ready(endpoint, now);
         self.review(endpoint, now, effects);
         self.pump(now, effects);
     }
 
-    /// Time has passed: rests end, things fall due, and what was not begun in time goes back to the store.
+    /// Time has passed: rests end, things fall due, and applications that were held up by their rate go on.
     pub fn tick(&mut self, now: Timestamp, effects: &mut Effects) {
-        while let Some(Reverse((at, endpoint))) = self.timers.peek().copied() {
-            if at > now {
-                break;
+        while let Some((at, whom)) = self.timers.due(now) {
+            match whom {
+                Whom::Lane(endpoint) => {
+                    if let Some(lane) = self.lanes.get_mut(&endpoint)
+                        && lane.planned == Some(at)
+                    {
+                        lane.planned = None;
+                    }
+                    self.make_ready(endpoint, now);
+                    self.review(endpoint, now, effects);
+                }
+                Whom::App(place) => {
+                    let app = self.apps.at(place);
+                    if app.planned == Some(at) {
+                        app.planned = None;
+                    }
+                    self.apps.look_again(place);
+                }
             }
-            self.timers.pop();
-            if let Some(lane) = self.lanes.get_mut(&endpoint)
-                && lane.planned == Some(at)
-            {
-                lane.planned = None;
-            }
-            self.make_ready(endpoint, now);
-            self.review(endpoint, now, effects);
         }
         self.pump(now, effects);
     }
@@ -384,12 +509,10 @@ impl State {
     /// is asked anew when something is due.
     pub fn clock_went_back(&mut self, now: Timestamp, effects: &mut Effects) {
         self.timers.clear();
+        self.apps.clock_went_back();
         for endpoint in self.endpoints() {
             if let Some(lane) = self.lanes.get_mut(&endpoint) {
-                lane.planned = None;
-                lane.resting_until = None;
-                lane.paced_until = None;
-                lane.stored_due = lane.stored_due.map(|_| now);
+                lane.clock_went_back(now);
             }
             self.make_ready(endpoint, now);
             self.review(endpoint, now, effects);
@@ -397,77 +520,9 @@ impl State {
         self.pump(now, effects);
     }
 
-    /// Gives back what waits too long, and forgets lanes that have nothing to do.
-    pub fn sweep(&mut self, now: Timestamp, effects: &mut Effects) {
-        let Bounds { patience, .. } = self.bounds;
-        let mut touched = Vec::new();
-        for (endpoint, lane) in &mut self.lanes {
-            let waits_long = |queued: &Queued| queued.fresh && now.since(queued.work.due_at) >= patience;
-            if lane.queue.front().is_some_and(waits_long) {
-                lane.gauge.set_backlogged(true);
-                let (old, young): (VecDeque<_>, VecDeque<_>) = lane.queue.drain(..).partition(waits_long);
-                lane.queue = young;
-                let old: Vec<_> = old.into_iter().map(|queued| queued.work).collect();
-                self.in_memory -= old.len();
-                self.payload_bytes = self.payload_bytes.saturating_sub(old.iter().map(payload_bytes).sum());
-                effects.park.extend(old);
-                touched.push(*endpoint);
-            }
-        }
-        self.lanes.retain(|_, lane| !lane.is_idle(now) || lane.ready);
-        for endpoint in touched {
-            self.review(endpoint, now, effects);
-        }
-    }
-
-    fn make_ready(&mut self, endpoint: EndpointId, now: Timestamp) {
-        if let Some(lane) = self.lanes.get_mut(&endpoint)
-            && !lane.ready
-            && lane.wants_worker(now)
-        {
-            lane.ready = true;
-            self.ready.push_back(endpoint);
-        }
-    }
-
-    /// Gives free slots to ready lanes, one each in turn.
-    ///
-    /// A lane may hold as many slots as are free at that moment, never more: the more one holds, the more it leaves, so a
-    /// lane that has none always finds one, however many others hang.
-    fn pump(&mut self, now: Timestamp, effects: &mut Effects) {
-        let mut passed_over = 0;
-        while self.in_flight < self.bounds.in_flight && !self.stopped {
-            let free = self.bounds.in_flight - self.in_flight;
-            let Some(endpoint) = self.ready.pop_front() else { break };
-            let Some(lane) = self.lanes.get_mut(&endpoint) else {
-                continue;
-            };
-            if lane.active >= free && lane.wants_worker(now) {
-                self.ready.push_back(endpoint);
-                passed_over += 1;
-                if passed_over >= self.ready.len().min(PASSED_OVER_MAX) {
-                    break;
-                }
-                continue;
-            }
-            lane.ready = false;
-            // One worker per waiting delivery, no more: a worker that finds nothing was woken for nothing.
-            if lane.wants_worker(now) {
-                lane.active += 1;
-                lane.starting += 1;
-                self.in_flight += 1;
-                effects.start.push(endpoint);
-            }
-            if lane.wants_worker(now) {
-                lane.ready = true;
-                self.ready.push_back(endpoint);
-            }
-        }
-    }
-
     /// Claims what is due and runs low, and plans when to look again.
     fn review(&mut self, endpoint: EndpointId, now: Timestamp, effects: &mut Effects) {
-        let window = self.window();
+        let window = self.memory.window(&self.bounds);
         let stopped = self.stopped;
         let Some(lane) = self.lanes.get_mut(&endpoint) else {
             return;
@@ -475,31 +530,32 @@ impl State {
         if stopped {
             return;
         }
-        if lane.wants_claim(now, window) {
+        if let Some(n) = lane.wants_claim(now, window) {
             lane.claiming = true;
-            effects.claim.push((endpoint, window - lane.queue.len()));
-        } else if let Some(at) = lane.wakes_at(now).filter(|at| *at > now) {
+            effects.claim.push((endpoint, n));
+        }
+        if let Some(at) = lane.wakes_at(now) {
             self.plan(endpoint, at, effects);
         }
     }
 
     fn plan(&mut self, endpoint: EndpointId, at: Timestamp, effects: &mut Effects) {
-        let Some(lane) = self.lanes.get_mut(&endpoint) else {
-            return;
-        };
-        if lane.planned.is_some_and(|planned| planned <= at) {
-            return;
-        }
-        lane.planned = Some(at);
-        if self.timers.peek().is_none_or(|Reverse((first, _))| at < *first) {
+        if let Some(lane) = self.lanes.get_mut(&endpoint)
+            && self.timers.plan(Whom::Lane(endpoint), at, &mut lane.planned)
+        {
             effects.wake_at = Some(at);
         }
-        self.timers.push(Reverse((at, endpoint)));
     }
-}
 
-fn payload_bytes(work: &Work) -> usize {
-    work.message.payload.as_ref().map_or(0, |payload| payload.len())
+    /// Plans when an application goes on that its rate holds up.
+    fn plan_app(&mut self, place: usize, now: Timestamp, effects: &mut Effects) {
+        let app = self.apps.at(place);
+        if let Some(at) = app.pace.paced_until.filter(|at| *at > now)
+            && self.timers.plan(Whom::App(place), at, &mut app.planned)
+        {
+            effects.wake_at = Some(at);
+        }
+    }
 }
 
 #[cfg(test)]

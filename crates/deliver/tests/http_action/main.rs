@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as it must be")]
 
 mod secure;
+mod signed;
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +29,7 @@ use bellwire_core::{
 };
 use bellwire_deliver::{
     DeliverConfig,
-    action::{Acted, Action, Order},
+    action::{Acted, Action, Letter, Order},
     actions::http::HttpAction,
     guard::{Guard, GuardConfig},
 };
@@ -118,21 +119,42 @@ async fn act_with(
     timeout: Duration,
     may_begin: &(dyn Fn() -> bool + Send + Sync),
 ) -> Acted {
-    let entry = Arc::new(EndpointEntry {
+    let entry = Arc::new(EndpointEntry::new(
         endpoint,
-        environment: EnvironmentId::from_number(1),
-        lane: Arc::new(LaneGauge::new(Health::default())),
-    });
+        EnvironmentId::from_number(1),
+        Arc::new(LaneGauge::new(Health::default())),
+    ));
     let work = work(42);
     let order = Order {
         endpoint: &entry,
-        work: &work,
-        body: Bytes::from_static(BODY.as_bytes()),
+        works: vec![&work],
+        letter: Letter::single(&work, Bytes::from_static(BODY.as_bytes())),
         started_at: NOW,
         timeout,
         may_begin,
     };
     action.act(order).await
+}
+
+/// Attempts one letter; the receiver has to answer.
+async fn attempt(action: &HttpAction, endpoint: Endpoint, works: &[Work], letter: Letter<'_>) -> Outcome {
+    let entry = Arc::new(EndpointEntry::new(
+        endpoint,
+        EnvironmentId::from_number(1),
+        Arc::new(LaneGauge::new(Health::default())),
+    ));
+    let order = Order {
+        endpoint: &entry,
+        works: works.iter().collect(),
+        letter,
+        started_at: NOW,
+        timeout: LONG,
+        may_begin: &|| true,
+    };
+    match action.act(order).await {
+        Acted::Attempted(outcome) => outcome,
+        Acted::Withheld => panic!("withheld"),
+    }
 }
 
 async fn post(action: &HttpAction, url: &str, timeout: Duration) -> Outcome {

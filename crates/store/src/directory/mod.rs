@@ -21,7 +21,7 @@ use bellwire_core::{
 };
 use tokio::sync::broadcast;
 
-pub use self::lane::LaneGauge;
+pub use self::lane::{BreakerState, LaneGauge, LaneState, LaneStatus, LimitStatus, WaitsFor};
 use self::view::View;
 pub use self::view::{EndpointEntry, Incoming};
 use crate::{
@@ -138,6 +138,10 @@ impl Directory {
         self.store.apply(changes.clone(), answer).await?;
         let touched = {
             let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+            let lanes = view.lanes_removed_by(&changes);
+            // What waits for endpoints that are gone is nobody's any more; nothing is noted for them from now on.
+            let gone: u64 = lanes.iter().map(|lane| lane.set_waiting(0)).sum();
+            self.waiting.fetch_sub(gone, std::sync::atomic::Ordering::Relaxed);
             changes
                 .into_iter()
                 .flat_map(|change| view.make(change))
@@ -245,12 +249,14 @@ impl Directory {
         self.view().endpoints.len()
     }
 
-    /// Where a message goes. The hot path's look-up: one lock, no allocation but the answer.
+    /// Where a message goes. The hot path's look-up: one lock, no allocation but the answer. The payload is read, once, when
+    /// an endpoint's key expression asks for it.
     pub fn routes(&self, app: AppId, message: &Incoming<'_>) -> Vec<Route> {
         let view = self.view();
         let Some(endpoints) = view.endpoints_of.get(&app) else {
             return Vec::new();
         };
+        let scope = message.scope();
         endpoints
             .values()
             .filter(|entry| {
@@ -259,7 +265,7 @@ impl Directory {
             .map(|entry| Route {
                 endpoint: entry.endpoint.id,
                 stored: entry.endpoint.paused || entry.lane.is_backlogged(),
-                line: entry.line(message),
+                line: entry.line(message, &scope),
             })
             .collect()
     }

@@ -13,13 +13,17 @@ use bellwire_core::{
     endpoint::{Endpoint, LiveKey},
     id::{AppId, EndpointId, EnvironmentId, Id, IdGenerator, MessageId},
     message::{IdempotencyKey, NewMessage, Route},
+    order::Line,
     secret::SigningKey,
     time::Timestamp,
 };
 use bellwire_store::{
     AppendError, Appended, Change, ClaimRequest, Claimed, Clock, Handoff, LaneHead, Settlement, Store, StoreError,
     Verdict,
-    query::{AttemptFilter, AttemptRow, CheckReport, DeliveryRow, Order, Page, Requeue, Start},
+    query::{
+        AttemptFilter, AttemptRow, Backlog, CheckReport, DeliveryRow, LineQuery, LineRow, Order, Page, Requeue, Start,
+        Tending,
+    },
 };
 use bytes::Bytes;
 
@@ -131,6 +135,7 @@ impl<B: Backend> Bench<B> {
             uid: uid.map(str::to_owned),
             name: "an application".to_owned(),
             throttle_rate: None,
+            publish_rate: None,
             metadata: [("plan".to_owned(), "gold".to_owned())].into(),
             kind: AppKind::Tenant,
             validate_payloads: None,
@@ -227,6 +232,24 @@ impl<B: Backend> Bench<B> {
         self.append(self.message(to)).await.unwrap().id
     }
 
+    /// A message to this endpoint, in the line of a key (empty: of the whole endpoint), routed in an era of its settings.
+    pub fn in_line(&self, endpoint: EndpointId, key: &str, era: u32) -> NewMessage {
+        let mut new = self.message(&[endpoint]);
+        new.ordering_key = (!key.is_empty()).then(|| key.to_owned());
+        new.routes[0].line = Some(Line { key: key.into(), era });
+        new
+    }
+
+    /// Publishes to this endpoint, in the line of a key, in era 1.
+    pub async fn publish_in(&self, endpoint: EndpointId, key: &str) -> MessageId {
+        self.publish_in_era(endpoint, key, 1).await
+    }
+
+    /// Publishes to this endpoint, in the line of a key.
+    pub async fn publish_in_era(&self, endpoint: EndpointId, key: &str, era: u32) -> MessageId {
+        self.append(self.in_line(endpoint, key, era)).await.unwrap().id
+    }
+
     /// Somebody takes deliveries in memory from now on.
     pub fn attach(&self) -> Arc<Inbox> {
         let inbox = Arc::new(Inbox::default());
@@ -309,6 +332,16 @@ impl<B: Backend> Bench<B> {
         self.sound().await;
     }
 
+    /// Settles one, with the answer that goes with the verdict.
+    pub async fn end(&self, work: &Work, verdict: Verdict) {
+        let status_code = match verdict {
+            Verdict::Succeeded => Some(200),
+            Verdict::RetryAt(_) | Verdict::Failed | Verdict::Blocked => Some(500),
+            Verdict::Cancelled | Verdict::Park(_) => None,
+        };
+        self.settle(vec![self.settlement(work, verdict, status_code)]).await;
+    }
+
     /// Attempts what is due at an endpoint, always with the same answer and verdict. Returns how many.
     pub async fn attempt_all(&self, endpoint: EndpointId, verdict: Verdict, status_code: u16) -> usize {
         let claimed = self.claim(endpoint, 10_000).await.work;
@@ -328,6 +361,14 @@ impl<B: Backend> Bench<B> {
         started
     }
 
+    /// Does something about a line, or all of them.
+    pub async fn tend(&self, endpoint: EndpointId, key: Option<&str>, tending: Tending) -> u64 {
+        let key = key.map(str::to_owned);
+        let changed = self.store().tend_line(endpoint, key, tending).await.unwrap();
+        self.sound().await;
+        changed
+    }
+
     // -- looking ---------------------------------------------------------------------------------------------------
 
     /// What waits for an endpoint.
@@ -344,9 +385,32 @@ impl<B: Backend> Bench<B> {
         rows.items.into_iter().find(|row| row.endpoint == endpoint)
     }
 
+    /// How a line stands.
+    pub async fn line(&self, endpoint: EndpointId, key: &str) -> Option<LineRow> {
+        let query = LineQuery {
+            key: Some(key.to_owned()),
+            blocked: false,
+            after: None,
+            limit: 10,
+        };
+        let rows = self.store().lines(endpoint, query).await.unwrap();
+        assert!(rows.items.len() <= 1 && !rows.more, "{rows:?}");
+        rows.items.into_iter().next()
+    }
+
+    /// What waits for an endpoint.
+    pub async fn backlog(&self, endpoint: EndpointId) -> Backlog {
+        self.store().backlog(endpoint).await.unwrap()
+    }
+
     /// In which state a delivery is.
     pub async fn state(&self, key: DeliveryKey) -> Option<DeliveryState> {
         self.delivery(key.message, key.endpoint).await.map(|row| row.state)
+    }
+
+    /// In which state the delivery of a message to an endpoint is.
+    pub async fn state_at(&self, message: MessageId, endpoint: EndpointId) -> Option<DeliveryState> {
+        self.state(DeliveryKey { message, endpoint }).await
     }
 
     /// All attempts of a message, oldest first.
@@ -358,6 +422,22 @@ impl<B: Backend> Bench<B> {
             .unwrap()
             .items
     }
+}
+
+/// Key, number and the last number that succeeded, as the receiver is told.
+pub fn place_of(work: &Work) -> (String, u64, Option<u64>) {
+    let place = work.place.as_deref().expect("it has a place in a line");
+    (place.key.to_string(), place.sequence, place.previous)
+}
+
+/// A place as [`place_of`] answers it.
+pub fn place(key: &str, sequence: u64, previous: impl Into<Option<u64>>) -> (String, u64, Option<u64>) {
+    (key.to_owned(), sequence, previous.into())
+}
+
+/// The messages of these.
+pub fn ids(work: &[Work]) -> Vec<MessageId> {
+    work.iter().map(|work| work.message.id).collect()
 }
 
 /// A key for idempotent publication.

@@ -5,7 +5,7 @@ use bellwire_store::Verdict;
 
 use super::{
     Backend, Bench,
-    bench::{DAY, HOUR, NOON, idempotency},
+    bench::{DAY, HOUR, NOON, idempotency, ids, place, place_of},
 };
 
 /// In `lanes` and for `claim`.
@@ -150,4 +150,74 @@ pub async fn what_was_acknowledged_before_several_crashes_adds_up<B: Backend>(mu
         bench.attempt_all(endpoint, Verdict::Succeeded, 200).await;
     }
     assert_eq!(bench.sound().await.counts.succeeded, 120);
+}
+
+// -- in lines ----------------------------------------------------------------------------------------------------------
+
+/// Handed over or claimed, it is its turn again; the others wait behind it.
+pub async fn a_head_that_was_out_is_the_head_again<B: Backend>(mut bench: Bench<B>) {
+    let endpoint = bench.endpoint().await;
+    let inbox = bench.attach();
+    let first = bench.publish_in(endpoint, "a").await;
+    bench.publish_in(endpoint, "a").await;
+    assert_eq!(ids(&inbox.take()), [first]);
+    for _ in 0..3 {
+        bench.crash().await;
+        assert!(bench.head(endpoint).await.is_some_and(|due_at| due_at <= NOON));
+        let work = bench.claim_one(endpoint).await;
+        assert_eq!((work.message.id, place_of(&work)), (first, place("a", 1, 0)));
+    }
+    // A message that is published meanwhile comes behind them.
+    let inbox = bench.attach();
+    bench.publish_in(endpoint, "a").await;
+    assert!(inbox.take().is_empty());
+    assert_eq!(bench.line(endpoint, "a").await.unwrap().waiting, 3);
+}
+
+/// Whoever saw the next one attempted never sees the one before it again.
+pub async fn a_turn_that_was_given_stays_given<B: Backend>(mut bench: Bench<B>) {
+    let endpoint = bench.endpoint().await;
+    for verdict in [Verdict::Succeeded, Verdict::Failed, Verdict::Cancelled] {
+        let inbox = bench.attach();
+        let first = bench.publish_in(endpoint, "a").await;
+        let second = bench.publish_in(endpoint, "a").await;
+        let work = inbox.take().remove(0);
+        assert_eq!(work.message.id, first);
+        bench.end(&work, verdict).await;
+        bench.crash().await;
+        let work = bench.claim_one(endpoint).await;
+        assert_eq!(work.message.id, second);
+        bench.crash().await;
+        let work = bench.claim_one(endpoint).await;
+        assert_eq!(work.message.id, second);
+        bench.end(&work, Verdict::Succeeded).await;
+    }
+    bench.crash().await;
+    assert_eq!(bench.head(endpoint).await, None);
+    assert_eq!(bench.line(endpoint, "a").await.unwrap().last, 6);
+}
+
+/// With their numbers, eras, retries and what was told to wait.
+pub async fn lines_are_found_as_they_stood<B: Backend>(mut bench: Bench<B>) {
+    let endpoint = bench.endpoint().await;
+    for (key, era) in [("a", 1), ("a", 1), ("b", 1), ("b", 1), ("", 2), ("", 2)] {
+        bench.publish_in_era(endpoint, key, era).await;
+    }
+    let heads = bench.claim(endpoint, 10).await.work;
+    bench.end(&heads[0], Verdict::RetryAt(NOON.plus(HOUR))).await;
+    bench.end(&heads[1], Verdict::Blocked).await;
+    let mut lines = Vec::new();
+    for key in ["a", "b", ""] {
+        lines.push(bench.line(endpoint, key).await.unwrap());
+    }
+    let backlog = bench.backlog(endpoint).await;
+    for _ in 0..2 {
+        bench.crash().await;
+        for (key, line) in ["a", "b", ""].into_iter().zip(&lines) {
+            assert_eq!(bench.line(endpoint, key).await.as_ref(), Some(line));
+        }
+        assert_eq!(bench.backlog(endpoint).await, backlog);
+        assert_eq!(bench.head(endpoint).await, Some(NOON.plus(HOUR)));
+    }
+    assert_eq!((backlog.waiting, backlog.blocked_lines), (5, 1));
 }

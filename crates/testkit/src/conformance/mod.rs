@@ -25,7 +25,10 @@ pub mod configuration;
 pub mod counts;
 pub mod crash;
 pub mod deliveries;
+pub mod eras;
+pub mod lines;
 pub mod messages;
+pub mod order;
 mod pages;
 pub mod requeue;
 pub mod settle;
@@ -106,6 +109,57 @@ macro_rules! conformance {
                 a_retry_keeps_its_time_and_its_tries
                 ids_go_on_behind_the_last_one_also_when_the_clock_went_back
                 what_was_acknowledged_before_several_crashes_adds_up
+                a_head_that_was_out_is_the_head_again
+                a_turn_that_was_given_stays_given
+                lines_are_found_as_they_stood
+            }
+            order {
+                numbers_are_given_by_key_and_endpoint
+                one_message_joins_the_lines_of_several_endpoints
+                what_is_not_accepted_takes_no_number
+                racing_appends_are_numbered_without_gaps
+                a_message_keeps_its_ordering_key
+                only_the_head_of_a_line_is_handed_over
+                only_the_head_of_a_line_is_claimed
+                keys_go_in_parallel
+                messages_without_a_line_wait_for_nobody
+                a_stored_head_waits_in_the_store_and_is_told
+                a_retry_keeps_the_others_waiting
+                the_end_of_a_head_gives_the_next_one_its_turn_and_tells_it
+                a_line_that_ran_empty_goes_on_with_the_next_number
+                a_receiver_is_told_what_was_skipped
+                many_heads_settled_at_once_give_many_their_turn
+                a_repeated_batch_moves_a_line_once
+                a_notice_joins_its_line
+                a_head_that_is_for_later_holds_its_line
+                a_turn_waits_for_the_time_of_its_message
+                deliveries_show_their_numbers
+                a_message_that_is_gone_leaves_its_line
+                a_receiver_never_sees_a_line_inverted
+            }
+            lines {
+                a_blocked_line_waits_for_a_person
+                a_delivery_in_no_line_blocks_nothing
+                an_unblocked_head_starts_anew
+                a_skipped_head_leaves_its_line
+                a_discarded_line_is_empty
+                discarding_leaves_alone_what_is_out
+                one_line_is_tended_or_all_of_them
+                a_line_that_is_not_blocked_is_neither_unblocked_nor_skipped
+                lines_are_listed_by_key
+                a_line_shows_how_it_stands
+                a_line_is_known_as_long_as_its_endpoint
+                what_waits_is_counted_and_told
+            }
+            eras {
+                from_no_order_to_keys_nobody_waits_for_the_old_ones
+                from_keys_to_no_order_the_old_lines_go_on
+                from_keys_to_one_line_it_waits_for_all_keys
+                from_one_line_to_keys_all_heads_wait_for_its_end
+                back_again_nothing_is_inverted_and_numbers_go_on
+                a_late_comer_of_an_older_era_overtakes_nobody
+                a_blocked_line_of_an_older_era_holds_the_new_one
+                a_discarded_line_of_an_older_era_lets_the_new_one_go
             }
             requeue {
                 an_ended_delivery_starts_anew
@@ -115,12 +169,21 @@ macro_rules! conformance {
                 messages_that_are_gone_are_skipped
                 a_start_for_later_waits_until_its_time
                 a_new_start_survives_a_crash
+                what_has_left_its_line_goes_outside_of_its_turn
+                what_waits_behind_others_keeps_its_place
+                a_head_that_starts_anew_stays_the_head
+                the_head_of_a_blocked_line_opens_it
+                a_message_that_was_never_in_line_takes_no_number
             }
             cancel {
                 waiting_deliveries_are_cancelled_in_pieces
                 leased_deliveries_are_left_alone
                 only_the_endpoint_that_was_named_is_touched
                 a_cancelled_delivery_is_neither_given_nor_counted_as_waiting
+                lines_are_emptied_from_behind
+                blocked_heads_leave_their_lines_as_they_are
+                a_head_that_is_out_keeps_its_place
+                the_lines_of_a_deleted_endpoint_are_emptied
             }
             configuration {
                 everything_reads_back_after_a_crash

@@ -35,6 +35,7 @@ impl State {
             after.make(change)?;
         }
         after.put_into(self);
+        self.forget_numbers_of_the_gone();
         self.largest_put = self.largest_put.max(largest);
         if let Some(answer) = answer {
             self.answers.insert(answer.key, answer);

@@ -136,7 +136,7 @@ impl State {
             return Rows::EMPTY;
         }
         let of_message = self.deliveries.iter().filter(|((_, message), _)| *message == id);
-        let rows = of_message.map(|((endpoint, message), delivery)| delivery.row(*endpoint, *message));
+        let rows = of_message.map(|((endpoint, message), delivery)| self.row(*endpoint, *message, delivery));
         page_of(rows, |row| row.endpoint.number(), page)
     }
 
@@ -159,7 +159,7 @@ impl State {
                     && is_within(filter, message.created_at);
                 wanted.then(|| EndpointMessage {
                     message: shown(message, with_payload),
-                    delivery: delivery.row(endpoint, *id),
+                    delivery: self.row(endpoint, *id, delivery),
                 })
             });
         page_of(rows, |row| row.message.id.number(), page)
@@ -281,7 +281,7 @@ impl State {
                 delivery: self
                     .deliveries
                     .get(&(endpoint, message.id))
-                    .map(|found| found.row(endpoint, message.id)),
+                    .map(|found| self.row(endpoint, message.id, found)),
                 last_status_code: self
                     .attempts
                     .values()

@@ -7,6 +7,7 @@
 
 mod config;
 mod lists;
+mod order;
 mod queue;
 mod state;
 mod upkeep;
@@ -35,6 +36,7 @@ use bellwire_store::{
     },
 };
 
+pub use self::order::Placed;
 use self::state::State;
 use crate::faults::{FaultPlan, Verb};
 
@@ -82,7 +84,7 @@ impl MemoryStore {
         self.locked().closed = true;
         *self.handoff.lock().unwrap_or_else(PoisonError::into_inner) = None;
         state.closed = false;
-        state.forget_leases();
+        state.forget_leases(self.clock.now());
         Self {
             clock: Arc::clone(&self.clock),
             faults: Arc::clone(&self.faults),
@@ -106,6 +108,11 @@ impl MemoryStore {
         self.locked().all_deliveries()
     }
 
+    /// Every delivery with a number, or those of one endpoint, at once and without faults.
+    pub fn placed(&self, endpoint: Option<EndpointId>) -> Vec<Placed> {
+        self.locked().placed(endpoint)
+    }
+
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -124,15 +131,19 @@ impl MemoryStore {
         self.faults.judge(verb)?;
         let handoff = self.handoff();
         let mut told = Told::default();
-        let answer = {
+        let (answer, waiting) = {
             let mut state = self.locked();
             if state.closed {
                 return Err(StoreError::Unavailable("it is closed".to_owned()).into());
             }
             state.attached = handoff.is_some();
-            work(&mut state, self.clock.now(), &mut told)?
+            let answer = work(&mut state, self.clock.now(), &mut told)?;
+            (answer, state.news_of_waiting())
         };
         if let Some(handoff) = handoff {
+            if !waiting.is_empty() {
+                handoff.waiting(&waiting);
+            }
             if !told.fresh.is_empty() {
                 handoff.fresh(told.fresh);
             }
@@ -152,7 +163,14 @@ impl MemoryStore {
 #[async_trait]
 impl Store for MemoryStore {
     fn attach(&self, handoff: Arc<dyn Handoff>) {
-        *self.handoff.lock().unwrap_or_else(PoisonError::into_inner) = Some(handoff);
+        *self.handoff.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&handoff));
+        let waiting = {
+            let mut state = self.locked();
+            state.told_waiting.clear();
+            state.touched = state.endpoints.keys().copied().collect();
+            state.news_of_waiting()
+        };
+        handoff.waiting(&waiting);
     }
 
     async fn append(&self, message: NewMessage) -> Result<Appended, AppendError> {
@@ -175,21 +193,19 @@ impl Store for MemoryStore {
         self.call(Verb::Lanes, |state, _, _| Ok(state.lanes())).await
     }
 
-    async fn lines(&self, _endpoint: EndpointId, _query: LineQuery) -> Result<Rows<LineRow>, StoreError> {
-        Ok(Rows::EMPTY)
+    async fn lines(&self, endpoint: EndpointId, query: LineQuery) -> Result<Rows<LineRow>, StoreError> {
+        self.read(|state| state.line_rows(endpoint, &query)).await
     }
 
-    async fn tend_line(
-        &self,
-        _endpoint: EndpointId,
-        _key: Option<String>,
-        _tending: Tending,
-    ) -> Result<u64, StoreError> {
-        Ok(0)
+    async fn tend_line(&self, endpoint: EndpointId, key: Option<String>, tending: Tending) -> Result<u64, StoreError> {
+        self.call(Verb::Requeue, |state, now, told| {
+            Ok(state.tend_line(endpoint, key.as_deref(), tending, now, told))
+        })
+        .await
     }
 
-    async fn backlog(&self, _endpoint: EndpointId) -> Result<Backlog, StoreError> {
-        Ok(Backlog::default())
+    async fn backlog(&self, endpoint: EndpointId) -> Result<Backlog, StoreError> {
+        self.read(|state| state.backlog(endpoint)).await
     }
 
     async fn requeue(&self, batch: Vec<Requeue>) -> Result<u64, StoreError> {
@@ -335,12 +351,15 @@ impl Store for MemoryStore {
     }
 
     async fn retain(&self, cutoffs: Cutoffs) -> Result<Retained, StoreError> {
-        self.call(Verb::Other, |state, _, _| Ok(state.retain(cutoffs))).await
+        self.call(Verb::Other, |state, now, told| Ok(state.retain(cutoffs, now, told)))
+            .await
     }
 
     async fn erase_app(&self, app: AppId, limit: usize) -> Result<u64, StoreError> {
-        self.call(Verb::Other, |state, _, _| Ok(state.erase_app(app, limit)))
-            .await
+        self.call(Verb::Other, |state, now, told| {
+            Ok(state.erase_app(app, limit, now, told))
+        })
+        .await
     }
 
     async fn backup(&self, to: &Path) -> Result<(), StoreError> {

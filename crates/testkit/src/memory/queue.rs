@@ -7,6 +7,7 @@ use bellwire_core::{
     delivery::{DeliveryKey, DeliveryState, Progress, Work},
     id::{EndpointId, MessageId},
     message::{Message, NewMessage},
+    order::Left,
     time::Timestamp,
 };
 use bellwire_store::{
@@ -76,32 +77,32 @@ impl State {
         let mut routed = Vec::new();
         for route in new.routes {
             let endpoint = route.endpoint;
-            let handed_over = self.attached && !route.stored && due_at <= now;
+            let joined = route.line.map(|line| self.join_line(endpoint, &line, id));
+            let has_turn = joined.as_ref().is_none_or(|(_, turn)| *turn);
+            let handed_over = self.attached && !route.stored && due_at <= now && has_turn;
             let lease = handed_over.then(|| self.new_lease());
             let progress = Progress::default();
-            self.deliveries.insert(
-                (endpoint, id),
-                Delivery {
-                    state: DeliveryState::Pending,
-                    progress,
-                    due_at,
-                    lease,
-                },
-            );
+            let delivery = Delivery {
+                state: DeliveryState::Pending,
+                progress,
+                due_at,
+                lease,
+                handed_over: handed_over && joined.is_none(),
+                numbered: joined.map(|(numbered, _)| numbered),
+            };
+            self.put(endpoint, id, delivery);
             routed.push(endpoint);
             match lease {
-                Some(lease) => {
-                    let message = Arc::clone(&message);
-                    told.fresh.push(Work {
-                        message,
-                        endpoint,
-                        lease,
-                        progress,
-                        due_at,
-                        place: None,
-                    });
-                }
-                None => told.stored.push(LaneHead { endpoint, due_at }),
+                Some(lease) => told.fresh.push(Work {
+                    message: Arc::clone(&message),
+                    endpoint,
+                    lease,
+                    progress,
+                    due_at,
+                    place: self.place(endpoint, id),
+                }),
+                None if has_turn => told.stored.push(LaneHead { endpoint, due_at }),
+                None => {}
             }
         }
         self.messages.insert(id, Kept { message, routed });
@@ -113,8 +114,8 @@ impl State {
         let mut waiting: Vec<_> = self
             .deliveries
             .range(all_of(endpoint))
-            .filter(|(_, delivery)| delivery.waits())
-            .map(|((_, message), delivery)| (delivery.due_at, *message))
+            .filter(|((_, id), delivery)| delivery.waits() && self.may_run(endpoint, *id))
+            .map(|((_, id), delivery)| (delivery.due_at, *id))
             .collect();
         waiting.sort_unstable();
         let taken = waiting
@@ -126,20 +127,20 @@ impl State {
         let mut work = Vec::with_capacity(taken);
         for (due_at, id) in waiting.into_iter().take(taken) {
             let lease = self.new_lease();
-            let (Some(kept), Some(delivery)) = (self.messages.get(&id), self.deliveries.get_mut(&(endpoint, id)))
-            else {
-                self.deliveries.remove(&(endpoint, id));
+            let (Some(kept), Some(delivery)) = (self.messages.get(&id), self.deliveries.get(&(endpoint, id))) else {
                 continue;
             };
-            delivery.lease = Some(lease);
-            let message = Arc::clone(&kept.message);
             work.push(Work {
-                message,
+                message: Arc::clone(&kept.message),
                 endpoint,
                 lease,
                 progress: delivery.progress,
                 due_at,
-                place: None,
+                place: self.place(endpoint, id),
+            });
+            self.change(endpoint, id, |delivery| {
+                delivery.lease = Some(lease);
+                delivery.handed_over = false;
             });
         }
         Claimed { work, next_due }
@@ -148,7 +149,11 @@ impl State {
     pub fn settle(&mut self, batch: Vec<Settlement>, now: Timestamp, told: &mut Told) -> Result<(), StoreError> {
         for settlement in batch {
             let DeliveryKey { message, endpoint } = settlement.key;
-            let Some(delivery) = self.deliveries.get(&(endpoint, message)).copied() else {
+            let Some(delivery) = self.deliveries.get(&(endpoint, message)).cloned() else {
+                if self.orphans.get(&(endpoint, message)) == Some(&settlement.lease) {
+                    self.orphans.remove(&(endpoint, message));
+                    self.leave_line(endpoint, message, Left::GivenUp, now, told);
+                }
                 continue;
             };
             if let Some(outcome) = &settlement.outcome {
@@ -159,41 +164,12 @@ impl State {
             }
             if delivery.progress.run != settlement.progress.run {
                 // Started anew while it was out: the new run waited for the old one to end.
-                self.deliveries.insert(
-                    (endpoint, message),
-                    Delivery {
-                        lease: None,
-                        ..delivery
-                    },
-                );
-                told.stored.push(LaneHead {
-                    endpoint,
-                    due_at: delivery.due_at,
-                });
+                let due_at = delivery.due_at;
+                self.change(endpoint, message, |delivery| delivery.lease = None);
+                told.stored.push(LaneHead { endpoint, due_at });
                 continue;
             }
-            let mut progress = delivery.progress;
-            if settlement.outcome.is_some() {
-                progress.tries = settlement.progress.tries.saturating_add(1);
-            }
-            let (state, due_at) = match settlement.verdict {
-                Verdict::Succeeded => (DeliveryState::Succeeded, delivery.due_at),
-                Verdict::Failed | Verdict::Blocked => (DeliveryState::Failed, delivery.due_at),
-                Verdict::Cancelled => (DeliveryState::Cancelled, delivery.due_at),
-                Verdict::RetryAt(at) | Verdict::Park(at) => (DeliveryState::Pending, at),
-            };
-            self.deliveries.insert(
-                (endpoint, message),
-                Delivery {
-                    state,
-                    progress,
-                    due_at,
-                    lease: None,
-                },
-            );
-            if state == DeliveryState::Pending {
-                told.stored.push(LaneHead { endpoint, due_at });
-            }
+            self.end_hold(&settlement, now, told);
             if let Some(health) = settlement.health
                 && self.endpoints.contains_key(&endpoint)
             {
@@ -205,6 +181,40 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// What the verdict says about a delivery that is out in this run.
+    fn end_hold(&mut self, settlement: &Settlement, now: Timestamp, told: &mut Told) {
+        let DeliveryKey { message, endpoint } = settlement.key;
+        let (state, due_at) = match settlement.verdict {
+            Verdict::Succeeded => (DeliveryState::Succeeded, None),
+            Verdict::Failed | Verdict::Blocked => (DeliveryState::Failed, None),
+            Verdict::Cancelled => (DeliveryState::Cancelled, None),
+            Verdict::RetryAt(at) | Verdict::Park(at) => (DeliveryState::Pending, Some(at)),
+        };
+        self.change(endpoint, message, |delivery| {
+            delivery.state = state;
+            delivery.lease = None;
+            delivery.due_at = due_at.unwrap_or(delivery.due_at);
+            if settlement.outcome.is_some() {
+                delivery.progress.tries = settlement.progress.tries.saturating_add(1);
+            }
+        });
+        let left = match settlement.verdict {
+            Verdict::RetryAt(due_at) | Verdict::Park(due_at) => {
+                told.stored.push(LaneHead { endpoint, due_at });
+                return;
+            }
+            Verdict::Blocked => {
+                if let Some(lines) = self.lines.get_mut(&endpoint) {
+                    lines.block(message);
+                }
+                return;
+            }
+            Verdict::Succeeded => Left::Succeeded,
+            Verdict::Failed | Verdict::Cancelled => Left::GivenUp,
+        };
+        self.leave_line(endpoint, message, left, now, told);
     }
 
     fn record(&mut self, settlement: &Settlement, outcome: &Outcome) {
@@ -250,7 +260,8 @@ impl State {
 
     pub fn lanes(&self) -> Vec<LaneHead> {
         let mut heads = BTreeMap::<EndpointId, Timestamp>::new();
-        for ((endpoint, _), delivery) in self.deliveries.iter().filter(|(_, delivery)| delivery.waits()) {
+        let waiting = self.deliveries.iter().filter(|(_, delivery)| delivery.waits());
+        for ((endpoint, _), delivery) in waiting.filter(|((endpoint, id), _)| self.may_run(*endpoint, *id)) {
             let due_at = heads.entry(*endpoint).or_insert(delivery.due_at);
             *due_at = delivery.due_at.min(*due_at);
         }
@@ -272,34 +283,14 @@ impl State {
             if !self.messages.contains_key(&message) {
                 continue;
             }
-            let old = self.deliveries.get(&(endpoint, message));
-            let run = old.map_or(0, |old| old.progress.run + 1);
-            // What is out stays out until its holder settles: nobody else attempts it meanwhile.
-            let lease = old.and_then(|old| old.lease);
-            let progress = Progress { run, tries: 0, trigger };
-            let delivery = Delivery {
-                state: DeliveryState::Pending,
-                progress,
-                due_at,
-                lease,
-            };
-            self.deliveries.insert((endpoint, message), delivery);
-            told.stored.push(LaneHead { endpoint, due_at });
             started += 1;
+            if !self.may_run(endpoint, message) && !self.is_blocked(endpoint, message) {
+                // It waits behind others, and goes on doing so.
+                continue;
+            }
+            self.start_anew(endpoint, message, due_at, trigger);
+            told.stored.push(LaneHead { endpoint, due_at });
         }
         started
-    }
-
-    pub fn cancel(&mut self, endpoint: EndpointId, limit: usize) -> u64 {
-        let waiting = self
-            .deliveries
-            .range_mut(all_of(endpoint))
-            .filter(|(_, delivery)| delivery.waits());
-        let mut cancelled = 0;
-        for (_, delivery) in waiting.take(limit) {
-            delivery.state = DeliveryState::Cancelled;
-            cancelled += 1;
-        }
-        cancelled
     }
 }

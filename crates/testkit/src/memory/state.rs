@@ -14,10 +14,13 @@ use bellwire_core::{
     event_type::EventType,
     id::{AppId, AttemptId, EndpointId, EnvironmentId, IdGenerator, MessageId, TaskId, TokenId},
     message::{IdempotencyKey, Message},
+    order::{Left, Lines},
     task::Task,
     time::Timestamp,
 };
 use bellwire_store::{StoredAnswer, query::DeliveryRow};
+
+use super::Told;
 
 /// Ids made here are told from those that a directory makes by the node in them.
 const NODE: u16 = 1;
@@ -30,29 +33,32 @@ pub(super) struct Kept {
 }
 
 /// A delivery. Kept in all its states; `lease` says that somebody is at it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Delivery {
     pub state: DeliveryState,
     pub progress: Progress,
     pub due_at: Timestamp,
     pub lease: Option<Lease>,
+    /// It was handed over as it was accepted, in no line: while it is out, nothing waits in the store for it.
+    pub handed_over: bool,
+    pub numbered: Option<Numbered>,
+}
+
+/// The number that a delivery has, also after it left its line.
+#[derive(Debug, Clone)]
+pub(super) struct Numbered {
+    pub key: Arc<str>,
+    pub sequence: u64,
 }
 
 impl Delivery {
-    pub fn waits(&self) -> bool {
-        self.state == DeliveryState::Pending && self.lease.is_none()
+    /// Whether the store keeps a place for it: also while it is out, once it had to.
+    pub fn has_a_place(&self) -> bool {
+        self.state == DeliveryState::Pending && (self.lease.is_none() || !self.handed_over)
     }
 
-    pub fn row(&self, endpoint: EndpointId, message: MessageId) -> DeliveryRow {
-        let next_at = (self.state == DeliveryState::Pending).then_some(self.due_at);
-        DeliveryRow {
-            message,
-            endpoint,
-            state: self.state,
-            progress: self.progress,
-            next_at,
-            sequence: None,
-        }
+    pub fn waits(&self) -> bool {
+        self.state == DeliveryState::Pending && self.lease.is_none()
     }
 }
 
@@ -79,6 +85,13 @@ pub(super) struct State {
     pub event_ids: BTreeMap<(AppId, String), MessageId>,
     pub keys: BTreeMap<[u8; 32], KeyUse>,
     pub deliveries: BTreeMap<(EndpointId, MessageId), Delivery>,
+    pub lines: BTreeMap<EndpointId, Lines<MessageId>>,
+    /// Deliveries that are out while their message is gone: they keep their place in line until they are settled.
+    pub orphans: BTreeMap<(EndpointId, MessageId), Lease>,
+    /// Endpoints for which what waits may have changed in this call.
+    pub touched: BTreeSet<EndpointId>,
+    /// How many were last told to wait.
+    pub told_waiting: BTreeMap<EndpointId, u64>,
     pub attempts: BTreeMap<AttemptId, Attempt>,
     /// Which tries of which runs have their attempt, so that a repeated batch makes no second one.
     pub recorded: BTreeSet<(DeliveryKey, u32, u16)>,
@@ -105,6 +118,10 @@ impl Default for State {
             event_ids: BTreeMap::new(),
             keys: BTreeMap::new(),
             deliveries: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            orphans: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            told_waiting: BTreeMap::new(),
             attempts: BTreeMap::new(),
             recorded: BTreeSet::new(),
             environments: BTreeMap::new(),
@@ -136,9 +153,15 @@ pub(super) fn shown(message: &Message, with_payload: bool) -> Message {
 
 impl State {
     /// The process that held leases is gone.
-    pub fn forget_leases(&mut self) {
+    pub fn forget_leases(&mut self, now: Timestamp) {
         for delivery in self.deliveries.values_mut() {
             delivery.lease = None;
+        }
+        self.told_waiting.clear();
+        // Nobody is attached who could be told.
+        let mut told = Told::default();
+        for (endpoint, id) in std::mem::take(&mut self.orphans).into_keys() {
+            self.leave_line(endpoint, id, Left::GivenUp, now, &mut told);
         }
     }
 
@@ -147,20 +170,74 @@ impl State {
         Lease(self.leases)
     }
 
+    /// Puts a delivery as it stands now.
+    pub fn put(&mut self, endpoint: EndpointId, message: MessageId, delivery: Delivery) {
+        self.touched.insert(endpoint);
+        self.deliveries.insert((endpoint, message), delivery);
+    }
+
+    /// Changes a delivery, if there is one.
+    pub fn change(&mut self, endpoint: EndpointId, message: MessageId, change: impl FnOnce(&mut Delivery)) {
+        self.touched.insert(endpoint);
+        if let Some(delivery) = self.deliveries.get_mut(&(endpoint, message)) {
+            change(delivery);
+        }
+    }
+
+    /// How many wait for the endpoints that were touched, where that is news.
+    pub fn news_of_waiting(&mut self) -> Vec<(EndpointId, u64)> {
+        let mut news = Vec::new();
+        for endpoint in std::mem::take(&mut self.touched) {
+            let of_endpoint = self.deliveries.range(all_of(endpoint));
+            let waiting = of_endpoint.filter(|(_, delivery)| delivery.has_a_place()).count() as u64;
+            if self.told_waiting.insert(endpoint, waiting) != Some(waiting) {
+                news.push((endpoint, waiting));
+            }
+        }
+        news
+    }
+
+    /// The delivery as people see it.
+    pub fn row(&self, endpoint: EndpointId, message: MessageId, delivery: &Delivery) -> DeliveryRow {
+        let is_planned = delivery.state == DeliveryState::Pending && self.may_run(endpoint, message);
+        DeliveryRow {
+            message,
+            endpoint,
+            state: delivery.state,
+            progress: delivery.progress,
+            next_at: is_planned.then_some(delivery.due_at),
+            sequence: delivery.numbered.as_ref().map(|numbered| numbered.sequence),
+        }
+    }
+
     pub fn all_deliveries(&self) -> Vec<DeliveryRow> {
         self.deliveries
             .iter()
-            .map(|((endpoint, message), delivery)| delivery.row(*endpoint, *message))
+            .map(|((endpoint, message), delivery)| self.row(*endpoint, *message, delivery))
             .collect()
     }
 
-    /// Removes a message with all about it. A use of an idempotency key stays until it is forgotten by time.
-    pub fn remove_message(&mut self, id: MessageId) {
+    /// Removes a message with all about it. A use of an idempotency key stays until it is forgotten by time. Its deliveries
+    /// leave their lines; those that are out do so when they are settled.
+    pub fn remove_message(&mut self, id: MessageId, now: Timestamp, told: &mut Told) {
         let Some(kept) = self.messages.remove(&id) else { return };
         if let Some(event_id) = &kept.message.event_id {
             self.event_ids.remove(&(kept.message.app, event_id.clone()));
         }
-        self.deliveries.retain(|(_, message), _| *message != id);
+        let of_message: Vec<_> = self
+            .deliveries
+            .iter()
+            .filter(|((_, message), _)| *message == id)
+            .map(|((endpoint, _), delivery)| (*endpoint, delivery.lease))
+            .collect();
+        for (endpoint, lease) in of_message {
+            self.touched.insert(endpoint);
+            self.deliveries.remove(&(endpoint, id));
+            match lease.filter(|_| self.is_in_line(endpoint, id)) {
+                Some(lease) => drop(self.orphans.insert((endpoint, id), lease)),
+                None => self.leave_line(endpoint, id, Left::GivenUp, now, told),
+            }
+        }
         self.attempts.retain(|_, attempt| attempt.message != id);
         self.recorded.retain(|(key, _, _)| key.message != id);
     }

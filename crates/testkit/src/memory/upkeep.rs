@@ -5,13 +5,14 @@ use std::{collections::BTreeSet, sync::Arc};
 use bellwire_core::{
     delivery::DeliveryState,
     id::{AppId, MessageId},
+    time::Timestamp,
 };
 use bellwire_store::query::{CheckReport, Cutoffs, Retained, StoreHealth};
 
-use super::{lists::counts_of, state::State};
+use super::{Told, lists::counts_of, state::State};
 
 impl State {
-    pub fn retain(&mut self, cutoffs: Cutoffs) -> Retained {
+    pub fn retain(&mut self, cutoffs: Cutoffs, now: Timestamp, told: &mut Told) -> Retained {
         let mut days = BTreeSet::new();
         let old: Vec<(MessageId, i64)> = self
             .messages
@@ -20,7 +21,7 @@ impl State {
             .map(|kept| (kept.message.id, kept.message.created_at.day()))
             .collect();
         for (id, day) in old {
-            self.remove_message(id);
+            self.remove_message(id, now, told);
             days.insert(day);
         }
         self.attempts.retain(|_, attempt| attempt.at >= cutoffs.attempts);
@@ -35,7 +36,7 @@ impl State {
         }
     }
 
-    pub fn erase_app(&mut self, app: AppId, limit: usize) -> u64 {
+    pub fn erase_app(&mut self, app: AppId, limit: usize, now: Timestamp, told: &mut Told) -> u64 {
         let of_app = self
             .messages
             .values()
@@ -43,7 +44,7 @@ impl State {
             .map(|kept| kept.message.id);
         let erased: Vec<_> = of_app.take(limit).collect();
         for id in &erased {
-            self.remove_message(*id);
+            self.remove_message(*id, now, told);
         }
         erased.len() as u64
     }
@@ -68,6 +69,7 @@ impl State {
                 ));
             }
         }
+        self.check_lines(&mut problems);
         for attempt in self.attempts.values() {
             if !self.deliveries.contains_key(&(attempt.endpoint, attempt.message)) {
                 problems.push(format!("attempt {} belongs to no delivery", attempt.id));
@@ -87,11 +89,18 @@ impl State {
     }
 
     pub fn health(&self) -> StoreHealth {
-        let waiting = || self.deliveries.values().filter(|delivery| delivery.waits());
+        let waiting = || self.deliveries.iter().filter(|(_, delivery)| delivery.waits());
         StoreHealth {
             unwritable: self.closed.then(|| "it is closed".to_owned()),
-            waiting: waiting().count() as u64,
-            oldest_due: waiting().map(|delivery| delivery.due_at).min(),
+            waiting: self
+                .deliveries
+                .values()
+                .filter(|delivery| delivery.has_a_place())
+                .count() as u64,
+            oldest_due: waiting()
+                .filter(|((endpoint, id), _)| self.may_run(*endpoint, *id))
+                .map(|(_, delivery)| delivery.due_at)
+                .min(),
             ..StoreHealth::default()
         }
     }

@@ -1,4 +1,4 @@
-//! Changes of endpoints: made, disabled, enabled, paused, resumed, deleted; and when the oracle must take each for granted.
+//! Changes of endpoints: made, disabled, enabled, paused, resumed, put in another order, deleted; and when the oracle must take each for granted.
 
 use std::{
     collections::BTreeMap,
@@ -9,15 +9,28 @@ use std::{
 use bellwire_core::{
     endpoint::{Disabled, DisabledReason, Endpoint, LiveKey},
     id::AppId,
+    order::{OnExhausted, OrderSettings, Ordering},
     secret::SigningKey,
 };
 use bellwire_store::{Change, Directory, StoreError};
 
 use crate::life::{Ground, Life, Standing, pick};
 
+/// Any order, by the publisher's key where it goes by keys.
+fn reorder(random: &mut fastrand::Rng, order: &mut OrderSettings) {
+    let ordering = *pick(
+        random,
+        &[Ordering::None, Ordering::Key, Ordering::Key, Ordering::Endpoint],
+    );
+    let on_exhausted = *pick(random, &[OnExhausted::Skip, OnExhausted::Block]);
+    order.change_to(ordering, on_exhausted, None);
+}
+
 fn new_endpoint(ground: &mut Ground, directory: &Directory, app: AppId) -> Endpoint {
     let now = directory.now();
     let random = &mut ground.random;
+    let mut order = OrderSettings::default();
+    reorder(random, &mut order);
     let waits: Option<&[u64]> = *pick(random, &[None, None, None, Some(&[1, 10, 60][..]), Some(&[20, 20])]);
     Endpoint {
         id: directory.new_id(),
@@ -39,7 +52,7 @@ fn new_endpoint(ground: &mut Ground, directory: &Directory, app: AppId) -> Endpo
         retry_schedule: waits.map(|waits| waits.iter().copied().map(Duration::from_secs).collect()),
         timeout: (random.u32(0..4) == 0).then(|| Duration::from_secs(3)),
         max_in_flight: *pick(random, &[None, None, Some(1), Some(3)]),
-        order: Default::default(),
+        order,
         batch: None,
         http_signatures: false,
         created_at: now,
@@ -124,18 +137,21 @@ pub fn change_endpoint(life: &mut Life<'_>) {
     }
     let before = pick(&mut life.ground.random, &idle).clone();
     let mut after = before.clone();
-    match life.ground.random.u32(0..20) {
+    let mut reorders = false;
+    match life.ground.random.u32(0..if life.ground.crowded { 48 } else { 24 }) {
         0..7 => after.disabled = !before.disabled,
         7..14 => after.paused = !before.paused,
-        14..18 => {}
-        _ => after.deleted = true,
+        14..20 | 24.. => reorders = true,
+        20..22 => {}
+        22..24 => after.deleted = true,
     }
-    put_endpoint(life, before, after);
+    put_endpoint(life, before, after, reorders);
 }
 
 /// Asks for a change of an endpoint, and tells the oracle when it must be in force.
-fn put_endpoint(life: &mut Life<'_>, before: Standing, after: Standing) {
+fn put_endpoint(life: &mut Life<'_>, before: Standing, after: Standing, reorders: bool) {
     let id = before.id;
+    let mut random = life.ground.random.fork();
     let (directory, oracle) = (Arc::clone(&life.directory), Arc::clone(&life.ground.oracle));
     let answered = Arc::clone(&life.busy.answered);
     life.busy.under_way.push(id);
@@ -165,6 +181,9 @@ fn put_endpoint(life: &mut Life<'_>, before: Standing, after: Standing) {
                 endpoint.disabled = after.disabled.then_some(requested);
             }
             endpoint.paused = after.paused;
+            if reorders {
+                reorder(&mut random, &mut endpoint.order);
+            }
             endpoint.updated_at = now;
             Ok(vec![Change::PutEndpoint(Box::new(endpoint))])
         };
@@ -198,7 +217,7 @@ pub async fn resume_all(life: &mut Life<'_>) -> Result<(), String> {
             paused: false,
             ..before.clone()
         };
-        put_endpoint(life, before, after);
+        put_endpoint(life, before, after, false);
     }
     life.answered().await;
     Ok(())

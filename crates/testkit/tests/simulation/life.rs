@@ -42,6 +42,8 @@ pub struct Ground {
     pub unanswered: Unanswered,
     /// Endpoints with a change whose answer was never heard.
     pub uncertain: Vec<EndpointId>,
+    /// Much is published at once, and the order changes often: lines are long, of several eras.
+    pub crowded: bool,
     /// The clock was set.
     pub jumped: bool,
     /// A process ended without having written all it knew.
@@ -111,6 +113,7 @@ pub fn run(seed: u64, prints: bool) -> Result<u64, String> {
             }
         }
         ground.store = Arc::new(ground.store.reopen());
+        ground.oracle.reopened(&ground.store);
         if ground.random.bool() {
             ground.faults.heal();
         }
@@ -124,8 +127,10 @@ impl Ground {
         let mut random = fastrand::Rng::with_seed(seed);
         let clock = Arc::new(SimClock::new(BEGINNING));
         let faults = Arc::new(FaultPlan::new(random.u64(..)));
-        let oracle = Arc::new(Oracle::new(Arc::clone(&clock), Arc::clone(&faults), prints));
         let store = MemoryStore::with_faults(Arc::clone(&clock) as Arc<dyn Clock>, Arc::clone(&faults));
+        let store = Arc::new(store);
+        let oracle = Oracle::new(Arc::clone(&clock), Arc::clone(&faults), Arc::clone(&store), prints);
+        let oracle = Arc::new(oracle);
         let bounds = Bounds {
             in_flight: *pick(&mut random, &[2, 8, 64]),
             in_flight_per_endpoint: *pick(&mut random, &[1, 2, 8]),
@@ -150,10 +155,11 @@ impl Ground {
                 Arc::clone(&oracle) as Arc<dyn Witness>,
             )),
             steps: random.u32(15..60),
+            crowded: random.u32(0..4) == 0,
             random,
             clock,
             faults,
-            store: Arc::new(store),
+            store,
             oracle,
             config,
             environment: EnvironmentId::from_number(1),
@@ -261,6 +267,7 @@ async fn found(ground: &mut Ground, directory: &Directory) -> Result<(), String>
             uid: None,
             name: String::new(),
             throttle_rate: None,
+            publish_rate: None,
             metadata: std::collections::BTreeMap::new(),
             kind,
             validate_payloads: None,
@@ -368,27 +375,34 @@ async fn finish(mut life: Life<'_>) -> Result<(), String> {
     // Whatever was under way or held up goes its way, without the clock's help.
     calm_down(&mut life).await?;
     for _ in 0..200 {
-        let pending: Vec<_> = pending(&life.ground.store);
-        let Some(first) = pending.iter().map(|(due_at, _)| *due_at).min() else {
+        let pending = pending(&life.ground.store);
+        let Some((_, one)) = pending.first() else {
             return life.ground.oracle.verdict();
         };
         let now = life.ground.clock.now();
-        if first > now {
-            life.ground.clock.jump_forth(first.since(now));
-            life.ground.jumped = true;
-            life.ground.oracle.disturb();
+        match pending.iter().filter_map(|(due_at, _)| *due_at).min() {
+            Some(first) if first > now => {
+                life.ground.clock.jump_forth(first.since(now));
+                life.ground.jumped = true;
+                life.ground.oracle.disturb();
+            }
+            Some(_) => {}
+            // All of them wait for a turn: the lines ahead are blocked.
+            None if steps::tend_all(&mut life).await? == 0 => {
+                return Err(format!("nobody has the turn, and nobody is blocked: {one}"));
+            }
+            None => {}
         }
         calm_down(&mut life).await?;
     }
     Err("after 200 waits, deliveries are still pending".to_owned())
 }
 
-fn pending(store: &MemoryStore) -> Vec<(Timestamp, String)> {
+/// What is pending, and when it is due, if it is not waiting for its turn.
+fn pending(store: &MemoryStore) -> Vec<(Option<Timestamp>, String)> {
     let rows = store.all_deliveries();
     let pending = rows.iter().filter(|row| row.state == DeliveryState::Pending);
-    pending
-        .map(|row| (row.next_at.unwrap_or_default(), format!("{row:?}")))
-        .collect()
+    pending.map(|row| (row.next_at, format!("{row:?}"))).collect()
 }
 
 /// Waits until nothing that is due is pending; that must come within the longest attempt and the longest rest.
@@ -402,7 +416,7 @@ async fn calm_down(life: &mut Life<'_>) -> Result<(), String> {
         let now = life.ground.clock.now();
         let due: Vec<_> = pending(&life.ground.store)
             .into_iter()
-            .filter(|(due_at, _)| *due_at <= now)
+            .filter(|(due_at, _)| due_at.is_some_and(|due_at| due_at <= now))
             .collect();
         let Some((_, first)) = due.first() else { return Ok(()) };
         let state = (due.len(), life.ground.oracle.attempts());

@@ -1,9 +1,9 @@
 //! The simulation: the real scheduler and directory, a store in memory, receivers that follow scripts, and virtual time.
 //!
-//! A seed decides everything that happens: publications, changes of endpoints, resends, what receivers answer, faults of the
-//! store, jumps of the clock, crashes and stops. After every step the invariants of design/reliability.md are checked by the
-//! oracle (2, 3, 5, 7 and 9; number 6 has nothing to check while the only order is `none`). At the end everything heals,
-//! time passes, and nothing may be left undecided.
+//! A seed decides everything that happens: publications, changes of endpoints and of their order, resends, what people do about
+//! blocked lines, what receivers answer, faults of the store, jumps of the clock, crashes and stops. After every step the
+//! invariants of design/reliability.md are checked by the oracle (2, 3, 5, 6, 7 and 9). At the end everything heals, time
+//! passes, and nothing may be left undecided.
 //!
 //! `BELLWIRE_SEED=17 cargo test -p bellwire-testkit --test simulation` runs one seed and prints what happens;
 //! `BELLWIRE_SEEDS=100000` runs so many.

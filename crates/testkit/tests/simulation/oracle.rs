@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of the scheduler. It outlives the processes that are simulated.
 
+mod order;
 mod waits;
 
 use std::{
@@ -13,8 +14,10 @@ use std::{
 use bellwire_core::{
     delivery::{DeliveryKey, DeliveryState},
     id::{EndpointId, MessageId},
+    message::Route,
     time::Timestamp,
 };
+use bellwire_store::query::Tending;
 use bellwire_testkit::{Begun, Ended, FaultPlan, MemoryStore, SimClock, Witness};
 
 use self::waits::ROUNDING;
@@ -26,6 +29,8 @@ struct Trial {
     run: u32,
     number: u16,
     life: u32,
+    /// It was made in its turn in a line.
+    in_turn: bool,
     /// When the scheduler began it: connecting comes before the first byte.
     started: Duration,
     /// When its outcome says that it was over, whether it succeeded, and the rest that it asked for.
@@ -43,8 +48,10 @@ struct Known {
     limit: usize,
     /// It was answered that nothing is begun there any more.
     blocked: bool,
-    /// It was disabled or deleted at some time: its deliveries may be cancelled.
+    /// It was disabled or deleted at some time, or its lines were to be discarded: its deliveries may be cancelled.
     ever_cancelling: bool,
+    /// How often its blocked lines were to be unblocked: each is one more run for whoever was at their head.
+    unblocked: u32,
     /// When its settings, its rest or its load last were such that something may begin late there.
     hindered: Duration,
     in_flight: usize,
@@ -61,7 +68,9 @@ struct Book {
     asked: BTreeMap<DeliveryKey, Duration>,
     endpoints: BTreeMap<EndpointId, Known>,
     /// Acknowledged messages and where each was routed to.
-    accepted: BTreeMap<MessageId, Vec<EndpointId>>,
+    accepted: BTreeMap<MessageId, Vec<Route>>,
+    /// Who has which number, by endpoint and ordering key.
+    lines: BTreeMap<(EndpointId, Arc<str>), BTreeMap<u64, MessageId>>,
     /// How many resends of a delivery were asked for.
     resends: BTreeMap<DeliveryKey, u32>,
     expunged: BTreeSet<MessageId>,
@@ -80,15 +89,18 @@ struct Book {
 pub struct Oracle {
     clock: Arc<SimClock>,
     faults: Arc<FaultPlan>,
+    /// What the process that lives now works on.
+    store: Mutex<Arc<MemoryStore>>,
     book: Mutex<Book>,
     trace: Mutex<Trace>,
 }
 
 impl Oracle {
-    pub fn new(clock: Arc<SimClock>, faults: Arc<FaultPlan>, prints: bool) -> Self {
+    pub fn new(clock: Arc<SimClock>, faults: Arc<FaultPlan>, store: Arc<MemoryStore>, prints: bool) -> Self {
         Self {
             clock,
             faults,
+            store: Mutex::new(store),
             book: Mutex::default(),
             trace: Mutex::new(Trace::new(prints)),
         }
@@ -96,6 +108,15 @@ impl Oracle {
 
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn store(&self) -> Arc<MemoryStore> {
+        Arc::clone(&self.store.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A new process works on this from now on.
+    pub fn reopened(&self, store: &Arc<MemoryStore>) {
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(store);
     }
 
     pub fn note(&self, text: &str) {
@@ -188,16 +209,23 @@ impl Oracle {
         }
     }
 
-    pub fn accepted(&self, id: MessageId, routes: Vec<EndpointId>) {
+    /// A person does something about lines of this endpoint.
+    pub fn tended(&self, id: EndpointId, tending: Tending) {
+        if let Some(known) = self.book().endpoints.get_mut(&id) {
+            match tending {
+                Tending::Unblock(_) => known.unblocked += 1,
+                Tending::Skip => {}
+                Tending::Discard => known.ever_cancelling = true,
+            }
+        }
+    }
+
+    pub fn accepted(&self, id: MessageId, routes: Vec<Route>) {
         self.book().accepted.insert(id, routes);
     }
 
-    pub fn messages(&self) -> Vec<(MessageId, Vec<EndpointId>)> {
-        self.book()
-            .accepted
-            .iter()
-            .map(|(id, routes)| (*id, routes.clone()))
-            .collect()
+    pub fn messages(&self) -> Vec<MessageId> {
+        self.book().accepted.keys().copied().collect()
     }
 
     pub fn resend_asked(&self, key: DeliveryKey) {
@@ -298,7 +326,7 @@ impl Oracle {
             .collect();
         let mut found = Vec::new();
         for (message, routes) in &book.accepted {
-            for endpoint in routes {
+            for Route { endpoint, .. } in routes {
                 if !rows.contains_key(&DeliveryKey {
                     message: *message,
                     endpoint: *endpoint,
@@ -307,10 +335,11 @@ impl Oracle {
                 }
             }
         }
+        found.extend(self.check_lines(&mut book, store));
         for (key, row) in &rows {
             let trials = book.trials.get(key).map_or(&[][..], Vec::as_slice);
             let mut of_run = trials.iter().filter(|trial| trial.run == row.progress.run);
-            let resends = book.resends.get(key).copied().unwrap_or(0);
+            let resends = book.runs_asked(*key);
             let name = format!("the delivery of {} to {}", key.message, key.endpoint);
             if row.progress.run > resends {
                 found.push(format!(
@@ -336,7 +365,7 @@ impl Oracle {
                         .get(&key.endpoint)
                         .is_some_and(|known| known.ever_cancelling)
                     {
-                        found.push(format!("{name} is cancelled, and its endpoint never was disabled"));
+                        found.push(format!("{name} is cancelled, and nobody asked for that"));
                     }
                 }
                 DeliveryState::Pending | DeliveryState::Sending => {}
@@ -380,7 +409,7 @@ impl Witness for Oracle {
         if book
             .accepted
             .get(&message)
-            .is_some_and(|routes| !routes.contains(&endpoint))
+            .is_some_and(|routes| !routes.iter().any(|route| route.endpoint == endpoint))
             && !book.resends.contains_key(&begun.key)
         {
             found.push(format!("{name} goes where the message was not routed to"));
@@ -407,12 +436,14 @@ impl Witness for Oracle {
             run,
             number,
             life,
+            in_turn: begun.place.as_ref().is_some_and(|place| place.previous.is_some()),
             started,
             ended: None,
             ended_passed: passed,
             excused: false,
         };
         found.extend(self.judge_wait(&book, begun, started));
+        found.extend(self.judge_turn(&book, begun));
         book.trials.entry(begun.key).or_default().push(trial);
         for violation in found {
             self.violated(&mut book, violation);

@@ -11,7 +11,11 @@ use bellwire_core::{
     id::{AppId, EndpointId, MessageId},
     message::{IdempotencyKey, NewMessage},
 };
-use bellwire_store::{AppendError, Clock as _, Store as _, directory::Incoming, query::Requeue};
+use bellwire_store::{
+    AppendError, Clock as _, Store as _,
+    directory::Incoming,
+    query::{Requeue, Tending},
+};
 use bellwire_testkit::{Reply, Script, Verb};
 use bytes::Bytes;
 use tokio::time::sleep;
@@ -20,6 +24,9 @@ use crate::{
     changes,
     life::{Ground, Life, Standing, pick},
 };
+
+/// What messages are in order with. One in seven has no key.
+const KEYS: [Option<&str>; 7] = [None, Some("a"), Some("a"), Some("a"), Some("b"), Some("b"), Some("c")];
 
 /// Whether the process ends with this step.
 pub enum Die {
@@ -81,8 +88,9 @@ pub async fn step(life: &mut Life<'_>) -> Die {
         30..35 => publish_again(life),
         35..48 => changes::change_endpoint(life),
         48..51 => changes::put_new_endpoint(life),
-        51..60 => resend(life),
-        60..75 => change_receiver(life),
+        51..58 => resend(life),
+        58..62 => tend(life),
+        62..75 => change_receiver(life),
         75..80 => break_store(life),
         80..84 => heal_store(life),
         84..88 => jump(life),
@@ -112,7 +120,8 @@ pub async fn step(life: &mut Life<'_>) -> Die {
 // -- publishing --------------------------------------------------------------------------------------------------------
 
 fn publish(life: &mut Life<'_>) {
-    for _ in 0..life.ground.random.u32(1..=4) {
+    let most = if life.ground.crowded { 12 } else { 4 };
+    for _ in 0..life.ground.random.u32(1..=most) {
         let app = life.ground.apps[life.ground.random.usize(0..2)];
         let unanswered = &mut life.ground.unanswered;
         unanswered.last += 1;
@@ -150,6 +159,7 @@ fn request(life: &mut Life<'_>, key: u64, app: AppId) {
         Arc::clone(&life.ground.unanswered.keys),
     );
     let event_type = format!("type.{}", key % 3);
+    let ordering_key = KEYS[usize::try_from(key % 7).unwrap_or_default()];
     let later = (key.is_multiple_of(11)).then(|| directory.now().plus(Duration::from_secs(20)));
     life.requests.spawn(async move {
         let routes = directory.routes(
@@ -157,7 +167,7 @@ fn request(life: &mut Life<'_>, key: u64, app: AppId) {
             &Incoming {
                 event_type: &event_type,
                 channels: &[],
-                ordering_key: None,
+                ordering_key,
                 payload: b"{}",
             },
         );
@@ -170,7 +180,7 @@ fn request(life: &mut Life<'_>, key: u64, app: AppId) {
             event_id: key.is_multiple_of(5).then(|| format!("evt-{key}")),
             channels: Vec::new(),
             tags: Vec::new(),
-            ordering_key: None,
+            ordering_key: ordering_key.map(str::to_owned),
             payload: Bytes::from_static(b"{}"),
             payload_expires_at: now.plus(Duration::from_secs(90 * 86_400)),
             deliver_at: later,
@@ -194,7 +204,7 @@ fn request(life: &mut Life<'_>, key: u64, app: AppId) {
                     oracle.note("the key was forgotten");
                 }
                 if !appended.repeated {
-                    oracle.accepted(appended.id, routes.iter().map(|route| route.endpoint).collect());
+                    oracle.accepted(appended.id, routes);
                 }
             }
             Err(error @ AppendError::IdempotencyMismatch) => oracle.broken(format!("{key}: {error}")),
@@ -219,10 +229,10 @@ fn resend(life: &mut Life<'_>) {
     }
     let mut batch = Vec::new();
     for _ in 0..life.ground.random.u32(1..=3) {
-        let (message, _) = *pick(
-            &mut life.ground.random,
-            &messages.iter().map(|(id, r)| (*id, r)).collect::<Vec<_>>(),
-        );
+        // Often one of the youngest: it is out, or in line.
+        let young = &messages[messages.len().saturating_sub(6)..];
+        let among = if life.ground.random.bool() { young } else { &messages };
+        let message = *pick(&mut life.ground.random, among);
         let endpoint = pick(&mut life.ground.random, &open).id;
         let due_at = life.ground.clock.now();
         batch.push(Requeue {
@@ -240,12 +250,57 @@ fn resend(life: &mut Life<'_>) {
     });
 }
 
+fn tending(life: &mut Life<'_>) -> Tending {
+    let now = life.ground.clock.now();
+    let later = now.plus(Duration::from_secs(life.ground.random.u64(0..60)));
+    *pick(
+        &mut life.ground.random,
+        &[
+            Tending::Unblock(now),
+            Tending::Unblock(later),
+            Tending::Skip,
+            Tending::Discard,
+        ],
+    )
+}
+
+/// A person does something about a line, or all lines of an endpoint.
+fn tend(life: &mut Life<'_>) {
+    let known: Vec<_> = life.ground.endpoints.iter().filter(|known| !known.deleted).collect();
+    if known.is_empty() {
+        return;
+    }
+    let endpoint = pick(&mut life.ground.random, &known).id;
+    let tending = tending(life);
+    let key = pick(&mut life.ground.random, &[None, None, Some(""), Some("a"), Some("b")]).map(str::to_owned);
+    life.ground.oracle.tended(endpoint, tending);
+    let (store, oracle) = (Arc::clone(&life.ground.store), Arc::clone(&life.ground.oracle));
+    life.requests.spawn(async move {
+        let changed = store.tend_line(endpoint, key.clone(), tending).await;
+        oracle.note(&format!("{tending:?} of {key:?} at {endpoint}: {changed:?}"));
+    });
+}
+
+/// All lines of all endpoints are tended; answers how many deliveries that changed.
+pub async fn tend_all(life: &mut Life<'_>) -> Result<u64, String> {
+    let known: Vec<EndpointId> = life.ground.endpoints.iter().map(|known| known.id).collect();
+    let mut changed = 0;
+    for endpoint in known {
+        let tending = tending(life);
+        life.ground.oracle.tended(endpoint, tending);
+        let tended = life.ground.store.tend_line(endpoint, None, tending).await;
+        changed += tended.map_err(|error| error.to_string())?;
+    }
+    life.ground.oracle.note(&format!("all lines are tended: {changed}"));
+    Ok(changed)
+}
+
 fn expunge(life: &mut Life<'_>) {
     let messages = life.ground.oracle.messages();
     if messages.is_empty() {
         return;
     }
-    let (id, _) = pick(&mut life.ground.random, &messages).clone();
+    let id = *pick(&mut life.ground.random, &messages);
     life.ground.oracle.expunged(id);
     let store = Arc::clone(&life.ground.store);
     let apps = life.ground.apps.clone();

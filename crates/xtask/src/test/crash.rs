@@ -1,4 +1,6 @@
-//! Part `crash`: the crash loop, as many cycles as a test run can afford.
+//! Parts `crash` and `order`: the crash loop and the ordered run, as much of them as a test run can afford.
+
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -7,7 +9,15 @@ use super::outcome::{Counts, Outcome};
 use crate::{crash, process};
 
 pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
-    let done = process::stream(&mut crash::program(run.repo, run.binary()?, crash::CYCLES))?;
+    judge(&mut crash::program(run.repo, run.binary()?, crash::CYCLES))
+}
+
+pub(super) fn run_ordered(run: &Run<'_>) -> Result<Outcome> {
+    judge(&mut crash::ordered(run.repo, run.binary()?, crash::ORDERED_CYCLES))
+}
+
+fn judge(program: &mut Command) -> Result<Outcome> {
+    let done = process::stream(program)?;
     Ok(if done.status.success() {
         Outcome::judge(
             Counts {

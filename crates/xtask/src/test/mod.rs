@@ -5,6 +5,7 @@
 //! where `CI=true` a skip is a failure.
 
 mod crash;
+mod load;
 mod node;
 mod openapi;
 mod outage;
@@ -63,9 +64,19 @@ const PARTS: &[Part] = &[
         run: crash::run,
     },
     Part {
+        name: "order",
+        about: "20,000 deliveries in order, a fifth of the tries failing, kill -9 and restarts in between",
+        run: crash::run_ordered,
+    },
+    Part {
         name: "outage",
         about: "a full disk and an unwritable store; every message accounted for",
         run: outage::run,
+    },
+    Part {
+        name: "load",
+        about: "hanging, noisy, returning and dripping endpoints, overload, kill -9, order: ratios within one run",
+        run: load::run,
     },
     Part {
         name: "openapi",

@@ -42,6 +42,8 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
     sdk::against_server(run, "sdk-node", |server| {
         let mut command = Command::new(node);
         command.args(["--test", "--test-reporter=tap"]).current_dir(&copy);
+        // The copy tests the code that the docs show.
+        command.env("BELLWIRE_DOCS", run.repo.path("docs"));
         let done = process::stream(sdk::connect(&mut command, server))?;
         Ok(Outcome::judge(parse::tap(&done.stdout), done.status.success()))
     })

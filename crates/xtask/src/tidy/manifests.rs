@@ -12,7 +12,7 @@ struct Room {
     tests_may_use: &'static [&'static str],
 }
 
-/// The direction of the house: `core ← store ← {deliver, api, tasks} ← bellwire`. A new crate adds its row.
+/// The direction of the house: `core ← template ← store ← {deliver, api, tasks} ← bellwire`. A new crate adds its row.
 const ROOMS: &[Room] = &[
     Room {
         name: "core",
@@ -20,18 +20,23 @@ const ROOMS: &[Room] = &[
         tests_may_use: &[],
     },
     Room {
-        name: "store",
+        name: "template",
         may_use: &["core"],
+        tests_may_use: &[],
+    },
+    Room {
+        name: "store",
+        may_use: &["core", "template"],
         tests_may_use: &["testkit"],
     },
     Room {
         name: "deliver",
-        may_use: &["core", "store"],
+        may_use: &["core", "store", "template"],
         tests_may_use: &["testkit"],
     },
     Room {
         name: "api",
-        may_use: &["core", "store"],
+        may_use: &["core", "store", "template"],
         tests_may_use: &["testkit"],
     },
     Room {

@@ -7,7 +7,7 @@ use bellwire_core::{
     id::{EndpointId, MessageId},
     time::Timestamp,
 };
-use bellwire_store::query::{AttemptFilter, EndpointMessage, Order, Page, Rows, Start};
+use bellwire_store::query::{AttemptFilter, DeliveryRow, EndpointMessage, Order, Page, Rows, Start};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -61,16 +61,21 @@ struct Stands {
     /// When it is tried next; null when it is not.
     #[schemars(with = "Option<Time>")]
     next_attempt: Option<Timestamp>,
+    /// Its number in its line, where order is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<u64>,
 }
 
 impl Stands {
-    fn new(state: DeliveryState, next_at: Option<Timestamp>, expanded: bool) -> Self {
+    /// How a row stands; `state` may be another one than its own.
+    fn new(row: &DeliveryRow, state: DeliveryState, expanded: bool) -> Self {
         let status = Status::shown(state, expanded);
         let waits = matches!(state, DeliveryState::Pending | DeliveryState::Sending);
         Self {
             status,
             status_text: status.text(),
-            next_attempt: next_at.filter(|_| waits),
+            next_attempt: row.next_at.filter(|_| waits),
+            sequence: row.sequence,
         }
     }
 }
@@ -125,7 +130,7 @@ async fn messages(Call { cx, query, .. }: Call<Messages>) -> Result<Reply<ListRe
         .await?;
     let show = |row: EndpointMessage| EndpointMessageOut {
         message: MessageOut::of(row.message, with_content),
-        stands: Stands::new(row.delivery.state, row.delivery.next_at, expanded),
+        stands: Stands::new(&row.delivery, row.delivery.state, expanded),
     };
     Reply::ok(&ListResponse::new(rows, |row| row.message.id.to_string(), show))
 }
@@ -178,7 +183,7 @@ async fn destinations(
             }
         };
         let state = deleted.map_or(row.state, |_| once_deleted(row.state));
-        let stands = Stands::new(state, row.next_at, expanded);
+        let stands = Stands::new(&row, state, expanded);
         let shown = MessageEndpointOut {
             endpoint,
             deleted,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bellwire_core::{attempt::Attempt, endpoint::Endpoint, headers::is_sensitive, message::Message};
+use bellwire_core::{attempt::Attempt, endpoint::Endpoint, headers::is_sensitive, message::Message, sign::kept};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -23,8 +23,8 @@ pub(super) fn operations() -> Vec<Operation> {
         get(at, "v1.message-attempt.get-headers", Access::READ_APP)
             .summary("Get the headers of an attempt")
             .about(
-                "The sent headers are put together from the message, the attempt and the endpoint's custom headers as they \
-                 are now. Values that may be secret are redacted.",
+                "The sent headers are put together from the message, what the attempt keeps of them (signatures, order, a \
+                 batch's id) and the endpoint's custom headers as they are now. Values that may be secret are redacted.",
             )
             .to(show),
     ]
@@ -85,11 +85,15 @@ fn headers(
         sent_headers.insert(name.clone(), shown(name, value));
     }
     // An attempt that ended before it was signed sent nothing of these.
-    if !attempt.signature.is_empty() {
+    let (signature, more) = kept(&attempt.signature);
+    let more: BTreeMap<&str, &str> = more.collect();
+    if !signature.is_empty() {
+        // In a batch, the id is the batch's.
+        let id = more.get("webhook-id").map(|id| (*id).to_owned());
         let values = [
-            attempt.message.to_string(),
+            id.unwrap_or_else(|| attempt.message.to_string()),
             attempt.at.secs().to_string(),
-            attempt.signature.clone(),
+            signature.to_owned(),
         ];
         let prefixes: &[&str] = if sent.svix { &["webhook", "svix"] } else { &["webhook"] };
         for prefix in prefixes {
@@ -97,6 +101,11 @@ fn headers(
                 sent_headers.insert(format!("{prefix}-{name}"), value.clone());
             }
         }
+        // Signatures prove something and open nothing: they are shown, as `webhook-signature` is.
+        let more = more
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        sent_headers.extend(more);
     }
     let answered = attempt.response_headers.iter();
     let response_headers: Vec<_> = answered
@@ -223,6 +232,27 @@ mod tests {
         let answered = found.response_headers.unwrap();
         assert_eq!(answered[0], ("set-cookie".to_owned(), REDACTED.to_owned()));
         assert_eq!(answered[1], ("x".to_owned(), "y".to_owned()));
+    }
+
+    #[test]
+    fn what_was_sent_out_of_the_ordinary_is_shown_as_it_was_sent() {
+        let more = [
+            ("webhook-id", "batch_1"),
+            ("content-type", "application/cloudevents-batch+json"),
+            ("signature-input", "sig1=()"),
+        ];
+        let kept = bellwire_core::sign::keep("v1,abc", more);
+        let found = headers(&attempt(&kept), None, None, &sent(true)).sent_headers;
+        for (name, value) in more
+            .iter()
+            .chain(&[("svix-id", "batch_1"), ("webhook-signature", "v1,abc")])
+        {
+            assert_eq!(found[*name], *value, "{name}");
+        }
+        let kept = bellwire_core::sign::keep("v1,abc", [("webhook-sequence", "5")]);
+        let found = headers(&attempt(&kept), None, None, &sent(true)).sent_headers;
+        assert_eq!(found["webhook-sequence"], "5");
+        assert_eq!(found["webhook-id"], MessageId::from_number(2).to_string());
     }
 
     #[test]

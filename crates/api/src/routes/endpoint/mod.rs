@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 use bellwire_core::{
     app::App,
     endpoint::{Disabled, DisabledReason, Endpoint},
-    id::{EndpointId, Id as _},
+    id::{AppId, EndpointId, Id as _},
+    order::OrderSettings,
     secret::SigningKey,
     time::Timestamp,
 };
@@ -16,6 +17,7 @@ use bellwire_store::{Change, Directory, directory::EndpointEntry, operational::O
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use self::flow::{BatchOut, Exhausted, OrderingMode};
 pub(super) use self::settings::{EndpointIn, EndpointUpdate};
 use self::settings::{EndpointPatch, Signature};
 use super::application::uid_of_path;
@@ -29,11 +31,14 @@ use crate::{
     query::NoQuery,
 };
 
+mod flow;
 pub(super) mod headers;
 pub(super) mod secret;
 mod send_example;
+pub(super) mod sequence;
 pub(super) mod settings;
 mod stats;
+mod status;
 
 /// What hangs below an endpoint comes with it.
 pub(super) fn operations() -> Vec<Operation> {
@@ -82,7 +87,9 @@ pub(super) fn operations() -> Vec<Operation> {
     operations.extend(headers::operations());
     operations.extend(secret::operations());
     operations.extend(send_example::operations());
+    operations.extend(sequence::operations());
     operations.extend(stats::operations());
+    operations.extend(status::operations());
     operations
 }
 
@@ -126,6 +133,13 @@ pub(super) struct EndpointOut {
     timeout_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_in_flight: Option<u16>,
+    ordering: OrderingMode,
+    on_exhausted: Exhausted,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ordering_key_expression: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<BatchOut>,
+    http_signatures: bool,
     #[schemars(with = "crate::field::Time")]
     created_at: Timestamp,
     #[schemars(with = "crate::field::Time")]
@@ -157,25 +171,27 @@ impl EndpointOut {
             retry_schedule: endpoint.retry_schedule.as_ref().map(spans),
             timeout_ms: endpoint.timeout.map(millis),
             max_in_flight: endpoint.max_in_flight,
+            ordering: endpoint.order.ordering.into(),
+            on_exhausted: endpoint.order.on_exhausted.into(),
+            ordering_key_expression: endpoint.order.key_expression.clone(),
+            batch: endpoint.batch.map(Into::into),
+            http_signatures: endpoint.http_signatures,
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,
         }
     }
 }
 
-/// What is left of an endpoint that was deleted: its id, and where it was last called. It takes nothing any more.
-pub(super) fn deleted(app: &App, id: EndpointId, url: String) -> Endpoint {
+/// An endpoint of which nothing is known but its id, made when its id was.
+fn blank_of(app: AppId, id: EndpointId) -> Endpoint {
     let made = id.created_at();
     Endpoint {
         id,
-        app: app.id,
+        app,
         uid: None,
-        url,
+        url: String::new(),
         description: String::new(),
-        disabled: Some(Disabled {
-            since: made,
-            reason: DisabledReason::Requested,
-        }),
+        disabled: None,
         paused: false,
         event_types: None,
         channels: None,
@@ -186,11 +202,23 @@ pub(super) fn deleted(app: &App, id: EndpointId, url: String) -> Endpoint {
         retry_schedule: None,
         timeout: None,
         max_in_flight: None,
-        order: Default::default(),
+        order: OrderSettings::default(),
         batch: None,
         http_signatures: false,
         created_at: made,
         updated_at: made,
+    }
+}
+
+/// What is left of an endpoint that was deleted: its id, and where it was last called. It takes nothing any more.
+pub(super) fn deleted(app: &App, id: EndpointId, url: String) -> Endpoint {
+    Endpoint {
+        url,
+        disabled: Some(Disabled {
+            since: id.created_at(),
+            reason: DisabledReason::Requested,
+        }),
+        ..blank_of(app.id, id)
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .about("The payload is the one given, or an example of the event type's schema.")
         .statuses(&[200])
         .repetition(Repetition::ByStore)
+        .publishes()
         .to(send),
     ]
 }

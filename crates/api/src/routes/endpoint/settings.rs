@@ -1,12 +1,13 @@
 //! What an endpoint is to be: the bodies that create, replace and change one, and the rules they keep.
 
-use std::{collections::BTreeMap, num::NonZeroU16, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use bellwire_core::{
     address::check_url,
     app::App,
     endpoint::{Disabled, DisabledReason, Endpoint, LiveKey},
     headers::{HeaderError, check_headers},
+    order::OrderSettings,
     secret::{KeyKind, SigningKey},
     sign::{SCHEMES, Scheme},
     time::Timestamp,
@@ -14,10 +15,17 @@ use bellwire_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    blank_of,
+    flow::{BatchIn, Exhausted, Flow, OrderingMode},
+};
 use crate::{
     auth::random,
     error::{ApiError, URL_REFUSED},
-    field::{ChannelName, Description, EndpointUid, EventTypeFilter, Ignored, Metadata, Patch, Set, SpanText},
+    field::{
+        AtOnce, ChannelName, Description, EndpointUid, EventTypeFilter, Ignored, Metadata, Patch, PerSecond, Set,
+        SpanText,
+    },
     problem::Problem,
     state::ApiState,
 };
@@ -76,7 +84,7 @@ pub(in crate::routes) struct EndpointIn {
     pub channels: Option<Channels>,
     /// Messages per second at most.
     #[serde(alias = "rateLimit")]
-    pub throttle_rate: Option<NonZeroU16>,
+    pub throttle_rate: Option<PerSecond>,
     /// Your notes.
     pub metadata: Option<Metadata>,
     /// The signing secret; one is made when it is left out.
@@ -93,7 +101,17 @@ pub(in crate::routes) struct EndpointIn {
     #[schemars(range(min = 100, max = 30_000))]
     pub timeout_ms: Option<u64>,
     /// How many attempts may run at once.
-    pub max_in_flight: Option<NonZeroU16>,
+    pub max_in_flight: Option<AtOnce>,
+    /// Which deliveries wait for each other; `none` when left out.
+    pub ordering: Option<OrderingMode>,
+    /// What a line does when its first delivery is given up; `skip` when left out.
+    pub on_exhausted: Option<Exhausted>,
+    /// What gives a message its ordering key, from the message; left out: the publisher's `orderingKey`.
+    pub ordering_key_expression: Option<String>,
+    /// Several messages in one request; left out: one each.
+    pub batch: Option<BatchIn>,
+    /// Requests carry HTTP message signatures (RFC 9421) and a content digest (RFC 9530) as well.
+    pub http_signatures: Option<bool>,
     /// Sent by some clients; ignored.
     #[serde(default, rename = "version")]
     #[schemars(skip)]
@@ -123,7 +141,7 @@ pub(in crate::routes) struct EndpointUpdate {
     pub channels: Option<Channels>,
     /// Messages per second at most.
     #[serde(alias = "rateLimit")]
-    pub throttle_rate: Option<NonZeroU16>,
+    pub throttle_rate: Option<PerSecond>,
     /// Your notes.
     pub metadata: Option<Metadata>,
     /// Deliveries wait until it is resumed; kept when left out.
@@ -137,7 +155,19 @@ pub(in crate::routes) struct EndpointUpdate {
     pub timeout_ms: Patch<u64>,
     /// How many attempts may run at once; kept when left out, null is the server's.
     #[serde(default)]
-    pub max_in_flight: Patch<NonZeroU16>,
+    pub max_in_flight: Patch<AtOnce>,
+    /// Which deliveries wait for each other; kept when left out.
+    pub ordering: Option<OrderingMode>,
+    /// What a line does when its first delivery is given up; kept when left out.
+    pub on_exhausted: Option<Exhausted>,
+    /// What gives a message its ordering key; kept when left out, null is the publisher's `orderingKey`.
+    #[serde(default)]
+    pub ordering_key_expression: Patch<String>,
+    /// Several messages in one request; kept when left out, null is one each.
+    #[serde(default)]
+    pub batch: Patch<BatchIn>,
+    /// Requests carry HTTP message signatures (RFC 9421) and a content digest (RFC 9530) as well; kept when left out.
+    pub http_signatures: Option<bool>,
     /// Sent by some clients; ignored.
     #[serde(default, rename = "version")]
     #[schemars(skip)]
@@ -183,7 +213,19 @@ pub(super) struct EndpointPatch {
     timeout_ms: Patch<u64>,
     /// How many attempts may run at once; null is the server's.
     #[serde(default)]
-    max_in_flight: Patch<NonZeroU16>,
+    max_in_flight: Patch<AtOnce>,
+    /// Which deliveries wait for each other; kept when left out.
+    ordering: Option<OrderingMode>,
+    /// What a line does when its first delivery is given up; kept when left out.
+    on_exhausted: Option<Exhausted>,
+    /// What gives a message its ordering key; kept when left out, null is the publisher's `orderingKey`.
+    #[serde(default)]
+    ordering_key_expression: Patch<String>,
+    /// Several messages in one request; kept when left out, null is one each.
+    #[serde(default)]
+    batch: Patch<BatchIn>,
+    /// Requests carry HTTP message signatures (RFC 9421) and a content digest (RFC 9530) as well; kept when left out.
+    http_signatures: Option<bool>,
     /// Sent by some clients; ignored.
     #[serde(default, rename = "version")]
     #[schemars(skip)]
@@ -297,7 +339,14 @@ impl EndpointIn {
             self.signature,
             state.default_signature,
         )?;
-        Ok(Endpoint {
+        let flow = Flow {
+            ordering: self.ordering,
+            on_exhausted: self.on_exhausted,
+            key_expression: self.ordering_key_expression.map_or(Patch::Keep, Patch::Set),
+            batch: self.batch.map_or(Patch::Keep, Patch::Set),
+            http_signatures: self.http_signatures,
+        };
+        let mut endpoint = Endpoint {
             id: state.directory.new_id(),
             app: app.id,
             uid: self.uid.map(Into::into),
@@ -307,7 +356,7 @@ impl EndpointIn {
             paused: self.paused == Some(true),
             event_types: self.event_types.map(Set::into_texts),
             channels: self.channels.map(Set::into_texts),
-            throttle_rate: self.throttle_rate.map(NonZeroU16::get),
+            throttle_rate: self.throttle_rate.map(PerSecond::get),
             metadata: self.metadata.unwrap_or_default().0,
             headers: checked_headers(self.headers.unwrap_or_default())?,
             keys: vec![LiveKey { key, expires_at: None }],
@@ -316,13 +365,15 @@ impl EndpointIn {
                 .timeout_ms
                 .map(|millis| checked_timeout(state, millis))
                 .transpose()?,
-            max_in_flight: self.max_in_flight.map(NonZeroU16::get),
-            order: Default::default(),
+            max_in_flight: self.max_in_flight.map(AtOnce::get),
+            order: OrderSettings::default(),
             batch: None,
             http_signatures: false,
             created_at: now,
             updated_at: now,
-        })
+        };
+        flow.apply(&mut endpoint)?;
+        Ok(endpoint)
     }
 }
 
@@ -339,13 +390,20 @@ impl EndpointUpdate {
         endpoint.disabled = disabled(endpoint.disabled, self.disabled == Some(true), endpoint.updated_at);
         endpoint.event_types = self.event_types.map(Set::into_texts);
         endpoint.channels = self.channels.map(Set::into_texts);
-        endpoint.throttle_rate = self.throttle_rate.map(NonZeroU16::get);
+        endpoint.throttle_rate = self.throttle_rate.map(PerSecond::get);
         endpoint.metadata = self.metadata.unwrap_or_default().0;
         endpoint.paused = self.paused.unwrap_or(endpoint.paused);
         let ours = Ours {
             retry_schedule: self.retry_schedule,
             timeout_ms: self.timeout_ms,
             max_in_flight: self.max_in_flight,
+            flow: Flow {
+                ordering: self.ordering,
+                on_exhausted: self.on_exhausted,
+                key_expression: self.ordering_key_expression,
+                batch: self.batch,
+                http_signatures: self.http_signatures,
+            },
         };
         ours.apply(state, endpoint)
     }
@@ -355,7 +413,8 @@ impl EndpointUpdate {
 struct Ours {
     retry_schedule: Patch<Vec<SpanText>>,
     timeout_ms: Patch<u64>,
-    max_in_flight: Patch<NonZeroU16>,
+    max_in_flight: Patch<AtOnce>,
+    flow: Flow,
 }
 
 impl Ours {
@@ -370,10 +429,8 @@ impl Ours {
             other => other.map(Duration::from_millis),
         };
         timeout.apply(&mut endpoint.timeout);
-        self.max_in_flight
-            .map(NonZeroU16::get)
-            .apply(&mut endpoint.max_in_flight);
-        Ok(())
+        self.max_in_flight.map(AtOnce::get).apply(&mut endpoint.max_in_flight);
+        self.flow.apply(endpoint)
     }
 }
 
@@ -408,6 +465,13 @@ impl EndpointPatch {
             retry_schedule: self.retry_schedule,
             timeout_ms: self.timeout_ms,
             max_in_flight: self.max_in_flight,
+            flow: Flow {
+                ordering: self.ordering,
+                on_exhausted: self.on_exhausted,
+                key_expression: self.ordering_key_expression,
+                batch: self.batch,
+                http_signatures: self.http_signatures,
+            },
         };
         ours.apply(state, endpoint)
     }
@@ -421,26 +485,9 @@ pub(super) fn blank(state: &ApiState, app: &App) -> Result<Endpoint, ApiError> {
     let now = state.directory.now();
     let key = key_of(None, "secret", None, state.default_signature)?;
     Ok(Endpoint {
-        id: state.directory.new_id(),
-        app: app.id,
-        uid: None,
-        url: String::new(),
-        description: String::new(),
-        disabled: None,
-        paused: false,
-        event_types: None,
-        channels: None,
-        throttle_rate: None,
-        metadata: BTreeMap::new(),
-        headers: BTreeMap::new(),
         keys: vec![LiveKey { key, expires_at: None }],
-        retry_schedule: None,
-        timeout: None,
-        max_in_flight: None,
-        order: Default::default(),
-        batch: None,
-        http_signatures: false,
         created_at: now,
         updated_at: now,
+        ..blank_of(app.id, state.directory.new_id())
     })
 }

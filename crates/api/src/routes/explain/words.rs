@@ -10,9 +10,14 @@ use bellwire_core::{
     route::{self, Verdict},
     time::Timestamp,
 };
-use bellwire_store::query::DeliveryRow;
+use bellwire_store::{
+    directory::LaneStatus,
+    query::{DeliveryRow, LineRow},
+};
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use super::held;
 
 /// Why a delivery is where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -27,6 +32,18 @@ pub(super) enum Reason {
     Waiting,
     /// It waits because the endpoint is paused.
     Paused,
+    /// It waits for those before it in its line.
+    InLine,
+    /// Its line waits for a person.
+    LineBlocked,
+    /// It waits because the endpoint failed too often in a row: only probes are sent.
+    Parked,
+    /// It waits because the receiver asked for a rest.
+    Resting,
+    /// It waits because of a rate limit.
+    Throttled,
+    /// It waits because the endpoint is given more step by step after an outage.
+    Recovering,
     /// An attempt failed; it will be tried again.
     Retrying,
     /// Every attempt failed.
@@ -63,6 +80,10 @@ pub(super) struct Found<'a> {
     pub is: Is,
     pub delivery: Option<DeliveryRow>,
     pub last: Option<&'a Attempt>,
+    /// The line it is in.
+    pub line: Option<&'a LineRow>,
+    /// What the endpoint's lane is doing; `None` when the endpoint was deleted.
+    pub lane: Option<&'a LaneStatus>,
     pub now: Timestamp,
 }
 
@@ -106,10 +127,6 @@ impl Found<'_> {
     fn with_delivery(&self, delivery: DeliveryRow) -> Words {
         let tries = delivery.progress.tries;
         let last = self.last.map(last_words).unwrap_or_default();
-        let next = delivery
-            .next_at
-            .map(|at| at.to_string())
-            .unwrap_or_else(|| "soon".to_owned());
         match delivery.state {
             DeliveryState::Succeeded => {
                 let summary = match self.last {
@@ -119,40 +136,21 @@ impl Found<'_> {
                 (Reason::Delivered, summary, None)
             }
             DeliveryState::Pending | DeliveryState::Sending if self.endpoint.paused => {
-                let advice = "resume the endpoint: PATCH it with {\"paused\": false}";
+                let advice = "resume the endpoint: POST …/endpoint/{endpoint_id}/resume";
                 (
                     Reason::Paused,
                     "waits: the endpoint is paused".to_owned(),
                     Some(advice.to_owned()),
                 )
             }
-            DeliveryState::Pending | DeliveryState::Sending if tries > 0 => {
-                let summary = format!("failed {tries} times so far{last}; tried again at {next}");
-                (
-                    Reason::Retrying,
-                    summary,
-                    Some("correct the receiver; resend to try at once".to_owned()),
-                )
-            }
-            DeliveryState::Pending | DeliveryState::Sending => match self.message.deliver_at {
-                Some(at) if at > self.now => (
-                    Reason::Scheduled,
-                    format!("waits: the publisher asked for delivery at {at}"),
-                    None,
-                ),
-                _ => {
-                    let summary = format!("waits for its first attempt, due at {next}");
-                    let advice = "if it waits for long, the endpoint is slow, failing or at its rate limit; look at its attempts";
-                    (Reason::Waiting, summary, Some(advice.to_owned()))
-                }
-            },
+            DeliveryState::Pending | DeliveryState::Sending => self.waits(&delivery),
             DeliveryState::Failed => {
                 let summary = format!("given up after {tries} attempts{last}");
-                (
-                    Reason::Exhausted,
-                    summary,
-                    Some("correct the receiver, then resend the message or recover the endpoint".to_owned()),
-                )
+                let advice = "correct the receiver, then resend the message or recover the endpoint";
+                match held::blocks(&delivery, self.line) {
+                    Some((so, advice)) => (Reason::LineBlocked, format!("{summary}{so}"), Some(advice.to_owned())),
+                    None => (Reason::Exhausted, summary, Some(advice.to_owned())),
+                }
             }
             DeliveryState::Cancelled => {
                 let summary = match self.endpoint.disabled {
@@ -169,6 +167,35 @@ impl Found<'_> {
                     summary,
                     Some(format!("{enable}resend the message or recover the endpoint")),
                 )
+            }
+        }
+    }
+
+    /// What a delivery of an endpoint that is not paused waits for.
+    fn waits(&self, delivery: &DeliveryRow) -> Words {
+        if let Some(held) = held::held(delivery, self.line, self.lane, self.now) {
+            return held;
+        }
+        let tries = delivery.progress.tries;
+        let next = delivery
+            .next_at
+            .map(|at| at.to_string())
+            .unwrap_or_else(|| "soon".to_owned());
+        if tries > 0 {
+            let last = self.last.map(last_words).unwrap_or_default();
+            let summary = format!("failed {tries} times so far{last}; tried again at {next}");
+            let advice = "correct the receiver; resend to try at once";
+            return (Reason::Retrying, summary, Some(advice.to_owned()));
+        }
+        match self.message.deliver_at {
+            Some(at) if at > self.now => {
+                let summary = format!("waits: the publisher asked for delivery at {at}");
+                (Reason::Scheduled, summary, None)
+            }
+            _ => {
+                let summary = format!("waits for its first attempt, due at {next}");
+                let advice = "if it waits for long, the endpoint is slow, failing or at its rate limit; look at its status and attempts";
+                (Reason::Waiting, summary, Some(advice.to_owned()))
             }
         }
     }
@@ -370,6 +397,8 @@ mod tests {
             is: Is::There,
             delivery,
             last,
+            line: None,
+            lane: None,
             now: NOON,
         }
         .explain()
@@ -479,6 +508,8 @@ mod tests {
             is: Is::There,
             delivery: pending,
             last: None,
+            line: None,
+            lane: None,
             now: NOON,
         };
         assert_eq!(found.explain().0, Reason::Scheduled);

@@ -39,6 +39,7 @@ pub(super) fn operations() -> Vec<Operation> {
             )
             .statuses(&[202])
             .repetition(Repetition::ByStore)
+            .publishes()
             .to(publish::publish),
         get("/api/v1/app/{app_id}/msg", "v1.message.list", Access::READ_APP)
             .summary("List messages, newest first")
@@ -109,6 +110,8 @@ pub(in crate::routes) struct MessageOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub ordering_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
     pub deliver_at: Option<Timestamp>,
     /// `{}` when it was not asked for, has expired, or is not a JSON object.
@@ -129,6 +132,7 @@ impl MessageOut<'static> {
             event_id: message.event_id,
             channels: (!message.channels.is_empty()).then_some(message.channels),
             tags: (!message.tags.is_empty()).then_some(message.tags),
+            ordering_key: message.ordering_key,
             deliver_at: message.deliver_at,
         }
     }

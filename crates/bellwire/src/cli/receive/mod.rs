@@ -3,6 +3,8 @@
 //! For tours, development and tests. It listens on the loopback only, remembers nothing on disk, and is no server to put
 //! in front of anything: whoever can reach it makes it work.
 
+mod item;
+mod lines;
 mod plan;
 mod seen;
 mod server;
@@ -51,6 +53,10 @@ pub struct ReceiveArgs {
     /// How old or new a signature may be
     #[arg(long, value_name = "SPAN", value_parser = when::span)]
     tolerance: Option<Duration>,
+    /// The URL that the sender calls, when a tunnel or proxy stands in between: its scheme and host are what HTTP message
+    /// signatures cover
+    #[arg(long, value_name = "URL", value_parser = verify::target_uri)]
+    public_url: Option<String>,
     /// Stop after N requests; exits with 4 when a signature did not match
     #[arg(long, value_name = "N")]
     count: Option<u64>,
@@ -81,6 +87,7 @@ impl ReceiveArgs {
             },
             keys: verify::keys(&self.secret)?,
             tolerance: self.tolerance.unwrap_or(TOLERANCE),
+            public_url: self.public_url,
             count: self.count,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

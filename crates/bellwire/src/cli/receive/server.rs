@@ -10,7 +10,11 @@ use std::{
 
 use bellwire_core::{
     secret::VerifyingKey,
-    sign::{self, SignedHeaders, explain},
+    sign::{
+        self, SignedHeaders, explain,
+        http::{self as http_signatures, HttpMismatch, HttpVerified},
+    },
+    time::Timestamp,
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -23,9 +27,11 @@ use serde_json::json;
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet, time::timeout};
 
 use super::{
+    item::{Content, Item},
+    lines::{Lines, Standing},
     plan::{Answer, Plan},
-    seen::Seen,
-    show::Received,
+    seen::{Seen, Tries},
+    show::{Carried, Received},
 };
 use crate::cli::{
     exit::Failure,
@@ -46,6 +52,8 @@ pub struct Options {
     pub keys: Vec<VerifyingKey>,
     /// How old or new a signature may be.
     pub tolerance: Duration,
+    /// The URL that the sender calls; none: the one that this receiver sees.
+    pub public_url: Option<String>,
     /// Stop after so many requests.
     pub count: Option<u64>,
 }
@@ -67,8 +75,12 @@ pub struct Summary {
     pub failed: u64,
     /// Of these, with a signature that did not match; refused unless told otherwise.
     pub unverified: u64,
-    /// Of these, duplicates.
+    /// Messages that were taken before; each of a batch counts.
     pub duplicates: u64,
+    /// Messages before which others of their line are missing.
+    pub gaps: u64,
+    /// Messages that came after later ones of their line.
+    pub out_of_order: u64,
     /// Whether it was stopped from outside.
     pub interrupted: bool,
 }
@@ -82,6 +94,7 @@ struct Shared {
 struct State {
     out: Out,
     seen: Seen,
+    lines: Lines,
     summary: Summary,
     answered: u64,
     broken: Option<Failure>,
@@ -114,6 +127,7 @@ impl Receiver {
         let state = State {
             out,
             seen: Seen::default(),
+            lines: Lines::default(),
             summary: Summary::default(),
             answered: 0,
             broken: None,
@@ -197,10 +211,42 @@ impl fmt::Display for Summary {
         if self.duplicates > 0 {
             write!(f, ", {}", count(self.duplicates, "duplicate"))?;
         }
+        if self.gaps > 0 {
+            write!(f, ", {}", count(self.gaps, "gap"))?;
+        }
+        if self.out_of_order > 0 {
+            write!(f, ", {} out of order", self.out_of_order)?;
+        }
         if self.unverified > 0 {
             write!(f, ", {}", count(self.unverified, "invalid signature"))?;
         }
         Ok(())
+    }
+}
+
+impl State {
+    /// Counts a message of a batch. One without an id is always new.
+    fn came(&mut self, target: &str, item: &Item) -> Tries {
+        match &item.id {
+            Some(id) => self.seen.came(&format!("{target} {id}")),
+            None => Tries {
+                number: 1,
+                duplicate: false,
+            },
+        }
+    }
+
+    /// How a message stands in its line, and remembers it when it is taken. What a forged request says counts for nothing.
+    fn stands(&mut self, target: &str, item: &Item, forged: bool, answer: Answer) -> Option<Standing> {
+        let place = item.place.as_ref().filter(|_| !forged)?;
+        let line = format!("{target} {}", place.key);
+        let standing = self.lines.standing(&line, place);
+        if answer.is_success() {
+            self.lines.taken(&line, place);
+        }
+        self.summary.gaps += u64::from(standing.is_gap());
+        self.summary.out_of_order += u64::from(matches!(standing, Standing::Behind { .. }));
+        Some(standing)
     }
 }
 
@@ -243,19 +289,40 @@ impl Shared {
             .path_and_query()
             .map_or("/", |target| target.as_str())
             .to_owned();
+        let http = self.judge_http(parts, &headers, &body, now);
+        let content = Content::of(id.as_deref(), &headers, &body);
+        let forged = matches!(verdict, Some(Err(_))) || matches!(http, Some(Err(_)));
 
         let mut state = self.state();
         // The same message may go to two endpoints of this receiver: the target tells them apart.
         let key = format!("{target} {}", id.as_deref().unwrap_or_default());
         let tries = state.seen.came(&key);
-        let forged = matches!(verdict, Some(Err(_)));
         let answer = self.options.plan.answer(tries.number, fastrand::f64(), forged);
         if answer.is_success() && id.is_some() {
             state.seen.taken(&key);
         }
+        let batch = matches!(content, Content::Batch(_));
+        let messages: Vec<_> = content
+            .items()
+            .iter()
+            .map(|item| {
+                let tries = if batch { state.came(&target, item) } else { tries };
+                let standing = state.stands(&target, item, forged, answer);
+                Carried {
+                    item: item.clone(),
+                    tries,
+                    standing,
+                }
+            })
+            .collect();
+        if batch && answer.is_success() {
+            for id in content.items().iter().filter_map(|item| item.id.as_deref()) {
+                state.seen.taken(&format!("{target} {id}"));
+            }
+        }
         state.summary.requests += 1;
         state.summary.failed += u64::from(!answer.is_success() && answer != Answer::Refuse);
-        state.summary.duplicates += u64::from(tries.duplicate);
+        state.summary.duplicates += messages.iter().filter(|message| message.tries.duplicate).count() as u64;
         state.summary.unverified += u64::from(forged);
         let number = state.summary.requests;
         let method = parts.method.to_string();
@@ -268,6 +335,9 @@ impl Shared {
             id,
             tries,
             verdict,
+            http,
+            batch,
+            messages,
             answer,
             body,
         };
@@ -281,6 +351,53 @@ impl Shared {
             self.enough.notify_one();
         }
         answer
+    }
+
+    /// Judges the HTTP message signatures of a request that has some; none without a key to check with.
+    fn judge_http(
+        &self,
+        parts: &http::request::Parts,
+        headers: &[(String, String)],
+        body: &[u8],
+        now: Timestamp,
+    ) -> Option<Result<HttpVerified, HttpMismatch>> {
+        let signed = [http_signatures::SIGNATURE_INPUT, http_signatures::SIGNATURE];
+        if self.options.keys.is_empty() || !headers.iter().any(|(name, _)| signed.contains(&name.as_str())) {
+            return None;
+        }
+        let host = headers
+            .iter()
+            .find(|(name, _)| name == "host")
+            .map(|(_, value)| value.as_str());
+        let authority = parts
+            .uri
+            .authority()
+            .map(|authority| authority.as_str())
+            .or(host)
+            .unwrap_or_default();
+        let path = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let origin = match &self.options.public_url {
+            Some(url) => url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/"),
+            None => format!("http://{authority}"),
+        };
+        let pairs: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let request = http_signatures::Request {
+            method: parts.method.as_str(),
+            target_uri: &format!("{origin}{path}"),
+            headers: &pairs,
+        };
+        let tolerance = Some(self.options.tolerance);
+        Some(http_signatures::explain(
+            &request,
+            body,
+            &self.options.keys,
+            &[],
+            now.secs(),
+            tolerance,
+        ))
     }
 
     /// One more request is through; enough when it was the last one wanted.

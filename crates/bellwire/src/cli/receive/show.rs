@@ -2,14 +2,22 @@
 
 use base64::Engine as _;
 use bellwire_core::{
-    sign::{Mismatch, Verified},
+    sign::{
+        Mismatch, Verified,
+        http::{HttpMismatch, HttpVerified},
+    },
     time::Timestamp,
 };
 use serde_json::{Value, json};
 
-use super::{plan::Answer, seen::Tries};
+use super::{
+    item::Item,
+    lines::{Standing, words},
+    plan::Answer,
+    seen::Tries,
+};
 use crate::cli::{
-    out::{Out, Tone},
+    out::{Out, Tone, count},
     pretty, verify, when,
 };
 
@@ -31,23 +39,83 @@ pub struct Received {
     pub tries: Tries,
     /// Whether its signature matches; none when there is no secret to check with.
     pub verdict: Option<Result<Verified, Mismatch>>,
+    /// The same of its HTTP message signatures; none when it has none.
+    pub http: Option<Result<HttpVerified, HttpMismatch>>,
+    /// Whether it is a batch.
+    pub batch: bool,
+    /// The messages it carries.
+    pub messages: Vec<Carried>,
     /// What it will be answered.
     pub answer: Answer,
     /// The body.
     pub body: Vec<u8>,
 }
 
-impl Received {
-    /// The event type, as far as the request says it: in a header, or as the body's `type`.
-    fn event_type(&self) -> Option<String> {
-        let named = ["webhook-event-type", "bellwire-event-type", "ce-type"];
-        let header = self.headers.iter().find(|(name, _)| named.contains(&name.as_str()));
-        if let Some((_, value)) = header {
-            return Some(value.clone());
+/// A message that a request carries, and what is known of it.
+pub struct Carried {
+    /// What it says of itself.
+    pub item: Item,
+    /// How often it came.
+    pub tries: Tries,
+    /// How it stands in its line; none where no order is kept, or what says so is not proven.
+    pub standing: Option<Standing>,
+}
+
+impl Carried {
+    /// Its place in words; none where no order is kept.
+    fn order(&self, out: &Out) -> Option<String> {
+        let place = self.item.place.as_ref()?;
+        let said = match &self.standing {
+            Some(standing) => words(place, standing),
+            None => place.sequence.to_string(),
+        };
+        let key = if place.key.is_empty() {
+            String::new()
+        } else {
+            format!(" of key {}", pretty::line(&place.key, 200))
+        };
+        let text = format!("{said}{key}");
+        Some(match &self.standing {
+            Some(Standing::Behind { .. }) => out.tint(Tone::Bad, &text),
+            Some(standing) if standing.is_gap() => out.tint(Tone::Bad, &text),
+            Some(Standing::Ahead { .. }) => out.tint(Tone::Warn, &text),
+            _ => text,
+        })
+    }
+
+    fn json(&self) -> Value {
+        let mut value = json!({
+            "id": self.item.id,
+            "type": self.item.event_type,
+            "try": self.tries.number,
+            "duplicate": self.tries.duplicate,
+        });
+        if let Some(order) = self.order_json() {
+            value["order"] = order;
         }
-        let body: Value = serde_json::from_slice(&self.body).ok()?;
-        let found = body.get("type").or_else(|| body.get("eventType"))?;
-        found.as_str().map(str::to_owned)
+        value
+    }
+
+    fn order_json(&self) -> Option<Value> {
+        let place = self.item.place.as_ref()?;
+        Some(json!({
+            "key": place.key,
+            "sequence": place.sequence,
+            "previous": place.previous,
+            "standing": self.standing.as_ref().map(Standing::name),
+            "words": self.standing.as_ref().map(|standing| words(place, standing)),
+        }))
+    }
+}
+
+impl Received {
+    /// The message, when it is one and no batch.
+    fn single(&self) -> Option<&Carried> {
+        self.messages.first().filter(|_| !self.batch)
+    }
+
+    fn event_type(&self) -> Option<&str> {
+        self.single()?.item.event_type.as_deref()
     }
 
     /// The lines for people.
@@ -62,7 +130,7 @@ impl Received {
         let mut field =
             |name: &str, value: String| lines.push(format!("  {}{value}", out.tint(Tone::Dim, &format!("{name:<11}"))));
         if let Some(event_type) = self.event_type() {
-            field("type", pretty::line(&event_type, 200));
+            field("type", pretty::line(event_type, 200));
         }
         field(
             "id",
@@ -80,6 +148,12 @@ impl Received {
                 number.to_string()
             },
         );
+        if let Some(order) = self.single().and_then(|message| message.order(out)) {
+            field("sequence", order);
+        }
+        if self.batch {
+            field("batch", count(self.messages.len() as u64, "message"));
+        }
         field(
             "signature",
             match &self.verdict {
@@ -88,6 +162,11 @@ impl Received {
                 Some(Err(mismatch)) => out.tint(Tone::Bad, &format!("INVALID: {mismatch}")),
             },
         );
+        match &self.http {
+            None => {}
+            Some(Ok(verified)) => field("http sig", out.tint(Tone::Good, &verify::matched_http(verified))),
+            Some(Err(mismatch)) => field("http sig", out.tint(Tone::Bad, &format!("INVALID: {mismatch}"))),
+        }
         field(
             "answer",
             match self.answer {
@@ -100,6 +179,19 @@ impl Received {
                 ),
             },
         );
+        for (at, message) in self.messages.iter().enumerate().filter(|_| self.batch) {
+            let mut parts = vec![format!("{}.", at + 1)];
+            let texts = [&message.item.event_type, &message.item.id];
+            parts.extend(texts.into_iter().flatten().map(|text| pretty::line(text, 200)));
+            if message.tries.number > 1 {
+                parts.push(format!("try {}", message.tries.number));
+            }
+            if message.tries.duplicate {
+                parts.push(out.tint(Tone::Warn, "duplicate"));
+            }
+            parts.extend(message.order(out).map(|order| format!("sequence {order}")));
+            lines.push(format!("    {}", parts.join("  ")));
+        }
         let body = match std::str::from_utf8(&self.body) {
             Ok("") => "(no body)".to_owned(),
             Ok(text) => pretty::json(text),
@@ -140,6 +232,15 @@ impl Received {
             "status": status,
             "hangMs": hang_ms,
         });
+        if let Some(http) = &self.http {
+            line["httpSignature"] = verify::http_json(http);
+        }
+        if let Some(order) = self.single().and_then(Carried::order_json) {
+            line["order"] = order;
+        }
+        if self.batch {
+            line["messages"] = self.messages.iter().map(Carried::json).collect();
+        }
         match std::str::from_utf8(&self.body) {
             Ok(text) => line["body"] = json!(text),
             Err(_) => line["bodyBase64"] = json!(base64::engine::general_purpose::STANDARD.encode(&self.body)),
@@ -152,8 +253,20 @@ impl Received {
 mod tests {
     use std::time::Duration;
 
-    use super::*;
+    use super::{super::item::Place, *};
     use crate::cli::testing::Captured;
+
+    fn carried(item: Item) -> Carried {
+        let tries = Tries {
+            number: 1,
+            duplicate: false,
+        };
+        Carried {
+            item,
+            tries,
+            standing: None,
+        }
+    }
 
     fn received() -> Received {
         Received {
@@ -168,6 +281,12 @@ mod tests {
                 duplicate: true,
             },
             verdict: Some(Err(Mismatch::NoKey)),
+            http: None,
+            batch: false,
+            messages: vec![carried(Item {
+                event_type: Some("a.b".to_owned()),
+                ..Item::default()
+            })],
             answer: Answer::Status(500),
             body: br#"{"type":"a.b","n":1.10}"#.to_vec(),
         }
@@ -183,6 +302,55 @@ mod tests {
             Mismatch::NoKey
         );
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn order_and_batches_are_shown_in_words() {
+        let place = Place {
+            key: "customer\u{1b} 42".to_owned(),
+            sequence: 5,
+            previous: Some(3),
+        };
+        let item = Item {
+            id: Some("msg_1".to_owned()),
+            event_type: Some("a.b".to_owned()),
+            place: Some(place),
+        };
+        let ahead = || Carried {
+            standing: Some(Standing::Ahead { last: 3, missing_to: 3 }),
+            ..carried(item.clone())
+        };
+        let single = Received {
+            messages: vec![ahead()],
+            ..received()
+        };
+        let text = single.text(&Captured::default().out(false));
+        assert!(
+            text.contains("  sequence   5 after 3: 4 was given up of key customer"),
+            "{text}"
+        );
+        assert!(!text.contains('\u{1b}'));
+        let line: Value = serde_json::from_str(&single.json()).unwrap();
+        assert_eq!(
+            (&line["order"]["standing"], &line["order"]["previous"]),
+            (&json!("given_up"), &json!(3))
+        );
+        let batch = Received {
+            batch: true,
+            messages: vec![ahead(), carried(Item::default())],
+            ..received()
+        };
+        let text = batch.text(&Captured::default().out(false));
+        assert!(text.contains("  batch      2 messages\n"), "{text}");
+        assert!(
+            text.contains("\n    1.  a.b  msg_1  sequence 5 after 3: 4 was given up"),
+            "{text}"
+        );
+        let line: Value = serde_json::from_str(&batch.json()).unwrap();
+        assert_eq!(
+            (&line["messages"][0]["order"]["sequence"], &line["type"]),
+            (&json!(5), &Value::Null)
+        );
     }
 
     #[test]

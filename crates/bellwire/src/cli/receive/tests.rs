@@ -9,9 +9,9 @@ use std::{
 
 use bellwire_core::{
     secret::{SigningKey, VerifyingKey},
-    sign::{TOLERANCE, signature_header},
+    sign::{TOLERANCE, http, signature_header},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     plan::Plan,
@@ -26,17 +26,27 @@ fn options(plan: Plan, count: u64) -> Options {
         plan,
         keys: vec![VerifyingKey::parse(SECRET).unwrap()],
         tolerance: TOLERANCE,
+        public_url: None,
         count: Some(count),
     }
 }
 
 /// One request on a connection of its own; the answer's status, or 0 when there was none.
 fn send(to: SocketAddr, id: &str, signature: &str, timestamp: i64, body: &str) -> u16 {
+    send_with(to, id, signature, timestamp, body, &[])
+}
+
+/// The same with further headers.
+fn send_with(to: SocketAddr, id: &str, signature: &str, timestamp: i64, body: &str, more: &[(&str, &str)]) -> u16 {
+    let more: String = more
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
     let mut stream = TcpStream::connect(to).unwrap();
     let length = body.len();
     let head = format!(
         "POST /hook HTTP/1.1\r\nhost: {to}\r\nwebhook-id: {id}\r\nwebhook-timestamp: {timestamp}\r\n\
-         webhook-signature: {signature}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+         webhook-signature: {signature}\r\n{more}content-length: {length}\r\nconnection: close\r\n\r\n"
     );
     stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
     let mut answer = String::new();
@@ -47,6 +57,43 @@ fn send(to: SocketAddr, id: &str, signature: &str, timestamp: i64, body: &str) -
 fn signed(to: SocketAddr, id: &str, body: &str) -> u16 {
     let (key, now) = (SigningKey::parse(SECRET).unwrap(), when::now().secs());
     send(to, id, &signature_header(&[&key], id, now, body.as_bytes()), now, body)
+}
+
+/// A message in a line, with HTTP message signatures for `url`.
+fn placed(to: SocketAddr, url: &str, sequence: u64, previous: u64) -> u16 {
+    let (key, now, id) = (
+        SigningKey::parse(SECRET).unwrap(),
+        when::now().secs(),
+        format!("msg_{sequence}"),
+    );
+    let (sequence, previous, timestamp) = (sequence.to_string(), previous.to_string(), now.to_string());
+    let digest = http::content_digest(b"{}");
+    let mut headers = vec![
+        ("webhook-sequence", sequence.as_str()),
+        ("webhook-previous-sequence", &previous),
+        ("webhook-ordering-key", "customer%2042"),
+        ("content-digest", &digest),
+    ];
+    let mut signed = headers.clone();
+    signed.extend([("webhook-id", id.as_str()), ("webhook-timestamp", &timestamp)]);
+    let request = http::Request {
+        method: "POST",
+        target_uri: url,
+        headers: &signed,
+    };
+    let signed = http::sign(&request, &[&key], "ep_1", now);
+    headers.extend([
+        ("signature-input", signed.input.as_str()),
+        ("signature", &signed.signature),
+    ]);
+    send_with(
+        to,
+        &id,
+        &signature_header(&[&key], &id, now, b"{}"),
+        now,
+        "{}",
+        &headers,
+    )
 }
 
 /// Runs a receiver while `sender` sends: what it printed, its summary, and what the sender says.
@@ -173,6 +220,79 @@ fn without_a_secret_nothing_is_judged() {
     let (captured, summary, status) = receive(options, true, |to| send(to, "msg_1", "nonsense", 1, "x"));
     assert_eq!((status, summary.unverified), (410, 0));
     assert_eq!(lines(&captured)[1]["signature"]["verdict"], "unchecked");
+}
+
+#[test]
+fn gaps_and_disorder_are_noticed_and_http_signatures_are_checked() {
+    let (captured, summary, statuses) = receive(options(Plan::default(), 6), true, |to| {
+        let url = format!("http://{to}/hook");
+        let sent = [(3, 2), (5, 3), (8, 7), (7, 5)].map(|(sequence, previous)| placed(to, &url, sequence, previous));
+        (sent, placed(to, "http://elsewhere/hook", 9, 8), placed(to, &url, 9, 8))
+    });
+    assert_eq!(statuses, ([200; 4], 401, 200));
+    assert_eq!((summary.gaps, summary.out_of_order, summary.unverified), (1, 1, 1));
+    assert!(summary.to_string().contains("1 gap, 1 out of order"), "{summary}");
+    let lines = lines(&captured);
+    let standings: Vec<_> = lines[1..]
+        .iter()
+        .map(|line| line["order"]["standing"].as_str())
+        .collect();
+    let expected = ["first", "given_up", "gap", "out_of_order"].map(Some);
+    assert_eq!(standings[..4], expected);
+    assert_eq!(
+        standings[4..],
+        [None, Some("next")],
+        "what a forged request says counts for nothing"
+    );
+    assert_eq!(lines[1]["httpSignature"]["verdict"], "valid");
+    assert_eq!(lines[1]["order"]["key"], "customer 42");
+    let reason = lines[5]["httpSignature"]["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("a covered part (method, URL, digest, headers) changed"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn behind_a_tunnel_the_url_that_the_sender_calls_counts() {
+    let options = Options {
+        public_url: Some("https://tunnel.example/".to_owned()),
+        ..options(Plan::default(), 1)
+    };
+    let (captured, _, status) = receive(options, true, |to| placed(to, "https://tunnel.example/hook", 1, 0));
+    assert_eq!(
+        (status, lines(&captured)[1]["httpSignature"]["verdict"].as_str()),
+        (200, Some("valid"))
+    );
+}
+
+#[test]
+fn a_batch_is_taken_apart_and_its_duplicates_are_found_in_other_batches() {
+    let item = |n: u64| {
+        format!(
+            r#"{{"id":"msg_{n}","type":"a","sequence":{n},"previousSequence":{},"data":1}}"#,
+            n - 1
+        )
+    };
+    let (captured, summary, statuses) = receive(options(Plan::default(), 2), true, move |to| {
+        let (one, two, three) = (item(1), item(2), item(3));
+        [
+            signed(to, "batch_1", &format!("[{one},{two}]")),
+            signed(to, "batch_2", &format!("[{two},{three}]")),
+        ]
+    });
+    assert_eq!(statuses, [200, 200]);
+    assert_eq!((summary.requests, summary.duplicates, summary.gaps), (2, 1, 0));
+    let lines = lines(&captured);
+    let messages = &lines[2]["messages"];
+    assert_eq!(
+        (&messages[0]["id"], &messages[0]["duplicate"]),
+        (&json!("msg_2"), &json!(true))
+    );
+    assert_eq!(
+        (&messages[1]["duplicate"], &messages[1]["order"]["standing"]),
+        (&json!(false), &json!("next"))
+    );
 }
 
 #[test]

@@ -17,11 +17,17 @@ use async_trait::async_trait;
 use bellwire_core::{
     attempt::{Failure, Outcome},
     id::EndpointId,
+    sign::signature_header,
 };
 use bytes::Bytes;
 use tokio_util::task::TaskTracker;
 
-use self::{answer::Answer, connection::Connection, pool::Pools, request::Prepared};
+use self::{
+    answer::Answer,
+    connection::Connection,
+    pool::Pools,
+    request::{Prepared, Sealed},
+};
 use crate::{
     action::{Acted, Action, Order},
     config::DeliverConfig,
@@ -85,17 +91,17 @@ impl HttpAction {
         &self,
         order: &Order<'_>,
         prepared: &Arc<Prepared>,
-        signature: &str,
+        sealed: &Sealed,
         stage: &mut Stage,
     ) -> Result<Answer, Missed> {
         // A kept connection may have been closed by the other side just now: then a new one is opened.
-        if let Some(mut kept) = self.pools.take(order.work.endpoint, prepared) {
+        if let Some(mut kept) = self.pools.take(order.endpoint.endpoint.id, prepared) {
             if !(order.may_begin)() {
-                self.pools.put(order.work.endpoint, prepared, kept);
+                self.pools.put(order.endpoint.endpoint.id, prepared, kept);
                 return Err(Missed::Withheld);
             }
             *stage = Stage::Sending;
-            let request = request::build(order, prepared, signature, &self.config, kept.is_http2());
+            let request = sealed.request(prepared, kept.is_http2());
             match kept.send(request).await {
                 Ok(response) => {
                     *stage = Stage::Reading;
@@ -111,11 +117,11 @@ impl HttpAction {
             .await
             .map_err(|error| Missed::Failed(error.into_failure()))?;
         if !(order.may_begin)() {
-            self.pools.put(order.work.endpoint, prepared, opened);
+            self.pools.put(order.endpoint.endpoint.id, prepared, opened);
             return Err(Missed::Withheld);
         }
         *stage = Stage::Sending;
-        let request = request::build(order, prepared, signature, &self.config, opened.is_http2());
+        let request = sealed.request(prepared, opened.is_http2());
         let response = opened
             .send(request)
             .await
@@ -135,15 +141,16 @@ impl HttpAction {
             .await
             .map_err(Missed::Failed)?;
         if reusable {
-            self.pools.put(order.work.endpoint, prepared, connection);
+            self.pools.put(order.endpoint.endpoint.id, prepared, connection);
         }
         Ok(answer)
     }
 
     fn prepare(&self, order: &Order<'_>) -> Result<Arc<Prepared>, Failure> {
-        self.pools.prepared(order.work.endpoint, &order.endpoint.endpoint, || {
-            Prepared::new(&order.endpoint.endpoint, self.guard.policy(), &self.config)
-        })
+        self.pools
+            .prepared(order.endpoint.endpoint.id, &order.endpoint.endpoint, || {
+                Prepared::new(&order.endpoint.endpoint, self.guard.policy(), &self.config)
+            })
     }
 }
 
@@ -154,16 +161,16 @@ impl Action for HttpAction {
         let endpoint = &order.endpoint.endpoint;
         let mut stage = Stage::Connecting;
         let keys: Vec<_> = endpoint.live_keys(order.started_at).collect();
-        let id = order.work.message.id.to_string();
-        let signature = bellwire_core::sign::signature_header(&keys, &id, order.started_at.secs(), order.body.as_ref());
+        let letter = &order.letter;
+        let mut signature = signature_header(&keys, &letter.id, order.started_at.secs(), &letter.body);
         let result = match self.prepare(&order) {
             Err(failure) => Err(Missed::Failed(failure)),
             Ok(prepared) => {
-                let exchange = self.exchange(&order, &prepared, &signature, &mut stage);
-                match tokio::time::timeout(order.timeout, exchange).await {
-                    Ok(result) => result,
-                    Err(_) => Err(Missed::Failed(timed_out(stage, order.timeout))),
-                }
+                let sealed = Sealed::new(&order, &signature, &prepared, &self.config);
+                let exchange = self.exchange(&order, &prepared, &sealed, &mut stage);
+                let exchanged = tokio::time::timeout(order.timeout, exchange).await;
+                signature = sealed.kept;
+                exchanged.unwrap_or_else(|_| Err(Missed::Failed(timed_out(stage, order.timeout))))
             }
         };
         let duration = begun.elapsed();

@@ -3,7 +3,9 @@
 use bellwire_core::{
     address::{self, AddressPolicy, Target},
     attempt::Failure,
+    batch,
     endpoint::Endpoint,
+    sign::{http, keep, line},
     time::Timestamp,
 };
 use bytes::Bytes;
@@ -25,6 +27,18 @@ const SVIX: [HeaderName; 3] = [
     HeaderName::from_static("svix-timestamp"),
     HeaderName::from_static("svix-signature"),
 ];
+const ORDER: [HeaderName; 3] = [
+    HeaderName::from_static(line::SEQUENCE),
+    HeaderName::from_static(line::PREVIOUS_SEQUENCE),
+    HeaderName::from_static(line::ORDERING_KEY),
+];
+const HTTP: [HeaderName; 3] = [
+    HeaderName::from_static(http::CONTENT_DIGEST),
+    HeaderName::from_static(http::SIGNATURE_INPUT),
+    HeaderName::from_static(http::SIGNATURE),
+];
+/// What most letters are.
+const JSON: &str = "application/json";
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What is the same for every attempt at one version of an endpoint.
@@ -36,6 +50,8 @@ pub(super) struct Prepared {
     pub target: Target,
     path: Uri,
     absolute: Uri,
+    /// The same as text: what is signed as `@target-uri`.
+    target_uri: String,
     headers: HeaderMap,
 }
 
@@ -52,12 +68,13 @@ impl Prepared {
                 .map_err(|error| refused(format!("endpoint URL cannot be called: {error}")))
         };
         let path = uri(target.path_and_query().to_owned())?;
-        let absolute = uri(format!(
+        let target_uri = format!(
             "{}://{}{}",
             target.scheme().as_str(),
             target.authority(),
             target.path_and_query()
-        ))?;
+        );
+        let absolute = uri(target_uri.clone())?;
         let mut headers = HeaderMap::with_capacity(12 + endpoint.headers.len());
         let value = |text: &str| {
             HeaderValue::from_str(text).map_err(|_| Failure {
@@ -66,7 +83,7 @@ impl Prepared {
             })
         };
         headers.insert(HOST, value(target.authority())?);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
         headers.insert(USER_AGENT, value(&config.user_agent)?);
         for (name, text) in &endpoint.headers {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Failure {
@@ -84,62 +101,126 @@ impl Prepared {
             target,
             path,
             absolute,
+            target_uri,
             headers,
         })
     }
 }
 
-/// The request of one attempt.
-pub(super) fn build(
-    order: &Order<'_>,
-    prepared: &Prepared,
-    signature: &str,
-    config: &DeliverConfig,
-    http2: bool,
-) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(order.body.clone()));
-    *request.method_mut() = Method::POST;
-    let mut headers = prepared.headers.clone();
-    if http2 {
-        *request.uri_mut() = prepared.absolute.clone();
-        *request.version_mut() = Version::HTTP_2;
-        headers.remove(HOST);
-    } else {
-        *request.uri_mut() = prepared.path.clone();
-    }
-    let text = |text: String| HeaderValue::from_maybe_shared(Bytes::from(text)).ok();
-    let values = [
-        text(order.work.message.id.to_string()),
-        text(order.started_at.secs().to_string()),
-        text(signature.to_owned()),
-    ];
-    for (at, value) in values.into_iter().enumerate() {
-        let Some(value) = value else { continue };
+/// What one attempt says, made once however many connections are tried.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    /// What is kept of the headers ([`keep`]).
+    pub kept: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+}
+
+impl Sealed {
+    /// The letter with its headers. `signature` is that of Standard Webhooks; HTTP message signatures are made here, because they
+    /// cover where the request goes.
+    pub fn new(order: &Order<'_>, signature: &str, prepared: &Prepared, config: &DeliverConfig) -> Self {
+        let letter = &order.letter;
+        let mut headers = Vec::with_capacity(12);
+        set(&mut headers, &WEBHOOK[0], letter.id.clone());
+        set(&mut headers, &WEBHOOK[1], order.started_at.secs().to_string());
+        set(&mut headers, &WEBHOOK[2], signature.to_owned());
         if config.svix_headers {
-            headers.insert(SVIX[at].clone(), value.clone());
+            let branded = headers.iter().zip(SVIX).map(|((_, value), name)| (name, value.clone()));
+            let branded: Vec<_> = branded.collect();
+            headers.extend(branded);
         }
-        headers.insert(WEBHOOK[at].clone(), value);
+        if let Some(place) = letter.place {
+            set(&mut headers, &ORDER[0], place.sequence.to_string());
+            if let Some(previous) = place.previous {
+                set(&mut headers, &ORDER[1], previous.to_string());
+            }
+            if !place.key.is_empty() {
+                set(&mut headers, &ORDER[2], line::encode_key(&place.key).into_owned());
+            }
+        }
+        // What cannot be a header's value leaves the one that was prepared.
+        if letter.content_type != JSON {
+            set(&mut headers, &CONTENT_TYPE, letter.content_type.to_owned());
+        }
+        if order.endpoint.endpoint.http_signatures {
+            sign_request(&mut headers, order, prepared);
+        }
+        let kept = keep(signature, unusual(&headers, order));
+        let parent = letter
+            .traceparent
+            .and_then(|parent| continue_trace(parent, fastrand::u64(1..)));
+        headers.extend(parent.map(|parent| (TRACEPARENT, parent)));
+        Self {
+            kept,
+            headers,
+            body: letter.body.clone(),
+        }
     }
-    if let Some(value) = order
-        .work
-        .message
-        .content_type
-        .as_deref()
-        .and_then(|text| HeaderValue::from_str(text).ok())
+
+    /// The request, for one connection.
+    pub fn request(&self, prepared: &Prepared, http2: bool) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = Method::POST;
+        let mut headers = prepared.headers.clone();
+        if http2 {
+            *request.uri_mut() = prepared.absolute.clone();
+            *request.version_mut() = Version::HTTP_2;
+            headers.remove(HOST);
+        } else {
+            *request.uri_mut() = prepared.path.clone();
+        }
+        for (name, value) in &self.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        *request.headers_mut() = headers;
+        request
+    }
+}
+
+fn set(headers: &mut Vec<(HeaderName, HeaderValue)>, name: &HeaderName, text: String) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) {
+        headers.push((name.clone(), value));
+    }
+}
+
+/// The headers that nobody could tell from the message and the endpoint.
+fn unusual<'a>(
+    headers: &'a [(HeaderName, HeaderValue)],
+    order: &Order<'_>,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let batch = order.letter.id.starts_with(batch::ID_PREFIX);
+    let is_unusual = move |name: &HeaderName| {
+        ORDER.contains(name) || HTTP.contains(name) || (batch && (*name == WEBHOOK[0] || *name == CONTENT_TYPE))
+    };
+    headers
+        .iter()
+        .filter(move |(name, _)| is_unusual(name))
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+}
+
+/// Adds the digest of the body and a signature by every key that is live, over the request as it is sent (RFC 9421, RFC 9530).
+fn sign_request(headers: &mut Vec<(HeaderName, HeaderValue)>, order: &Order<'_>, prepared: &Prepared) {
+    set(headers, &HTTP[0], http::content_digest(&order.letter.body));
+    let endpoint = &order.endpoint.endpoint;
+    let mut pairs: Vec<(&str, &str)> = headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+        .collect();
+    if !headers.iter().any(|(name, _)| *name == CONTENT_TYPE)
+        && let Some(value) = prepared.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok())
     {
-        headers.insert(CONTENT_TYPE, value);
+        pairs.push((CONTENT_TYPE.as_str(), value));
     }
-    if let Some(parent) = order
-        .work
-        .message
-        .traceparent
-        .as_deref()
-        .and_then(|parent| continue_trace(parent, fastrand::u64(1..)))
-    {
-        headers.insert(TRACEPARENT, parent);
-    }
-    *request.headers_mut() = headers;
-    request
+    let request = http::Request {
+        method: Method::POST.as_str(),
+        target_uri: &prepared.target_uri,
+        headers: &pairs,
+    };
+    let keys: Vec<_> = endpoint.live_keys(order.started_at).collect();
+    let signed = http::sign(&request, &keys, &endpoint.id.to_string(), order.started_at.secs());
+    set(headers, &HTTP[1], signed.input);
+    set(headers, &HTTP[2], signed.signature);
 }
 
 /// The publisher's trace with a new span as its parent (W3C Trace Context section 3.2.2).

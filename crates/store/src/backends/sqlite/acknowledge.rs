@@ -22,6 +22,8 @@ pub(super) type Answer<T> = (oneshot::Sender<T>, T);
 pub(super) struct Committed {
     pub work: Vec<Work>,
     pub heads: Vec<LaneHead>,
+    /// Endpoints for which more or less waits than before.
+    pub waiting: Vec<u64>,
     pub appends: Vec<Answer<Result<Appended, AppendError>>>,
     pub settles: Vec<Answer<Result<(), StoreError>>>,
     pub admins: Vec<(Reply, Result<(), StoreError>)>,
@@ -40,6 +42,7 @@ pub(super) async fn acknowledge(mut commits: mpsc::UnboundedReceiver<Committed>,
                 handoff.stored(head);
             }
         }
+        shared.tell_waiting(&commit.waiting);
         for (reply, result) in commit.appends {
             let _ = reply.send(result);
         }

@@ -1,4 +1,4 @@
-//! What the store keeps about itself: from where recovery has to look, the last id, how many deliveries wait.
+//! What the store keeps about itself: from where recovery has to look, the last id.
 
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -28,21 +28,6 @@ impl Books {
         put(connection, "mark", key(self.mark))?;
         put(connection, "last_id", key(self.last_id))
     }
-}
-
-/// How many deliveries wait in the queue: kept by every transaction that changes it.
-pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<i64> {
-    Ok(value(connection, "waiting")?.unwrap_or(0))
-}
-
-/// Counts places added to the queue, or taken out of it.
-pub(super) fn add_waiting(connection: &Connection, more: i64) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO meta (key, value) VALUES ('waiting', ?1) ON CONFLICT DO UPDATE SET value = value + excluded.value",
-        )?
-        .execute([more])?;
-    Ok(())
 }
 
 /// The largest number of an id that was ever put into the configuration.

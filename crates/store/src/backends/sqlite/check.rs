@@ -1,10 +1,12 @@
 //! The proof that what is stored adds up.
 
+use std::collections::HashMap;
+
+use bellwire_core::id::{EndpointId, Id, MessageId};
 use rusqlite::Connection;
 
 use super::{
-    books,
-    claim::count_waiting,
+    check_lines::{Numbers, prove_lines},
     delivery::{Standing, count},
     fault::Fault,
     partition::{Kind, day_of},
@@ -23,6 +25,7 @@ pub(super) fn check(connection: &Connection) -> Result<CheckReport, Fault> {
         connection,
         standing,
         report: CheckReport::default(),
+        numbers: Numbers::default(),
     };
     proof.file()?;
     let days: Vec<i64> = proof.standing.days.of(Kind::Message).collect();
@@ -37,17 +40,22 @@ pub(super) fn check(connection: &Connection) -> Result<CheckReport, Fault> {
         proof.rows_without_message(day)?;
     }
     proof.queue()?;
+    prove_lines(&mut proof)?;
+    proof.backlogs()?;
     Ok(proof.report)
 }
 
-struct Proof<'c> {
-    connection: &'c Connection,
-    standing: Standing<'c>,
+/// What was found so far.
+pub(super) struct Proof<'c> {
+    pub connection: &'c Connection,
+    pub standing: Standing<'c>,
     report: CheckReport,
+    pub numbers: Numbers,
 }
 
 impl Proof<'_> {
-    fn problem(&mut self, what: String) {
+    /// Tells what contradicts itself.
+    pub fn problem(&mut self, what: String) {
         if self.report.problems.len() < PROBLEMS_MAX {
             self.report.problems.push(what);
         }
@@ -76,8 +84,11 @@ impl Proof<'_> {
             if seen.messages.binary_search_by_key(message, |(id, _)| *id).is_ok() {
                 self.report.deliveries += 1;
                 count(&mut self.report.counts, row::state(row.state));
-                self.with_row(*message, *endpoint, *row)?;
+                self.with_row(*message, *endpoint, row)?;
             }
+        }
+        for problem in self.numbers.follow(self.connection, &seen.rows)? {
+            self.problem(problem);
         }
         Ok(())
     }
@@ -94,11 +105,22 @@ impl Proof<'_> {
         }
     }
 
-    fn with_row(&mut self, message: u64, endpoint: u64, row: DeliveryState) -> Result<(), Fault> {
+    fn with_row(&mut self, message: u64, endpoint: u64, row: &DeliveryState) -> Result<(), Fault> {
+        let in_line = row.spot.as_ref().is_some_and(|spot| spot.era.is_some());
         match (row.state == PENDING, row.next_at) {
             (true, Some(due_at)) => {
-                let sql = "SELECT 1 FROM due WHERE endpoint = ?1 AND next_at = ?2 AND msg = ?3 AND run = ?4";
-                let place = (key(endpoint), due_at, key(message), row.run);
+                let sql = "SELECT 1 FROM due WHERE endpoint = ?1 AND next_at = ?2 AND msg = ?3 AND run = ?4 \
+                     AND okey IS ?5 AND seq IS ?6 AND era IS ?7";
+                let spot = row.spot.as_ref();
+                let place = (
+                    key(endpoint),
+                    due_at,
+                    key(message),
+                    row.run,
+                    spot.map(|spot| &*spot.key),
+                    spot.map(|spot| spot.sequence),
+                    spot.and_then(|spot| spot.era),
+                );
                 if !self.connection.prepare_cached(sql)?.exists(place)? {
                     self.problem(format!(
                         "{} is pending and has no place in the queue",
@@ -106,6 +128,8 @@ impl Proof<'_> {
                     ));
                 }
             }
+            // That it waits in line is proven with the lines.
+            (true, None) if in_line => {}
             (true, None) => self.problem(format!("{} is pending and never due", name(message, endpoint))),
             (false, Some(_)) => self.problem(format!("{} is over and due again", name(message, endpoint))),
             (false, None) => {}
@@ -131,13 +155,6 @@ impl Proof<'_> {
     }
 
     fn queue(&mut self) -> Result<(), Fault> {
-        let counted = count_waiting(self.connection)?;
-        let kept = books::waiting(self.connection)?;
-        if counted != kept {
-            self.problem(format!(
-                "{counted} deliveries wait in the queue, the bookkeeping says {kept}"
-            ));
-        }
         let connection = self.connection;
         let mut statement = connection.prepare("SELECT endpoint, next_at, msg, run FROM due")?;
         let mut rows = statement.query([])?;
@@ -164,10 +181,36 @@ impl Proof<'_> {
         }
         Ok(())
     }
+
+    /// What is said to wait for each endpoint, and what does.
+    fn backlogs(&mut self) -> Result<(), Fault> {
+        let pairs = |sql: &str| -> rusqlite::Result<HashMap<i64, i64>> {
+            let mut statement = self.connection.prepare(sql)?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
+        };
+        let mut counted = pairs("SELECT endpoint, count(*) FROM due GROUP BY endpoint")?;
+        for (endpoint, in_line) in pairs("SELECT endpoint, count(*) FROM line WHERE state = 0 GROUP BY endpoint")? {
+            *counted.entry(endpoint).or_default() += in_line;
+        }
+        let kept = pairs("SELECT endpoint, waiting FROM backlog")?;
+        let endpoints: std::collections::BTreeSet<i64> = counted.keys().chain(kept.keys()).copied().collect();
+        for endpoint in endpoints {
+            let of = |numbers: &HashMap<i64, i64>| numbers.get(&endpoint).copied().unwrap_or(0);
+            let (counted, kept) = (of(&counted), of(&kept));
+            if counted != kept {
+                let name = EndpointId::from_number(number(endpoint));
+                self.problem(format!(
+                    "{counted} deliveries wait for {name}, the bookkeeping says {kept}"
+                ));
+            }
+        }
+        Ok(())
+    }
 }
 
-fn name(message: u64, endpoint: u64) -> String {
-    use bellwire_core::id::{EndpointId, Id, MessageId};
+/// A delivery, in words.
+pub(super) fn name(message: u64, endpoint: u64) -> String {
     format!(
         "{} for {}",
         MessageId::from_number(message),

@@ -1,8 +1,10 @@
 //! Leasing what waits in the store, and finding out for whom something waits.
 //!
+//! Of each line only the head has a place in the queue, so nothing here knows of order but the place that is told.
+//!
 //! Reads on a connection of its own, beside the writer; [`super::lease`] keeps a delivery from being given out twice.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use bellwire_core::{
     delivery::Work,
@@ -14,15 +16,19 @@ use rusqlite::Connection;
 use super::{
     fault::Fault,
     lease::{Key, Leases, Take},
+    line::Spot,
     message::{payload, stored},
     partition::Days,
     row::{key, number, progress},
-    settle::ROWED,
+    settle::{IN_LINE, ROWED},
 };
 use crate::contract::{ClaimRequest, Claimed, LaneHead};
 
 pub(super) const WAITING: &str =
-    "SELECT next_at, msg, run, tries, trigger FROM due WHERE endpoint = ?1 ORDER BY next_at, msg";
+    "SELECT next_at, msg, run, tries, trigger, okey, seq, era FROM due WHERE endpoint = ?1 ORDER BY next_at, msg";
+
+/// The places of an endpoint, the earliest first.
+pub(super) const PLACES: &str = "SELECT next_at, msg FROM due WHERE endpoint = ?1 ORDER BY next_at, msg";
 
 /// Every endpoint with something in the queue and the first time there, without reading the queue: from one endpoint to the
 /// next by the key.
@@ -41,6 +47,15 @@ pub(super) struct Granted {
 }
 
 impl Granted {
+    /// Something else has come to wait meanwhile.
+    pub fn remains(&mut self, due_at: Option<Timestamp>) {
+        let claimed = &mut self.claimed;
+        claimed.next_due = match due_at {
+            None => claimed.next_due,
+            Some(due_at) => Some(earlier(claimed.next_due, due_at)),
+        };
+    }
+
     /// It reached the caller, who must settle it.
     pub fn accept(mut self) -> Claimed {
         self.keys.clear();
@@ -102,13 +117,19 @@ pub(super) fn claim(
         };
         let mut found = stored.message;
         found.payload = payload(&snapshot, &days, &found, wall)?;
+        let spot = Spot::read(row, 5)?;
+        let is_in_line = spot.as_ref().is_some_and(|spot| spot.era.is_some());
+        let place = match spot {
+            Some(spot) => Some(Arc::new(spot.place(&snapshot, endpoint)?)),
+            None => None,
+        };
         let work = Work {
             message: Arc::new(found),
             endpoint: request.endpoint,
-            lease: ROWED,
+            lease: if is_in_line { IN_LINE } else { ROWED },
             progress: progress(row, 2)?,
             due_at,
-            place: None,
+            place,
         };
         granted.claimed.work.push(work);
     }
@@ -119,19 +140,38 @@ fn earlier(one: Option<Timestamp>, other: Timestamp) -> Timestamp {
     one.map_or(other, |one| one.min(other))
 }
 
-/// For whom something waits.
-pub(super) fn lanes(connection: &Connection) -> Result<Vec<LaneHead>, Fault> {
+/// For whom something waits that is not out, and since or until when.
+pub(super) fn lanes(connection: &Connection, leases: &Leases) -> Result<Vec<LaneHead>, Fault> {
+    let out = leases.by_endpoint();
     let mut statement = connection.prepare_cached(LANES)?;
-    let heads = statement.query_map([], |row| {
-        Ok(LaneHead {
-            endpoint: EndpointId::from_number(number(row.get(0)?)),
-            due_at: Timestamp::from_micros(row.get(1)?),
-        })
-    })?;
-    Ok(heads.collect::<rusqlite::Result<_>>()?)
+    let mut rows = statement.query([])?;
+    let mut heads = Vec::new();
+    while let Some(row) = rows.next()? {
+        let endpoint = number(row.get(0)?);
+        let due_at = match out.get(&endpoint) {
+            None => Some(Timestamp::from_micros(row.get(1)?)),
+            Some(out) => earliest(connection, endpoint, out)?,
+        };
+        heads.extend(due_at.map(|due_at| LaneHead {
+            endpoint: EndpointId::from_number(endpoint),
+            due_at,
+        }));
+    }
+    Ok(heads)
 }
 
-/// How many places the queue has: counts them all.
-pub(super) fn count_waiting(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("SELECT count(*) FROM due", [], |row| row.get(0))
+/// When the earliest place of an endpoint is due that is not out.
+pub(super) fn earliest(
+    connection: &Connection,
+    endpoint: u64,
+    out: &HashSet<u64>,
+) -> rusqlite::Result<Option<Timestamp>> {
+    let mut statement = connection.prepare_cached(PLACES)?;
+    let mut rows = statement.query([key(endpoint)])?;
+    while let Some(row) = rows.next()? {
+        if !out.contains(&number(row.get(1)?)) {
+            return Ok(Some(Timestamp::from_micros(row.get(0)?)));
+        }
+    }
+    Ok(None)
 }

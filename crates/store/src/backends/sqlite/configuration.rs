@@ -135,6 +135,7 @@ fn apply_one(connection: &Connection, vault: &Vault, change: Change) -> Result<(
         Change::PutEndpoint(new) => put_endpoint(connection, vault, &new)?,
         Change::DeleteEndpoint(id) => {
             connection.execute("DELETE FROM endpoint_health WHERE endpoint = ?1", [key(id.number())])?;
+            forget_lines(connection, key(id.number()))?;
             connection.execute("DELETE FROM endpoint WHERE id = ?1", [key(id.number())])?;
         }
         Change::PutEventType(new) => {
@@ -208,7 +209,25 @@ fn put_app(connection: &Connection, new: &App) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Forgets the numbers of an endpoint's lines: at once where nobody is in line, otherwise with the last one in line.
+fn forget_lines(connection: &Connection, endpoint: i64) -> Result<(), Fault> {
+    for sql in [
+        "DELETE FROM sequence WHERE endpoint = ?1 AND length = 0",
+        "UPDATE sequence SET gone = 1 WHERE endpoint = ?1",
+    ] {
+        connection.execute(sql, [endpoint])?;
+    }
+    Ok(())
+}
+
 fn delete_app(connection: &Connection, id: AppId) -> Result<(), Fault> {
+    let mut statement = connection.prepare("SELECT id FROM endpoint WHERE app = ?1")?;
+    let endpoints: Vec<i64> = statement
+        .query_map([key(id.number())], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for endpoint in endpoints {
+        forget_lines(connection, endpoint)?;
+    }
     for sql in [
         "DELETE FROM endpoint_health WHERE endpoint IN (SELECT id FROM endpoint WHERE app = ?1)",
         "DELETE FROM endpoint WHERE app = ?1",

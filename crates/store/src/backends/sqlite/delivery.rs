@@ -26,7 +26,7 @@ use crate::query::{
     DeliveryCounts, DeliveryRow, EndpointMessage, MessageFilter, Order, Page, ReplayCandidate, Rows, Start,
 };
 
-const DELIVERY_COLUMNS: &str = "msg, endpoint, state, run, tries, trigger, next_at";
+const DELIVERY_COLUMNS: &str = "msg, endpoint, state, run, tries, trigger, next_at, seq";
 
 fn delivery_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
     Ok(DeliveryRow {
@@ -35,7 +35,7 @@ fn delivery_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
         state: row::state(row.get(2)?),
         progress: row::progress(row, 3)?,
         next_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_micros),
-        sequence: None,
+        sequence: row.get::<_, Option<i64>>(7)?.map(number),
     })
 }
 
@@ -223,7 +223,7 @@ pub(super) fn endpoint_messages(
         Ok(walk.push(EndpointMessage { message, delivery }))
     };
     match query.state {
-        // Only deliveries with a row can stand so, and those are few.
+        // Only deliveries with a row can stand so, and an index knows them.
         Some(state @ (DeliveryState::Failed | DeliveryState::Cancelled)) => {
             let code = if state == DeliveryState::Failed {
                 row::FAILED
@@ -248,11 +248,12 @@ pub(super) fn endpoint_messages(
     Ok(walk.into_rows())
 }
 
-/// Walks the deliveries of a day that have a row, in the order of their messages.
+/// Walks the deliveries of a day that failed or were cancelled, in the order of their messages.
 pub(super) fn rows_of_endpoint_sql(day: i64, ascending: bool) -> String {
     let direction = if ascending { "ASC" } else { "DESC" };
     format!(
-        "SELECT msg FROM delivery_{day} WHERE endpoint = ?1 AND state = ?2 AND msg >= ?3 AND msg < ?4 ORDER BY msg {direction}"
+        "SELECT msg FROM delivery_{day} WHERE endpoint = ?1 AND state = ?2 AND state >= 2 AND msg >= ?3 AND msg < ?4 \
+         ORDER BY msg {direction}"
     )
 }
 

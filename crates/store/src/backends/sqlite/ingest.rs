@@ -1,35 +1,39 @@
 //! Accepting messages: part of a commit that serves many publishers.
 //!
-//! Lean on purpose: a message costs one row, its payload another, and nothing per endpoint unless a delivery has to wait.
+//! Lean on purpose: a message costs one row, its payload another, and nothing per endpoint unless a delivery has to wait or
+//! stands in line.
 
 use std::sync::Arc;
 
 use bellwire_core::{
-    delivery::{Lease, Progress, Work},
+    delivery::{Progress, Work},
     id::{Id, MessageId},
     message::{IdempotencyKey, Message, NewMessage, Route},
+    order::Line,
     time::Timestamp,
 };
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{
+    line::{self, Spot},
     partition::{Kind, day_of},
     row::{PENDING, key, list, number, pack_endpoints, trigger_code},
+    settle::{FRESH, IN_LINE},
     tx::Tx,
 };
 use crate::{contract::Appended, error::AppendError};
 
 const INSERT_MESSAGE: &str = "INSERT INTO message_{d} (id, app, event_type, event_id, channels, tags, payload_expires_at, \
-     deliver_at, traceparent, content_type, created_at, endpoints) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+     deliver_at, traceparent, content_type, created_at, endpoints, ordering_key) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 const INSERT_PAYLOAD: &str = "INSERT INTO payload_{d} (id, body) VALUES (?1, ?2)";
 const FIND_KEY: &str = "SELECT body_hash, msg, expires_at FROM idempotent_{d} WHERE key = ?1";
 const INSERT_KEY: &str =
     "INSERT OR REPLACE INTO idempotent_{d} (key, body_hash, msg, expires_at) VALUES (?1, ?2, ?3, ?4)";
-const INSERT_DELIVERY: &str = "INSERT INTO delivery_{d} (msg, endpoint, state, run, tries, trigger, next_at) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-const INSERT_DUE: &str =
-    "INSERT INTO due (endpoint, next_at, msg, run, tries, trigger) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const INSERT_DELIVERY: &str = "INSERT INTO delivery_{d} (msg, endpoint, state, run, tries, trigger, next_at, okey, seq, era) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+const INSERT_DUE: &str = "INSERT INTO due (endpoint, next_at, msg, run, tries, trigger, okey, seq, era) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 /// Accepts one message, or says why not.
 ///
@@ -131,6 +135,7 @@ fn insert(tx: &mut Tx<'_>, id: u64, new: NewMessage) -> rusqlite::Result<(Messag
         new.content_type,
         created_at.micros(),
         endpoints,
+        new.ordering_key,
     ])?;
     tx.tables.count(Kind::Message, day, 1);
 
@@ -183,63 +188,117 @@ fn deliver(tx: &mut Tx<'_>, message: Arc<Message>, routes: &[Route]) -> rusqlite
     let due_at = delayed.unwrap_or(tx.now);
     let must_wait = !tx.attached || delayed.is_some();
     for route in routes {
-        if must_wait || route.stored {
-            let (id, endpoint) = (message.id.number(), route.endpoint.number());
-            put_pending(tx, id, endpoint, Progress::default(), due_at)?;
+        let waits = must_wait || route.stored;
+        let work = Work {
+            message: Arc::clone(&message),
+            endpoint: route.endpoint,
+            lease: FRESH,
+            progress: Progress::default(),
+            due_at,
+            place: None,
+        };
+        if let Some(line) = &route.line {
+            deliver_in_line(tx, work, line, waits)?;
+        } else if waits {
+            put_pending(tx, &Pending::of(&work, None))?;
         } else {
-            tx.effects.work.push(Work {
-                message: Arc::clone(&message),
-                endpoint: route.endpoint,
-                lease: Lease(0),
-                progress: Progress::default(),
-                due_at,
-                place: None,
-            });
+            tx.effects.work.push(work);
         }
     }
     Ok(())
 }
 
+/// A delivery that joins a line has a row from the beginning. As its head it is handed over all the same, with its place in
+/// the queue behind it: a crash leaves nothing to look for.
+fn deliver_in_line(tx: &mut Tx<'_>, mut work: Work, line: &Line, waits: bool) -> rusqlite::Result<()> {
+    let (message, endpoint) = (work.message.id.number(), work.endpoint.number());
+    let joined = line::join(tx, message, endpoint, line)?;
+    let pending = Pending::of(&work, Some(&joined.spot));
+    if !joined.is_head {
+        put_row(tx, &pending, None)?;
+        tx.effects.wait(endpoint, 1);
+    } else if waits {
+        put_pending(tx, &pending)?;
+    } else {
+        put_row(tx, &pending, Some(work.due_at))?;
+        insert_due(tx, &pending)?;
+        tx.leases.hold((endpoint, message));
+        tx.effects.handed.push((endpoint, message));
+        work.lease = IN_LINE;
+        work.place = Some(Arc::new(joined.place()));
+        tx.effects.work.push(work);
+    }
+    Ok(())
+}
+
+/// A delivery that is to be attempted at a time.
+pub(super) struct Pending<'a> {
+    pub message: u64,
+    pub endpoint: u64,
+    pub progress: Progress,
+    pub due_at: Timestamp,
+    /// Its line and number, where order is kept.
+    pub spot: Option<&'a Spot>,
+}
+
+impl<'a> Pending<'a> {
+    fn of(work: &Work, spot: Option<&'a Spot>) -> Self {
+        Self {
+            message: work.message.id.number(),
+            endpoint: work.endpoint.number(),
+            progress: work.progress,
+            due_at: work.due_at,
+            spot,
+        }
+    }
+}
+
 /// A delivery that waits: its row, and its place in the queue.
-pub(super) fn put_pending(
-    tx: &mut Tx<'_>,
-    message: u64,
-    endpoint: u64,
-    progress: Progress,
-    due_at: Timestamp,
-) -> rusqlite::Result<()> {
+pub(super) fn put_pending(tx: &mut Tx<'_>, pending: &Pending<'_>) -> rusqlite::Result<()> {
+    put_row(tx, pending, Some(pending.due_at))?;
+    put_due(tx, pending)
+}
+
+/// A delivery's row. Without a time it waits for its turn.
+fn put_row(tx: &mut Tx<'_>, pending: &Pending<'_>, next_at: Option<Timestamp>) -> rusqlite::Result<()> {
+    let Pending { message, progress, .. } = *pending;
     let sql = tx.tables.sql(INSERT_DELIVERY, day_of(message));
     tx.connection.prepare_cached(sql)?.execute((
         key(message),
-        key(endpoint),
+        key(pending.endpoint),
         PENDING,
         progress.run,
         progress.tries,
         trigger_code(progress.trigger),
-        due_at.micros(),
+        next_at.map(Timestamp::micros),
+        pending.spot.map(|spot| &*spot.key),
+        pending.spot.map(|spot| spot.sequence),
+        pending.spot.and_then(|spot| spot.era),
     ))?;
     tx.tables.count(Kind::Message, day_of(message), 1);
-    put_due(tx, message, endpoint, progress, due_at)
+    Ok(())
 }
 
-/// A place in the queue.
-pub(super) fn put_due(
-    tx: &mut Tx<'_>,
-    message: u64,
-    endpoint: u64,
-    progress: Progress,
-    due_at: Timestamp,
-) -> rusqlite::Result<()> {
+/// A place in the queue, and word of it.
+pub(super) fn put_due(tx: &mut Tx<'_>, pending: &Pending<'_>) -> rusqlite::Result<()> {
+    insert_due(tx, pending)?;
+    tx.effects.head(pending.endpoint, pending.due_at);
+    Ok(())
+}
+
+fn insert_due(tx: &mut Tx<'_>, pending: &Pending<'_>) -> rusqlite::Result<()> {
     tx.connection.prepare_cached(INSERT_DUE)?.execute((
-        key(endpoint),
-        due_at.micros(),
-        key(message),
-        progress.run,
-        progress.tries,
-        trigger_code(progress.trigger),
+        key(pending.endpoint),
+        pending.due_at.micros(),
+        key(pending.message),
+        pending.progress.run,
+        pending.progress.tries,
+        trigger_code(pending.progress.trigger),
+        pending.spot.map(|spot| &*spot.key),
+        pending.spot.map(|spot| spot.sequence),
+        pending.spot.and_then(|spot| spot.era),
     ))?;
-    tx.effects.waiting += 1;
-    tx.effects.head(endpoint, due_at);
+    tx.effects.wait(pending.endpoint, 1);
     Ok(())
 }
 

@@ -75,6 +75,22 @@ impl Leases {
         }
     }
 
+    /// The messages that are out, by endpoint.
+    pub fn by_endpoint(&self) -> HashMap<u64, HashSet<u64>> {
+        let mut out: HashMap<u64, HashSet<u64>> = HashMap::new();
+        for (endpoint, message) in &self.state().held {
+            out.entry(*endpoint).or_default().insert(*message);
+        }
+        out
+    }
+
+    /// The messages that are out to this endpoint.
+    pub fn of(&self, endpoint: u64) -> HashSet<u64> {
+        let state = self.state();
+        let of_endpoint = state.held.iter().filter(|(of, _)| *of == endpoint);
+        of_endpoint.map(|(_, message)| *message).collect()
+    }
+
     /// How many are out.
     #[cfg(test)]
     pub fn len(&self) -> usize {

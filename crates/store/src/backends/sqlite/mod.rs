@@ -6,6 +6,7 @@
 //! What is where:
 //! * [`queue`] → [`writer`] → [`acknowledge`]: the way of a write; [`tx`] is one transaction.
 //! * [`ingest`], [`settle`], [`claim`], [`hand`]: the hot verbs and what is done to deliveries by hand.
+//! * [`line`], [`tend`], [`lines`], [`backlog`]: order, what people do about it and see of it, and how much waits.
 //! * [`fresh`], [`lease`], [`books`], [`recover`]: what is out in memory, and how a crash does not lose it.
 //! * [`schema`], [`partition`]: tables, most of them per day; [`retain`] drops them.
 //! * [`message`], [`delivery`], [`attempt`], [`configuration`]: reading, and the configuration's writes.
@@ -13,8 +14,10 @@
 
 mod acknowledge;
 mod attempt;
+mod backlog;
 mod books;
 mod check;
+mod check_lines;
 mod checkpointer;
 mod claim;
 mod configuration;
@@ -25,6 +28,8 @@ mod fresh;
 mod hand;
 mod ingest;
 mod lease;
+mod line;
+mod lines;
 mod location;
 mod message;
 mod paging;
@@ -37,6 +42,7 @@ mod scan;
 mod schema;
 mod settle;
 mod shared;
+mod tend;
 #[cfg(test)]
 mod tests;
 mod tx;
@@ -47,7 +53,7 @@ mod writer;
 use std::{
     collections::HashSet,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
 };
 
@@ -59,6 +65,7 @@ use tokio::{
 };
 
 use self::{
+    backlog::Backlogs,
     books::Books,
     checkpointer::Checkpointer,
     connection::Readers,
@@ -118,7 +125,7 @@ struct Opened {
     path: PathBuf,
     connection: Connection,
     books: Books,
-    waiting: i64,
+    backlogs: Backlogs,
     lock: Lock,
 }
 
@@ -143,12 +150,12 @@ impl Sqlite {
             path,
             connection,
             books,
-            waiting,
+            backlogs,
             lock,
         } = opened;
         let queue = Arc::new(Queue::new(options.settle_linger));
         let shared = Arc::new(Shared::default());
-        shared.waiting.store(waiting, Ordering::Relaxed);
+        *shared.backlogs() = backlogs;
         let (committed, commits) = mpsc::unbounded_channel();
         let writer = Writer::new(Parts {
             connection,
@@ -294,14 +301,18 @@ fn open_file(path: PathBuf, options: &OpenOptions) -> Result<Opened, OpenError> 
         Err(Fault::Judged(StoreError::Corrupt(reason))) => return Err(OpenError::Sealed(reason)),
         Err(fault) => return Err(failed(StoreError::from(fault).to_string())),
     }
-    let recovered =
-        recover::recover(&connection, options.clock.now()).and_then(|books| Ok((books, books::waiting(&connection)?)));
-    let (books, waiting) = recovered.map_err(|fault| failed(StoreError::from(fault).to_string()))?;
+    let recovered = Backlogs::load(&connection)
+        .map_err(Fault::from)
+        .and_then(|mut backlogs| {
+            let books = recover::recover(&connection, &mut backlogs, options.clock.now())?;
+            Ok((books, backlogs))
+        });
+    let (books, backlogs) = recovered.map_err(|fault| failed(StoreError::from(fault).to_string()))?;
     Ok(Opened {
         path,
         connection,
         books,
-        waiting,
+        backlogs,
         lock,
     })
 }

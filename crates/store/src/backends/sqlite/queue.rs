@@ -1,5 +1,7 @@
 //! Where callers leave their work for the writer, and where the writer waits for it.
 //!
+//! Settlements linger for a moment, unless others wait in line for the end of one.
+//!
 //! One mutex, held for a push or a swap only. The writer is woken only when it sleeps: under load nobody makes a system
 //! call to hand work over.
 
@@ -13,7 +15,7 @@ use std::{
 use bellwire_core::message::NewMessage;
 use tokio::sync::oneshot;
 
-use super::tx::Tx;
+use super::{settle::IN_LINE, tx::Tx};
 use crate::{
     contract::{Appended, Settlement},
     error::{AppendError, StoreError},
@@ -83,6 +85,8 @@ struct State {
     gathered: Gathered,
     settlements: usize,
     first_settle: Option<Instant>,
+    /// Others wait in line for the end of one of the settlements.
+    awaited: bool,
     sleep: Sleep,
 }
 
@@ -100,6 +104,7 @@ impl Queue {
             gathered: Gathered::default(),
             settlements: 0,
             first_settle: None,
+            awaited: false,
             sleep: Sleep::Awake,
         };
         Self {
@@ -137,11 +142,12 @@ impl Queue {
     pub fn settle(&self, job: SettleJob) -> Result<(), Closed> {
         let mut state = self.open_state()?;
         state.settlements += job.batch.len();
+        state.awaited |= job.batch.iter().any(|settlement| settlement.lease == IN_LINE);
         state.gathered.settles.push_back(job);
         if state.first_settle.is_none() {
             state.first_settle = Some(Instant::now());
         }
-        let worth_it = state.settlements >= SETTLEMENTS_WORTH_A_COMMIT || self.linger.is_zero();
+        let worth_it = state.awaited || state.settlements >= SETTLEMENTS_WORTH_A_COMMIT || self.linger.is_zero();
         self.wake_from(state, worth_it);
         Ok(())
     }
@@ -171,7 +177,8 @@ impl Queue {
             let urgent = !found.appends.is_empty() || !found.admins.is_empty() || found.stop.is_some();
             let settles_at = state.first_settle.map(|first| first + self.linger);
             let now = Instant::now();
-            let ripe = state.settlements >= SETTLEMENTS_WORTH_A_COMMIT
+            let ripe = state.awaited
+                || state.settlements >= SETTLEMENTS_WORTH_A_COMMIT
                 || settles_at.is_some_and(|settles_at| settles_at <= now);
             let over = idle_until.is_some_and(|until| until <= now);
             if urgent || ripe || over || !into.settles.is_empty() {
@@ -202,5 +209,6 @@ impl Queue {
         into.stop = state.gathered.stop;
         state.settlements = 0;
         state.first_settle = None;
+        state.awaited = false;
     }
 }

@@ -7,9 +7,10 @@ use bellwire_core::{delivery::Progress, time::Timestamp};
 use rusqlite::Connection;
 
 use super::{
-    books::{self, Books},
+    backlog::{self, Backlogs},
+    books::Books,
     fault::Fault,
-    ingest::put_pending,
+    ingest::{Pending, put_pending},
     lease::Leases,
     partition::{Kind, Tables, day_of},
     row::{endpoints_in, number},
@@ -18,7 +19,9 @@ use super::{
 };
 
 /// Brings back what was out. Returns the bookkeeping to go on with.
-pub(super) fn recover(connection: &Connection, now: Timestamp) -> Result<Books, Fault> {
+///
+/// What is ordered has its row and its place in the queue all along: nothing is to be done about it.
+pub(super) fn recover(connection: &Connection, backlogs: &mut Backlogs, now: Timestamp) -> Result<Books, Fault> {
     let found = Books::read(connection)?;
     let mut tables = Tables::load(connection)?;
     let newest = tables.days().of(Kind::Message).next_back();
@@ -50,16 +53,23 @@ pub(super) fn recover(connection: &Connection, now: Timestamp) -> Result<Books, 
                 for endpoint in endpoints_in(endpoints) {
                     let delivery = (*message, endpoint);
                     if !seen.rows.contains_key(&delivery) && !seen.attempted.contains(&delivery) {
-                        put_pending(&mut tx, *message, endpoint, Progress::default(), now)?;
+                        let pending = Pending {
+                            message: *message,
+                            endpoint,
+                            progress: Progress::default(),
+                            due_at: now,
+                            spot: None,
+                        };
+                        put_pending(&mut tx, &pending)?;
                         brought_back += 1;
                     }
                 }
             }
-            if tx.effects.waiting != 0 {
-                books::add_waiting(connection, tx.effects.waiting)?;
-            }
+            let numbers = backlogs.after(&tx.effects.waiting);
+            backlog::write(connection, &numbers)?;
             Books { mark: from, last_id }.write(connection)?;
             connection.execute_batch("COMMIT")?;
+            backlogs.set(&numbers);
         }
     }
     let books = Books {

@@ -12,9 +12,11 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::{
     books,
     fault::Fault,
+    line::{self, Spot},
     partition::{Days, Kind, day_of, render},
     row::{PENDING, key, number},
     settle::delete_due,
+    tend,
     tx::Tx,
 };
 use crate::query::Cutoffs;
@@ -68,6 +70,11 @@ pub(super) fn step(tx: &mut Tx<'_>, victim: Victim, after: u64) -> Result<Step, 
     match kind {
         Kind::Attempt => books::set_attempts_kept_from(tx.connection, day + 1)?,
         Kind::Message => {
+            // A blocked head whose message goes must not hold up its line for ever. Whoever waits behind it, and whoever is
+            // due, is passed over when it comes up.
+            if tend::release_older(tx, day)? {
+                return Ok(Step::GoOn(after));
+            }
             if let Some(last) = forget_event_ids(tx, day, after)? {
                 if !large {
                     return Ok(Step::GoOn(last));
@@ -213,18 +220,25 @@ pub(super) fn erase_app(tx: &mut Tx<'_>, app: AppId, limit: usize) -> Result<u64
 fn erase_message(tx: &mut Tx<'_>, message: u64, payload_expires_at: Timestamp) -> Result<(), Fault> {
     let (id, day) = (key(message), day_of(message));
     let sql = render(
-        "SELECT endpoint, next_at FROM delivery_{d} WHERE msg = ?1 AND state = ?2",
+        "SELECT endpoint, next_at, okey, seq, era FROM delivery_{d} WHERE msg = ?1 AND (state = ?2 OR era IS NOT NULL)",
         day,
     );
-    let waiting: Vec<(i64, i64)> = tx
+    let waiting: Vec<(u64, Option<i64>, Option<Spot>)> = tx
         .connection
         .prepare_cached(&sql)?
-        .query_map((id, PENDING), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map((id, PENDING), |row| {
+            Ok((number(row.get(0)?), row.get(1)?, Spot::read(row, 2)?))
+        })?
         .collect::<rusqlite::Result<_>>()?;
-    for (endpoint, due_at) in waiting {
-        delete_due(tx, message, number(endpoint), due_at)?;
-    }
     delete(tx, "DELETE FROM delivery_{d} WHERE msg = ?1", day, id)?;
+    for (endpoint, due_at, spot) in waiting {
+        if let Some(due_at) = due_at {
+            delete_due(tx, message, endpoint, due_at)?;
+        }
+        if let Some(spot) = spot {
+            line::leave(tx, endpoint, &spot, false)?;
+        }
+    }
     let attempt_days: Vec<i64> = tx.tables.days().of_attempts(message).collect();
     for attempt_day in attempt_days {
         delete(tx, "DELETE FROM attempt_{d} WHERE msg = ?1", attempt_day, id)?;

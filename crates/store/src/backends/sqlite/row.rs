@@ -14,7 +14,7 @@ use rusqlite::{Row, types::Type};
 
 /// The columns that [`message`] reads, in its order.
 pub(super) const MESSAGE_COLUMNS: &str = "id, app, event_type, event_id, channels, tags, payload_expires_at, deliver_at, \
-     traceparent, content_type, created_at, endpoints";
+     traceparent, content_type, created_at, endpoints, ordering_key";
 
 /// The columns that [`attempt`] reads, in its order.
 pub(super) const ATTEMPT_COLUMNS: &str = "msg, id, endpoint, app, started_at, duration_us, status, failure, trigger, number, \
@@ -91,7 +91,7 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Stored> {
         event_id: row.get(3)?,
         channels: read_list(row, 4)?,
         tags: read_list(row, 5)?,
-        ordering_key: None,
+        ordering_key: row.get(12)?,
         payload: None,
         payload_expires_at: Timestamp::from_micros(row.get(6)?),
         deliver_at: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_micros),

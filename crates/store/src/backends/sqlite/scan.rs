@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::{
     fault::Fault,
+    line::Spot,
     partition::Days,
     row::{key, number},
 };
@@ -14,11 +15,12 @@ use super::{
 const STRIDE: usize = 10_000;
 
 /// A delivery's row.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct DeliveryState {
     pub state: i64,
     pub run: i64,
     pub next_at: Option<i64>,
+    pub spot: Option<Spot>,
 }
 
 /// Some messages of one day, and what is known of their deliveries.
@@ -45,7 +47,9 @@ pub(super) fn stride(connection: &Connection, days: &Days, day: i64, from: u64) 
         return Ok(stride);
     };
     let range = (key(first.0), key(last.0));
-    let sql = format!("SELECT msg, endpoint, state, run, next_at FROM delivery_{day} WHERE msg BETWEEN ?1 AND ?2");
+    let sql = format!(
+        "SELECT msg, endpoint, state, run, next_at, okey, seq, era FROM delivery_{day} WHERE msg BETWEEN ?1 AND ?2"
+    );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(range)?;
     while let Some(row) = rows.next()? {
@@ -53,6 +57,7 @@ pub(super) fn stride(connection: &Connection, days: &Days, day: i64, from: u64) 
             state: row.get(2)?,
             run: row.get(3)?,
             next_at: row.get(4)?,
+            spot: Spot::read(row, 5)?,
         };
         stride.rows.insert((number(row.get(0)?), number(row.get(1)?)), state);
     }

@@ -8,15 +8,33 @@
 
 use rusqlite::Connection;
 
+use super::partition::{Days, Kind, render};
 use crate::error::OpenError;
 
 /// "Bwir" in the file's header: says whose file it is to whoever looks.
 const APPLICATION_ID: i64 = 0x4277_6972;
 
-/// The steps; the schema's version is how many were taken.
-const STEPS: &[&str] = &[V1];
+/// What makes the next version out of the one before.
+struct Step {
+    /// The statements about ordinary tables.
+    sql: &'static str,
+    /// The statements for each partition of a kind that exists.
+    partitions: &'static [(Kind, &'static str)],
+}
 
-const V1: &str = "
+/// The steps; the schema's version is how many were taken.
+const STEPS: &[Step] = &[
+    Step {
+        sql: V1,
+        partitions: &[],
+    },
+    Step {
+        sql: V2,
+        partitions: &[(Kind::Message, V2_MESSAGE)],
+    },
+];
+
+pub(super) const V1: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE partition (kind TEXT NOT NULL, day INTEGER NOT NULL, rows INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (kind, day)) STRICT, WITHOUT ROWID;
@@ -44,16 +62,45 @@ CREATE TABLE due (endpoint INTEGER NOT NULL, next_at INTEGER NOT NULL, msg INTEG
     tries INTEGER NOT NULL, trigger INTEGER NOT NULL, PRIMARY KEY (endpoint, next_at, msg)) STRICT, WITHOUT ROWID;
 ";
 
-/// The accepted messages of a day and the deliveries that are not simply 'made at the first try'.
+/// Order: the numbers of each line, who is in line, and how much waits for each endpoint.
+///
+/// `sequence.length` is how many are in line, blocked heads included; `gone` says that the endpoint was deleted and the row
+/// goes with the last one in line. `line.state`: 0 waits, 1 is the head and has a place in the queue, 2 is a blocked head.
+/// `due` and `delivery_{d}` name a delivery's line by `okey`, its number by `seq`, and its era while it is in line.
+const V2: &str = "
+ALTER TABLE due ADD COLUMN okey TEXT;
+ALTER TABLE due ADD COLUMN seq INTEGER;
+ALTER TABLE due ADD COLUMN era INTEGER;
+CREATE TABLE sequence (endpoint INTEGER NOT NULL, okey TEXT NOT NULL, last INTEGER NOT NULL, succeeded INTEGER NOT NULL,
+    length INTEGER NOT NULL, gone INTEGER NOT NULL, PRIMARY KEY (endpoint, okey)) STRICT, WITHOUT ROWID;
+CREATE TABLE line (endpoint INTEGER NOT NULL, era INTEGER NOT NULL, okey TEXT NOT NULL, seq INTEGER NOT NULL,
+    msg INTEGER NOT NULL, state INTEGER NOT NULL, PRIMARY KEY (endpoint, era, okey, seq)) STRICT, WITHOUT ROWID;
+CREATE INDEX line_blocked ON line (endpoint, okey, msg) WHERE state = 2;
+CREATE TABLE backlog (endpoint INTEGER PRIMARY KEY, waiting INTEGER NOT NULL) STRICT;
+INSERT INTO backlog (endpoint, waiting) SELECT endpoint, count(*) FROM due GROUP BY endpoint;
+DELETE FROM meta WHERE key = 'waiting';
+";
+
+const V2_MESSAGE: &str = "
+ALTER TABLE message_{d} ADD COLUMN ordering_key TEXT;
+ALTER TABLE delivery_{d} ADD COLUMN okey TEXT;
+ALTER TABLE delivery_{d} ADD COLUMN seq INTEGER;
+ALTER TABLE delivery_{d} ADD COLUMN era INTEGER;
+CREATE INDEX delivery_over_{d} ON delivery_{d} (endpoint, state, msg) WHERE state >= 2;
+";
+
+/// The accepted messages of a day and the deliveries that are not simply 'made at the first try': ordered ones all are there.
+/// The index holds those that failed or were cancelled.
 pub(super) const MESSAGE: &str = "
 CREATE TABLE IF NOT EXISTS message_{d} (id INTEGER PRIMARY KEY, app INTEGER NOT NULL, event_type TEXT NOT NULL,
     event_id TEXT, channels TEXT, tags TEXT, payload_expires_at INTEGER NOT NULL, deliver_at INTEGER, traceparent TEXT,
     content_type TEXT,
-    created_at INTEGER NOT NULL, endpoints BLOB NOT NULL) STRICT;
+    created_at INTEGER NOT NULL, endpoints BLOB NOT NULL, ordering_key TEXT) STRICT;
 CREATE INDEX IF NOT EXISTS message_app_{d} ON message_{d} (app);
 CREATE TABLE IF NOT EXISTS delivery_{d} (msg INTEGER NOT NULL, endpoint INTEGER NOT NULL, state INTEGER NOT NULL,
     run INTEGER NOT NULL, tries INTEGER NOT NULL, trigger INTEGER NOT NULL, next_at INTEGER,
-    PRIMARY KEY (msg, endpoint)) STRICT, WITHOUT ROWID;
+    okey TEXT, seq INTEGER, era INTEGER, PRIMARY KEY (msg, endpoint)) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS delivery_over_{d} ON delivery_{d} (endpoint, state, msg) WHERE state >= 2;
 ";
 
 /// The payloads that expire on a day.
@@ -109,13 +156,27 @@ pub(super) fn migrate(connection: &Connection, location: &str) -> Result<(), Ope
     }
     for (at, step) in STEPS.iter().enumerate().skip(usize::try_from(found).unwrap_or(0)) {
         let version = at + 1;
-        let script = format!(
-            "BEGIN IMMEDIATE; {step} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}; COMMIT;"
-        );
-        connection.execute_batch(&script).map_err(|error| {
+        take(connection, step, version).map_err(|error| {
             let _ = connection.execute_batch("ROLLBACK");
             failed(format!("cannot bring the schema to version {version}: {error}"))
         })?;
     }
     Ok(())
+}
+
+/// Takes one step in a transaction of its own.
+fn take(connection: &Connection, step: &Step, version: usize) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    connection.execute_batch(step.sql)?;
+    if !step.partitions.is_empty() {
+        let days = Days::read(connection)?;
+        for (kind, template) in step.partitions {
+            for day in days.of(*kind) {
+                connection.execute_batch(&render(template, day))?;
+            }
+        }
+    }
+    connection.execute_batch(&format!(
+        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}; COMMIT;"
+    ))
 }

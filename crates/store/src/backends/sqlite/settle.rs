@@ -1,7 +1,7 @@
 //! The end of holds: attempts, next states, health and notices.
 //!
 //! A fresh delivery that succeeds costs its attempt's row and nothing else. One that does not gets a row of its own, unless
-//! somebody started it anew meanwhile: then that newer run counts.
+//! somebody started it anew meanwhile: then that newer run counts. The end of a line's head gives the next one its turn.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,7 +15,8 @@ use bellwire_core::{
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{
-    ingest::{append_notices, put_due},
+    ingest::{Pending, append_notices, put_due},
+    line::{self, Spot},
     partition::{Kind, day_of},
     row::{CANCELLED, FAILED, PENDING, SUCCEEDED, key, trigger_code},
     tx::Tx,
@@ -26,15 +27,18 @@ use crate::contract::{Lease, Settlement, Verdict};
 pub(super) const FRESH: Lease = Lease(0);
 /// The delivery has a row, and a place among the leases.
 pub(super) const ROWED: Lease = Lease(1);
+/// As [`ROWED`], and others of its line wait for its end.
+pub(super) const IN_LINE: Lease = Lease(2);
 
 const INSERT_ATTEMPT: &str = "INSERT OR IGNORE INTO attempt_{d} (msg, id, endpoint, app, started_at, duration_us, status, ok, failure, \
      trigger, number, last, url, signature, response, response_headers) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 const INSERT_DELIVERY: &str = "INSERT OR IGNORE INTO delivery_{d} (msg, endpoint, state, run, tries, trigger, next_at) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-const FIND_DELIVERY: &str = "SELECT state, run, tries, next_at FROM delivery_{d} WHERE msg = ?1 AND endpoint = ?2";
+const FIND_DELIVERY: &str =
+    "SELECT state, run, tries, next_at, okey, seq, era FROM delivery_{d} WHERE msg = ?1 AND endpoint = ?2";
 const UPDATE_DELIVERY: &str =
-    "UPDATE delivery_{d} SET state = ?3, tries = ?4, next_at = ?5 WHERE msg = ?1 AND endpoint = ?2";
+    "UPDATE delivery_{d} SET state = ?3, tries = ?4, next_at = ?5, era = ?6 WHERE msg = ?1 AND endpoint = ?2";
 const DELETE_DUE: &str = "DELETE FROM due WHERE endpoint = ?1 AND next_at = ?2 AND msg = ?3";
 
 /// Settles what has gathered, in the order of the messages, so that rows are written side by side.
@@ -96,6 +100,7 @@ struct Row {
     run: u32,
     tries: u16,
     due_at: Option<i64>,
+    spot: Option<Spot>,
 }
 
 fn find_row(tx: &mut Tx<'_>, message: u64, endpoint: u64) -> rusqlite::Result<Option<Row>> {
@@ -112,6 +117,7 @@ fn find_row(tx: &mut Tx<'_>, message: u64, endpoint: u64) -> rusqlite::Result<Op
                 run: row.get(1)?,
                 tries: row.get(2)?,
                 due_at: row.get(3)?,
+                spot: Spot::read(row, 4)?,
             })
         })
         .optional()
@@ -201,8 +207,15 @@ fn make_row(tx: &mut Tx<'_>, settlement: &Settlement) -> rusqlite::Result<bool> 
         trigger_code(progress.trigger),
         next_at.map(Timestamp::micros),
     ))?;
-    if let Some(next_at) = next_at.filter(|_| made == 1) {
-        put_due(tx, message, endpoint, progress, next_at)?;
+    if let Some(due_at) = next_at.filter(|_| made == 1) {
+        let pending = Pending {
+            message,
+            endpoint,
+            progress,
+            due_at,
+            spot: None,
+        };
+        put_due(tx, &pending)?;
     }
     Ok(made == 1)
 }
@@ -211,18 +224,21 @@ fn make_row(tx: &mut Tx<'_>, settlement: &Settlement) -> rusqlite::Result<bool> 
 fn change_row(tx: &mut Tx<'_>, settlement: &Settlement, found: Option<Row>) -> rusqlite::Result<bool> {
     let (message, endpoint) = (settlement.key.message.number(), settlement.key.endpoint.number());
     let day = day_of(message);
-    let Some(Row { state, run, due_at, .. }) = found else {
+    let Some(found) = found else {
+        // Its message is gone. Its place is cleared away, and the next of its line has its turn, when it comes up.
+        tx.effects.head(endpoint, tx.now);
         return Ok(false);
     };
-    if run != settlement.progress.run || state != PENDING {
+    if found.run != settlement.progress.run || found.state != PENDING {
         // While the old run was out, the new one was passed over: tell that it waits.
-        if let (PENDING, Some(due_at)) = (state, due_at) {
+        if let (PENDING, Some(due_at)) = (found.state, found.due_at) {
             tx.effects.head(endpoint, Timestamp::from_micros(due_at));
         }
         return Ok(false);
     }
     let progress = progress_after(settlement);
     let (state, next_at) = standing(settlement.verdict);
+    let stays_in_line = next_at.is_some() || settlement.verdict == Verdict::Blocked;
     let sql = tx.tables.sql(UPDATE_DELIVERY, day);
     tx.connection.prepare_cached(sql)?.execute((
         key(message),
@@ -230,12 +246,26 @@ fn change_row(tx: &mut Tx<'_>, settlement: &Settlement, found: Option<Row>) -> r
         state,
         progress.tries,
         next_at.map(Timestamp::micros),
+        found.spot.as_ref().and_then(|spot| spot.era).filter(|_| stays_in_line),
     ))?;
-    if let Some(due_at) = due_at {
+    if let Some(due_at) = found.due_at {
         delete_due(tx, message, endpoint, due_at)?;
     }
-    if let Some(next_at) = next_at {
-        put_due(tx, message, endpoint, progress, next_at)?;
+    if let Some(due_at) = next_at {
+        let pending = Pending {
+            message,
+            endpoint,
+            progress,
+            due_at,
+            spot: found.spot.as_ref(),
+        };
+        put_due(tx, &pending)?;
+    } else if let Some(spot) = &found.spot {
+        if stays_in_line {
+            line::block(tx, endpoint, spot)?;
+        } else {
+            line::leave(tx, endpoint, spot, state == SUCCEEDED)?;
+        }
     }
     Ok(true)
 }
@@ -246,7 +276,9 @@ pub(super) fn delete_due(tx: &mut Tx<'_>, message: u64, endpoint: u64, due_at: i
         .connection
         .prepare_cached(DELETE_DUE)?
         .execute((key(endpoint), due_at, key(message)))?;
-    tx.effects.waiting -= removed as i64;
+    if removed > 0 {
+        tx.effects.wait(endpoint, -1);
+    }
     Ok(())
 }
 

@@ -2,13 +2,13 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use super::lease::Leases;
+use super::{backlog::Backlogs, lease::Leases};
 use crate::{contract::Handoff, query::COMMIT_BUCKETS_MS};
 
 /// Shared state. Nothing in it is held across a wait.
@@ -18,7 +18,7 @@ pub(super) struct Shared {
     handoff: RwLock<Option<Arc<dyn Handoff>>>,
     unwritable: Mutex<Option<String>>,
     closed: AtomicBool,
-    pub waiting: AtomicI64,
+    backlogs: Mutex<Backlogs>,
     pub commits: AtomicU64,
     pub commit_micros: AtomicU64,
     commit_buckets: [AtomicU64; COMMIT_BUCKETS_MS.len() + 1],
@@ -27,6 +27,23 @@ pub(super) struct Shared {
 impl Shared {
     pub fn attach(&self, handoff: Arc<dyn Handoff>) {
         *self.handoff.write().unwrap_or_else(PoisonError::into_inner) = Some(handoff);
+        let all = self.backlogs().endpoints();
+        self.tell_waiting(&all);
+    }
+
+    /// How much waits for whom, as of the last commit.
+    pub fn backlogs(&self) -> MutexGuard<'_, Backlogs> {
+        self.backlogs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells how much waits for these endpoints by now. What is told last is never out of date: the numbers stand still
+    /// meanwhile.
+    pub fn tell_waiting(&self, endpoints: &[u64]) {
+        let Some(handoff) = self.handoff().filter(|_| !endpoints.is_empty()) else {
+            return;
+        };
+        let backlogs = self.backlogs();
+        handoff.waiting(&backlogs.told(endpoints));
     }
 
     pub fn handoff(&self) -> Option<Arc<dyn Handoff>> {

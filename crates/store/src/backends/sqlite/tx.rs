@@ -64,10 +64,12 @@ pub(super) struct Effects {
     pub returned: Vec<Key>,
     /// Keys held for the duration of the transaction; given back however it ends.
     pub held: Vec<Key>,
+    /// Keys held for whoever is handed the deliveries; given back when the transaction fails.
+    pub handed: Vec<Key>,
     /// Endpoints for which something waits, and the earliest time.
     pub heads: HashMap<u64, Timestamp>,
-    /// By how many rows the queue grew.
-    pub waiting: i64,
+    /// By how much more (or less) waits for which endpoint.
+    pub waiting: HashMap<u64, i64>,
 }
 
 impl Effects {
@@ -77,6 +79,11 @@ impl Effects {
             .entry(endpoint)
             .and_modify(|head| *head = (*head).min(due_at))
             .or_insert(due_at);
+    }
+
+    /// So many more wait for this endpoint.
+    pub fn wait(&mut self, endpoint: u64, more: i64) {
+        *self.waiting.entry(endpoint).or_default() += more;
     }
 
     pub fn lane_heads(&self) -> Vec<LaneHead> {
@@ -94,7 +101,10 @@ impl Effects {
         for (endpoint, due_at) in other.heads {
             self.head(endpoint, due_at);
         }
-        self.waiting += other.waiting;
+        for (endpoint, more) in other.waiting {
+            self.wait(endpoint, more);
+        }
+        self.handed.extend(other.handed);
     }
 }
 
@@ -117,6 +127,9 @@ impl Tx<'_> {
         let result = operation(self);
         let inner = std::mem::replace(&mut self.effects, outer);
         self.effects.held.extend(&inner.held);
+        if result.is_err() {
+            self.effects.held.extend(&inner.handed);
+        }
         match result {
             Ok(value) => {
                 self.connection.execute_batch("RELEASE job")?;

@@ -17,10 +17,11 @@ use bellwire_core::{
 use tokio::sync::oneshot;
 
 use super::{
-    Sqlite, attempt, check, claim, closed, configuration, delivery, hand, ingest, message,
+    Sqlite, attempt, check, claim, closed, configuration, delivery, hand, ingest, lines, message,
     partition::Days,
     queue::{AppendJob, SettleJob},
     retain::{self, Step},
+    tend::{self, Blocked, Discarding},
     upkeep,
 };
 use crate::{
@@ -64,7 +65,8 @@ impl Store for Sqlite {
         let gone = std::mem::take(&mut granted.gone);
         if !gone.is_empty() {
             let endpoint = request.endpoint.number();
-            self.write(move |tx| hand::forget_gone(tx, endpoint, &gone)).await?;
+            let turn = self.write(move |tx| hand::forget_gone(tx, endpoint, &gone)).await?;
+            granted.remains(turn);
         }
         Ok(granted.accept())
     }
@@ -79,24 +81,40 @@ impl Store for Sqlite {
     }
 
     async fn lanes(&self) -> Result<Vec<LaneHead>, StoreError> {
-        self.claimers.read(claim::lanes).await
+        let leases = Arc::clone(&self.shared.leases);
+        self.claimers
+            .read(move |connection| claim::lanes(connection, &leases))
+            .await
     }
 
-    async fn lines(&self, _endpoint: EndpointId, _query: LineQuery) -> Result<Rows<LineRow>, StoreError> {
-        Ok(Rows::EMPTY)
+    async fn lines(&self, endpoint: EndpointId, query: LineQuery) -> Result<Rows<LineRow>, StoreError> {
+        self.read(move |connection| lines::lines(connection, endpoint, &query))
+            .await
     }
 
-    async fn tend_line(
-        &self,
-        _endpoint: EndpointId,
-        _key: Option<String>,
-        _tending: Tending,
-    ) -> Result<u64, StoreError> {
-        Ok(0)
+    async fn tend_line(&self, endpoint: EndpointId, key: Option<String>, tending: Tending) -> Result<u64, StoreError> {
+        let endpoint = endpoint.number();
+        let what = match tending {
+            Tending::Unblock(at) => Blocked::Open(at),
+            Tending::Skip => Blocked::Skip,
+            Tending::Discard => return self.discard(endpoint, key).await,
+        };
+        let (mut changed, mut next) = (0, Some(String::new()));
+        while let Some(from) = next.take() {
+            let key = key.clone();
+            let piece = self
+                .write(move |tx| tend::tend_blocked(tx, endpoint, key.as_deref(), &from, what))
+                .await?;
+            changed += piece.changed;
+            next = piece.next;
+        }
+        Ok(changed)
     }
 
-    async fn backlog(&self, _endpoint: EndpointId) -> Result<Backlog, StoreError> {
-        Ok(Backlog::default())
+    async fn backlog(&self, endpoint: EndpointId) -> Result<Backlog, StoreError> {
+        let leases = Arc::clone(&self.shared.leases);
+        self.read(move |connection| lines::backlog(connection, &leases, endpoint))
+            .await
     }
 
     async fn requeue(&self, batch: Vec<Requeue>) -> Result<u64, StoreError> {
@@ -104,7 +122,16 @@ impl Store for Sqlite {
     }
 
     async fn cancel(&self, endpoint: EndpointId, limit: usize) -> Result<u64, StoreError> {
-        self.write(move |tx| hand::cancel(tx, endpoint, limit)).await
+        let endpoint = endpoint.number();
+        let mut cancelled = 0;
+        loop {
+            let left = limit - cancelled;
+            let piece = self.write(move |tx| hand::cancel(tx, endpoint, left)).await?;
+            cancelled += piece.changed as usize;
+            if piece.next.is_none() || cancelled >= limit {
+                return Ok(cancelled as u64);
+            }
+        }
     }
 
     async fn configuration(&self) -> Result<Configuration, StoreError> {
@@ -367,17 +394,21 @@ impl Store for Sqlite {
 
     async fn health(&self) -> StoreHealth {
         let path = self.path.clone();
+        let leases = Arc::clone(&self.shared.leases);
         let seen = self
             .claimers
             .read(move |connection| {
-                let oldest = claim::lanes(connection)?.into_iter().map(|head| head.due_at).min();
+                let oldest = claim::lanes(connection, &leases)?
+                    .into_iter()
+                    .map(|head| head.due_at)
+                    .min();
                 Ok((oldest, upkeep::bytes_on_disk(&path)))
             })
             .await;
         let (oldest_due, bytes) = seen.unwrap_or_default();
         StoreHealth {
             unwritable: self.shared.unwritable(),
-            waiting: u64::try_from(self.shared.waiting.load(Ordering::Relaxed)).unwrap_or(0),
+            waiting: self.shared.backlogs().total(),
             oldest_due,
             bytes,
             commits: self.shared.commits.load(Ordering::Relaxed),
@@ -388,5 +419,20 @@ impl Store for Sqlite {
 
     async fn close(&self) {
         self.close_orderly().await;
+    }
+}
+
+impl Sqlite {
+    async fn discard(&self, endpoint: u64, key: Option<String>) -> Result<u64, StoreError> {
+        let (mut changed, mut next) = (0, Some(Discarding::begin()));
+        while let Some(state) = next.take() {
+            let key = key.clone();
+            let piece = self
+                .write(move |tx| tend::discard(tx, endpoint, key.as_deref(), state))
+                .await?;
+            changed += piece.changed;
+            next = piece.next;
+        }
+        Ok(changed)
     }
 }

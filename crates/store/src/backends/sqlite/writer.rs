@@ -22,7 +22,8 @@ use tokio::sync::mpsc;
 
 use super::{
     acknowledge::Committed,
-    books::{self, Books},
+    backlog,
+    books::Books,
     connection::{BUSY_TIMEOUT, Deleted, set_deleted},
     fault::describe,
     fresh::Fresh,
@@ -200,15 +201,18 @@ impl Writer {
             })();
             effects = tx.effects;
             let answers = result?;
-            self.commit(&effects, books, administers)?;
-            Ok(answers)
+            let backlogs = self.shared.backlogs().after(&effects.waiting);
+            self.commit(&backlogs, books, administers)?;
+            Ok((answers, backlogs))
         }));
         let mut told = Committed::default();
         let result = match outcome.unwrap_or_else(|_| Err(panicked())) {
-            Ok(answers) => {
+            Ok((answers, backlogs)) => {
                 self.shared.committed(begun.elapsed());
                 self.note_writable();
+                self.shared.backlogs().set(&backlogs);
                 self.follow(&mut effects);
+                told.waiting = backlogs.into_iter().map(|(endpoint, _)| endpoint).collect();
                 told.heads = effects.lane_heads();
                 told.work = std::mem::take(&mut effects.work);
                 told.appends = append_replies.into_iter().zip(answers).collect();
@@ -217,6 +221,7 @@ impl Writer {
             Err(error) => {
                 self.roll_back();
                 let answer = self.note_unwritable(&error);
+                effects.held.append(&mut effects.handed);
                 told.appends = append_replies
                     .into_iter()
                     .map(|reply| (reply, Err(answer.clone().into())))
@@ -252,13 +257,11 @@ impl Writer {
 
     /// `books` is how they stood before the transaction: what it hands over is not settled.
     /// Administration writes them along: dropping attempts must not outrun what the file says is settled.
-    fn commit(&mut self, effects: &Effects, mut books: Books, administers: bool) -> rusqlite::Result<()> {
+    fn commit(&mut self, backlogs: &[(u64, i64)], mut books: Books, administers: bool) -> rusqlite::Result<()> {
         books.last_id = self.ids.last();
         let due = administers || self.books_at.elapsed() >= BOOKKEEPING_EVERY;
         let bookkeeping = due && self.books.as_ref() != Some(&books);
-        if effects.waiting != 0 {
-            books::add_waiting(&self.connection, effects.waiting)?;
-        }
+        backlog::write(&self.connection, backlogs)?;
         if bookkeeping {
             self.books = None;
             books.write(&self.connection)?;
@@ -277,10 +280,9 @@ impl Writer {
         for (message, endpoint) in &effects.settled {
             self.fresh.settle(*message, *endpoint);
         }
-        for work in &effects.work {
+        for work in effects.work.iter().filter(|work| work.lease == settle::FRESH) {
             self.fresh.push(work.message.id.number(), work.endpoint.number());
         }
-        self.shared.waiting.fetch_add(effects.waiting, Ordering::Relaxed);
         if !effects.returned.is_empty() {
             self.shared.leases.give_back(effects.returned.drain(..));
         }

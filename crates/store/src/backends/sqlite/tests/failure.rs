@@ -83,7 +83,8 @@ async fn a_panic_in_a_write_fails_that_commit_only() {
 async fn a_write_that_is_refused_is_undone_alone() {
     let f = Fixture::new().await;
     let refused = f.store.write(|tx| {
-        tx.connection.execute("INSERT INTO due VALUES (1, 2, 3, 0, 0, 0)", [])?;
+        tx.connection
+            .execute("INSERT INTO due VALUES (1, 2, 3, 0, 0, 0, NULL, NULL, NULL)", [])?;
         Err::<(), _>(StoreError::NotFound("it").into())
     });
     let (refused, fine) = tokio::join!(refused, f.store.append(message(&[(10, true)])));

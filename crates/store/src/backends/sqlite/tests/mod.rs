@@ -1,16 +1,21 @@
 //! Tests of what is the SQLite backend's own: crashes, full disks, time partitions, query plans, opening. What every backend
 //! must do is tested by the conformance suite.
 
+mod backlog;
 mod crash;
 mod erasure;
 mod failure;
 mod hot;
+mod migration;
 mod opening;
+mod order;
+mod order_by_hand;
 mod plans;
 mod reading;
 mod retention;
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::{
         Arc, Mutex,
@@ -24,6 +29,7 @@ use bellwire_core::{
     delivery::{DeliveryKey, Work},
     id::{AppId, EndpointId, Id, MessageId},
     message::{NewMessage, Route},
+    order::Line,
     seal::{Keyring, MainSecret},
     time::Timestamp,
 };
@@ -70,6 +76,7 @@ struct Received {
     work: Mutex<Vec<Work>>,
     heads: Mutex<Vec<LaneHead>>,
     hand_overs: AtomicI64,
+    waiting: Mutex<HashMap<EndpointId, u64>>,
 }
 
 impl Received {
@@ -79,6 +86,11 @@ impl Received {
 
     fn take_heads(&self) -> Vec<LaneHead> {
         std::mem::take(&mut self.heads.lock().unwrap())
+    }
+
+    /// How many wait for an endpoint, as was told last; `None` when nothing was told.
+    fn told(&self, endpoint: u64) -> Option<u64> {
+        self.waiting.lock().unwrap().get(&ep(endpoint)).copied()
     }
 }
 
@@ -92,7 +104,9 @@ impl Handoff for Received {
         self.heads.lock().unwrap().push(head);
     }
 
-    fn waiting(&self, _counts: &[(EndpointId, u64)]) {}
+    fn waiting(&self, counts: &[(EndpointId, u64)]) {
+        self.waiting.lock().unwrap().extend(counts.iter().copied());
+    }
 }
 
 /// An open store in a folder of its own.
@@ -158,6 +172,12 @@ impl Fixture {
         self.store.claim(request).await.unwrap().work
     }
 
+    /// Publishes in line at endpoint 10.
+    async fn publish_in(&self, key: &str, era: u32) -> (MessageId, Vec<Work>) {
+        let id = self.store.append(in_line(10, key, era)).await.unwrap().id;
+        (id, self.received.take())
+    }
+
     async fn settle(&self, work: &Work, verdict: Verdict) {
         self.store
             .settle(Arc::new(vec![settlement(work, verdict)]))
@@ -209,6 +229,20 @@ fn message(routes: &[(u64, bool)]) -> NewMessage {
             .collect(),
         idempotency: None,
     }
+}
+
+/// A message that goes to one endpoint, in line.
+fn in_line(endpoint: u64, key: &str, era: u32) -> NewMessage {
+    let mut message = message(&[(endpoint, false)]);
+    message.ordering_key = Some(key.to_owned());
+    message.routes[0].line = Some(Line { key: key.into(), era });
+    message
+}
+
+/// Key, number and the last one before that succeeded.
+fn place(work: &Work) -> (&str, u64, Option<u64>) {
+    let place = work.place.as_ref().unwrap();
+    (&place.key, place.sequence, place.previous)
 }
 
 fn outcome(status_code: u16, at: Timestamp) -> Outcome {

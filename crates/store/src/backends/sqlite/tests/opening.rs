@@ -42,7 +42,7 @@ async fn a_store_of_a_newer_program_is_left_alone() {
             refused,
             Err(OpenError::TooNew {
                 found: 1_000,
-                known: 1,
+                known: 2,
                 ..
             })
         ),

@@ -1,7 +1,7 @@
 //! How SQLite goes about the statements that run on large tables: by a key or an index, never by reading all.
 
 use super::*;
-use crate::backends::sqlite::{attempt, claim, configuration, delivery, message};
+use crate::backends::sqlite::{attempt, claim, configuration, delivery, line, lines, message, tend};
 
 const DAY_NUMBER: i64 = 20_458;
 
@@ -49,7 +49,7 @@ async fn every_list_is_walked_by_a_key_in_its_order() {
         ),
         (
             delivery::rows_of_endpoint_sql(DAY_NUMBER, false),
-            "SEARCH delivery_20458 USING PRIMARY KEY (msg>? AND msg<?)",
+            "SEARCH delivery_20458 USING COVERING INDEX delivery_over_20458 (endpoint=? AND state=? AND msg>? AND msg<?)",
         ),
         (claim::WAITING.to_owned(), "SEARCH due USING PRIMARY KEY (endpoint=?)"),
         (
@@ -71,4 +71,65 @@ async fn finding_out_for_whom_something_waits_does_not_read_the_queue() {
     let plan = plan(&f.store, claim::LANES.to_owned()).await;
     assert!(!plan.contains("SCAN due;") && !plan.ends_with("SCAN due"), "{plan}");
     assert_eq!(plan.matches("SEARCH due").count(), 3, "{plan}");
+}
+
+#[tokio::test]
+async fn lines_are_walked_by_their_key_and_blocked_ones_by_their_index() {
+    let f = Fixture::new().await;
+    f.publish_in("a", 0).await;
+    for (sql, by) in [
+        (
+            line::ERAS.to_owned(),
+            "SCAN CONSTANT ROW; SCALAR SUBQUERY 1; SEARCH line USING PRIMARY KEY (endpoint=?); SCALAR SUBQUERY 2; \
+             SEARCH line USING PRIMARY KEY (endpoint=?)",
+        ),
+        (
+            line::FIRST.to_owned(),
+            "SEARCH line USING PRIMARY KEY (endpoint=? AND era=? AND okey=?)",
+        ),
+        (
+            line::NEXT_KEY.to_owned(),
+            "SEARCH line USING PRIMARY KEY (endpoint=? AND era=? AND okey>?)",
+        ),
+        (
+            line::NEXT_ERA.to_owned(),
+            "SEARCH line USING PRIMARY KEY (endpoint=? AND era>?)",
+        ),
+        (
+            line::WHEN.replace("{d}", &DAY_NUMBER.to_string()),
+            "SEARCH message USING INTEGER PRIMARY KEY (rowid=?); SEARCH delivery USING PRIMARY KEY (msg=? AND endpoint=?)",
+        ),
+        (
+            tend::IN_LINE.to_owned(),
+            "SEARCH line USING PRIMARY KEY (endpoint=? AND (era,okey,seq)>(?,?,?))",
+        ),
+        (
+            tend::OF_LINE.to_owned(),
+            "SEARCH line USING PRIMARY KEY (endpoint=? AND era=? AND okey=? AND seq>?)",
+        ),
+        (
+            tend::BLOCKED_BEHIND.to_owned(),
+            "SEARCH line USING COVERING INDEX line_blocked (endpoint=? AND okey>?)",
+        ),
+        (
+            tend::BLOCKED_BEFORE.to_owned(),
+            "SCAN line USING COVERING INDEX line_blocked",
+        ),
+        (
+            lines::LINES.to_owned(),
+            "SEARCH sequence USING PRIMARY KEY (endpoint=? AND okey>?)",
+        ),
+        (
+            lines::BLOCKED_LINES.to_owned(),
+            "SEARCH line USING COVERING INDEX line_blocked (endpoint=? AND okey>?); \
+             SEARCH sequence USING PRIMARY KEY (endpoint=? AND okey=?)",
+        ),
+        (
+            lines::COUNT_BLOCKED.to_owned(),
+            "SEARCH line USING COVERING INDEX line_blocked (endpoint=?)",
+        ),
+        (claim::PLACES.to_owned(), "SEARCH due USING PRIMARY KEY (endpoint=?)"),
+    ] {
+        assert_eq!(plan(&f.store, sql.clone()).await, by, "{sql}");
+    }
 }

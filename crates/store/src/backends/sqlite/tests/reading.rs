@@ -297,7 +297,7 @@ async fn an_endpoints_messages_and_counts_agree_with_what_happened() {
     );
 }
 
-fn environment() -> Environment {
+pub(super) fn environment() -> Environment {
     Environment {
         id: EnvironmentId::from_number(1),
         name: "production".to_owned(),
@@ -307,13 +307,14 @@ fn environment() -> Environment {
     }
 }
 
-fn tenant() -> App {
+pub(super) fn tenant() -> App {
     App {
         id: app(),
         environment: environment().id,
         uid: Some("acme".to_owned()),
         name: "Acme".to_owned(),
         throttle_rate: None,
+        publish_rate: None,
         metadata: BTreeMap::new(),
         kind: AppKind::Tenant,
         validate_payloads: None,
@@ -322,7 +323,7 @@ fn tenant() -> App {
     }
 }
 
-fn endpoint() -> Endpoint {
+pub(super) fn endpoint() -> Endpoint {
     Endpoint {
         id: ep(10),
         app: app(),
@@ -589,4 +590,31 @@ async fn an_attempt_whose_id_was_given_elsewhere_is_kept_under_it() {
             .unwrap()
             .is_some()
     );
+}
+
+#[tokio::test]
+async fn attempts_at_an_endpoint_are_listed_also_when_it_is_deleted() {
+    let f = Fixture::new().await;
+    let (_, work) = f.publish(&[(10, false)]).await;
+    f.settle(&work[0], Verdict::Failed).await;
+    f.store
+        .apply(vec![crate::Change::DeleteEndpoint(ep(10))], None)
+        .await
+        .unwrap();
+    let listed = f
+        .store
+        .attempts_of_endpoint(app(), ep(10), AttemptFilter::default(), newest(10), true)
+        .await
+        .unwrap();
+    assert_eq!(listed.items.len(), 1);
+    assert_eq!(listed.items[0].message.as_ref().unwrap().id, work[0].message.id);
+    let failed = f.store.endpoint_messages(
+        app(),
+        ep(10),
+        MessageFilter::default(),
+        Some(DeliveryState::Failed),
+        newest(10),
+        false,
+    );
+    assert_eq!(failed.await.unwrap().items.len(), 1);
 }

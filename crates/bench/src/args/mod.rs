@@ -1,12 +1,17 @@
 //! The options of `bellwire bench`.
 
+mod load;
+mod scenario;
+
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::sink::Behaviour;
+
+pub use load::LoadArgs;
+pub use scenario::Scenario;
 
 /// Measure deliveries per second, latency, CPU and memory of this server, or of any server with the same API.
 #[derive(Args, Clone, Debug)]
@@ -35,21 +40,26 @@ pub struct BenchArgs {
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "target")]
     pub server_env: Vec<String>,
 
-    /// What to measure: floor, saturate, fanout[-N], steady-N, down, pending
+    /// Another binary to measure in turn with the first, round by round; the report then says how many times as fast the first is
+    #[arg(long, value_name = "PATH", conflicts_with = "target")]
+    pub against: Option<PathBuf>,
+
+    /// What to measure
     #[arg(
         long,
+        help = format!("What to measure: {}", scenario::NAMES),
         value_delimiter = ',',
         default_value = "floor,saturate,fanout,steady-100,steady-500,down"
     )]
     pub scenario: Vec<Scenario>,
 
-    /// Length of each measurement
-    #[arg(long, default_value_t = 10.0)]
-    pub seconds: f64,
+    /// Length of each measurement [default: 10, hang 30; with --quick 2]
+    #[arg(long)]
+    pub seconds: Option<f64>,
 
-    /// Unmeasured time before each measurement
-    #[arg(long, default_value_t = 2.0)]
-    pub warmup_seconds: f64,
+    /// Unmeasured time before each measurement [default: 2; with --quick 0.5]
+    #[arg(long)]
+    pub warmup_seconds: Option<f64>,
 
     /// Publish this many messages instead of publishing for --seconds
     #[arg(long)]
@@ -63,17 +73,17 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 1024)]
     pub payload_bytes: usize,
 
-    /// Rounds of each scenario; the table shows medians (pending runs once)
-    #[arg(long, default_value_t = 3)]
-    pub rounds: usize,
+    /// Rounds of each scenario; the table shows medians [default: 3; for scenarios that take long, and with --quick, 1]
+    #[arg(long)]
+    pub rounds: Option<usize>,
 
-    /// How the receiver is down in the scenarios down and pending
+    /// How the receiver is down in the scenarios down, pending, return and restart
     #[arg(long, value_enum, default_value_t = Down::Refuse)]
     pub down: Down,
 
-    /// Messages that the scenario pending leaves undelivered
-    #[arg(long, default_value_t = 2_000_000)]
-    pub pending: u64,
+    /// Sizes of the scenarios about load.
+    #[command(flatten)]
+    pub load: LoadArgs,
 
     /// How long deliveries may take to arrive after publishing has ended, before they count as missing
     #[arg(long, default_value_t = 60.0)]
@@ -85,17 +95,37 @@ pub struct BenchArgs {
 }
 
 impl BenchArgs {
+    /// Length of a measurement, where a scenario has no length of its own.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.seconds_or(10.0)
+    }
+
+    /// Length of a measurement, where `full` is the scenario's own default.
+    pub(crate) fn seconds_or(&self, full: f64) -> f64 {
+        self.seconds.unwrap_or(if self.load.quick { 2.0 } else { full })
+    }
+
+    pub(crate) fn warmup_seconds(&self) -> f64 {
+        self.warmup_seconds.unwrap_or(if self.load.quick { 0.5 } else { 2.0 })
+    }
+
+    pub(crate) fn rounds(&self, scenario: Scenario) -> usize {
+        let few = self.load.quick || scenario.takes_long();
+        self.rounds.unwrap_or(if few { 1 } else { 3 })
+    }
+
     /// Refuses what cannot be measured.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(self.rounds > 0, "--rounds must be at least 1");
+        anyhow::ensure!(self.rounds != Some(0), "--rounds must be at least 1");
         anyhow::ensure!(self.connections > 0, "--connections must be at least 1");
         anyhow::ensure!(self.messages != Some(0), "--messages must be at least 1");
-        anyhow::ensure!(self.pending > 0, "--pending must be at least 1");
-        for (name, value) in [("--seconds", self.seconds), ("--drain-seconds", self.drain_seconds)] {
+        self.load.check()?;
+        for (name, value) in [("--seconds", self.seconds()), ("--drain-seconds", self.drain_seconds)] {
             anyhow::ensure!(value.is_finite() && value > 0.0, "{name} must be more than 0");
         }
+        let warm_up = self.warmup_seconds();
         anyhow::ensure!(
-            self.warmup_seconds.is_finite() && self.warmup_seconds >= 0.0,
+            warm_up.is_finite() && warm_up >= 0.0,
             "--warmup-seconds must be 0 or more"
         );
         let bad_pair = self.server_env.iter().find(|pair| !pair.contains('='));
@@ -105,81 +135,6 @@ impl BenchArgs {
             bad_pair.map_or("", |pair| pair)
         );
         Ok(())
-    }
-}
-
-/// A named way to load a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(into = "String")]
-pub enum Scenario {
-    /// Generator straight to receiver: what the machine does without a server.
-    Floor,
-    /// As fast as it goes, to this many endpoints.
-    Saturate {
-        /// How many endpoints each message goes to.
-        endpoints: usize,
-    },
-    /// A fixed rate to one endpoint; latency counts from the scheduled time.
-    Steady {
-        /// Messages each second.
-        per_second: u32,
-    },
-    /// The receiver is down while messages are published, then comes back.
-    Down,
-    /// Very many deliveries are waiting.
-    Pending,
-}
-
-impl FromStr for Scenario {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = |digits: &str| match digits.parse::<u32>() {
-            Ok(n @ 1..=1_000_000) => Ok(n),
-            _ => Err(format!("{text}: the number must be from 1 to 1000000")),
-        };
-        match text.split_once('-') {
-            None => match text {
-                "floor" => Ok(Scenario::Floor),
-                "saturate" => Ok(Scenario::Saturate { endpoints: 1 }),
-                "fanout" => Ok(Scenario::Saturate { endpoints: 5 }),
-                "down" => Ok(Scenario::Down),
-                "pending" => Ok(Scenario::Pending),
-                _ => Err(format!(
-                    "unknown scenario {text}; choose from floor, saturate, fanout, fanout-N, steady-N, down, pending"
-                )),
-            },
-            Some(("fanout", n)) => match number(n)? {
-                endpoints @ 1..=100 => Ok(Scenario::Saturate {
-                    endpoints: endpoints as usize,
-                }),
-                _ => Err(format!("{text}: at most 100 endpoints")),
-            },
-            Some(("steady", n)) => Ok(Scenario::Steady { per_second: number(n)? }),
-            Some(_) => Err(format!(
-                "unknown scenario {text}; those with a number are fanout-N and steady-N"
-            )),
-        }
-    }
-}
-
-impl std::fmt::Display for Scenario {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Scenario::Floor => f.write_str("floor"),
-            Scenario::Saturate { endpoints: 1 } => f.write_str("saturate"),
-            Scenario::Saturate { endpoints: 5 } => f.write_str("fanout"),
-            Scenario::Saturate { endpoints } => write!(f, "fanout-{endpoints}"),
-            Scenario::Steady { per_second } => write!(f, "steady-{per_second}"),
-            Scenario::Down => f.write_str("down"),
-            Scenario::Pending => f.write_str("pending"),
-        }
-    }
-}
-
-impl From<Scenario> for String {
-    fn from(scenario: Scenario) -> Self {
-        scenario.to_string()
     }
 }
 
@@ -217,39 +172,6 @@ mod tests {
     }
 
     #[test]
-    fn scenario_names_are_read_and_written_alike() {
-        for name in [
-            "floor",
-            "saturate",
-            "fanout",
-            "fanout-12",
-            "steady-100",
-            "steady-7",
-            "down",
-            "pending",
-        ] {
-            assert_eq!(name.parse::<Scenario>().unwrap().to_string(), name);
-        }
-    }
-
-    #[test]
-    fn scenarios_that_do_not_exist_say_what_does() {
-        for name in [
-            "",
-            "Floor",
-            "steady",
-            "steady-0",
-            "steady-x",
-            "fanout-101",
-            "down-3",
-            "steady-1000001",
-        ] {
-            assert!(name.parse::<Scenario>().is_err(), "{name}");
-        }
-        assert!("nope".parse::<Scenario>().unwrap_err().contains("saturate"));
-    }
-
-    #[test]
     fn options_are_read_from_the_command_line() {
         let line = [
             "bench",
@@ -284,8 +206,34 @@ mod tests {
             ["bench", "--seconds", "NaN"],
             ["bench", "--messages", "0"],
             ["bench", "--server-env", "X"],
+            ["bench", "--pending", "0"],
+            ["bench", "--endpoints", "199"],
+            ["bench", "--drips", "9"],
+            ["bench", "--overload-seconds", "inf"],
+            ["bench", "--attempt-timeout", "0"],
         ] {
             assert!(Cli::try_parse_from(line).unwrap().bench.check().is_err(), "{line:?}");
         }
+    }
+    #[test]
+    fn quick_makes_everything_small_that_was_not_asked_for() {
+        let args = |line: &[&str]| Cli::try_parse_from([&["bench"], line].concat()).unwrap().bench;
+        let (full, quick) = (args(&[]), args(&["--quick", "--drips", "300"]));
+        assert_eq!(
+            (full.seconds(), full.seconds_or(30.0), quick.seconds_or(30.0)),
+            (10.0, 30.0, 2.0)
+        );
+        assert_eq!(
+            (full.load.pending(7), quick.load.pending(7), quick.load.drips()),
+            (7, 20_000, 300)
+        );
+        assert_eq!(
+            (
+                full.rounds(Scenario::Hang),
+                full.rounds(Scenario::Restart),
+                quick.rounds(Scenario::Hang)
+            ),
+            (3, 1, 1)
+        );
     }
 }

@@ -1,0 +1,296 @@
+//! Pressure from publishers: what is refused before it is read, so that a server under too much of it stays quick.
+//!
+//! Asked by [`crate::operation`] before the body of a request that publishes is read, and while any body is being read. The
+//! bounds of the whole server come first, because they are the cheapest to ask: publications under way, deliveries that wait.
+//! Then those of the application: its rate, and the deliveries that wait for its endpoints. Bytes of bodies are counted while
+//! they arrive.
+//!
+//! Deliberately not here: bounds on what is delivered. They are the scheduler's.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bellwire_core::{
+    app::App,
+    id::AppId,
+    quota::{Asked, Bucket, Standing, WINDOW},
+    time::Timestamp,
+};
+use bellwire_store::Directory;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::{
+    error::ApiError,
+    metrics::{ApiMetrics, Refused},
+};
+
+/// How much is taken from publishers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublishLimits {
+    /// Publications under way at once; more are answered 503.
+    pub in_flight_max: usize,
+    /// Bytes of request bodies in memory at once; what would go beyond is answered 503.
+    pub body_bytes_max: usize,
+    /// While so many deliveries wait in the store, publications are answered 503.
+    pub high_water: u64,
+    /// Messages per second and application; more are answered 429. 0 is no limit. An application's own rate wins.
+    pub app_rate: u32,
+    /// While so many deliveries wait for an application's endpoints, its publications are answered 429. 0 is no limit.
+    pub app_waiting: u64,
+}
+
+impl Default for PublishLimits {
+    fn default() -> Self {
+        Self {
+            in_flight_max: 4_096,
+            body_bytes_max: 256 << 20,
+            high_water: 10_000_000,
+            app_rate: 0,
+            app_waiting: 0,
+        }
+    }
+}
+
+/// When to come back: to a busy server soon, to a full store when something has gone out of it.
+const BUSY: Duration = Duration::from_secs(1);
+const FULL: Duration = Duration::from_secs(10);
+
+/// What is under way, counted; and the applications' quotas.
+#[derive(Debug)]
+pub(crate) struct Pressure {
+    limits: PublishLimits,
+    metrics: Arc<ApiMetrics>,
+    publishing: AtomicUsize,
+    body_bytes: AtomicUsize,
+    quotas: Mutex<Quotas>,
+}
+
+#[derive(Debug, Default)]
+struct Quotas {
+    buckets: HashMap<AppId, Bucket>,
+    /// So many may be kept before those that stand as new ones are forgotten.
+    most: usize,
+}
+
+/// A publication under way; dropped when it has ended.
+#[derive(Debug)]
+pub(crate) struct Publishing(Arc<Pressure>);
+
+impl Drop for Publishing {
+    fn drop(&mut self) {
+        self.0.publishing.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.publishes_in_flight.dec();
+    }
+}
+
+/// Bytes of a body that are in memory; dropped when the request has been answered.
+#[derive(Debug)]
+pub(crate) struct BodyBytes {
+    pressure: Arc<Pressure>,
+    bytes: usize,
+}
+
+impl Drop for BodyBytes {
+    fn drop(&mut self) {
+        self.pressure.body_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl BodyBytes {
+    /// So many more have arrived.
+    ///
+    /// # Errors
+    /// `server_overloaded` when there is no room for them.
+    pub fn add(&mut self, bytes: usize) -> Result<(), ApiError> {
+        let most = self.pressure.limits.body_bytes_max;
+        let counted = &self.pressure.body_bytes;
+        let taken = counted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
+            now.checked_add(bytes).filter(|sum| *sum <= most)
+        });
+        if taken.is_err() {
+            self.pressure.metrics.refused(Refused::BodyBytes);
+            let detail = "the bodies of the requests under way take all the memory they may have";
+            return Err(ApiError::overloaded(detail, BUSY));
+        }
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+/// How an application's rate stands: told with every answer to a publication while one is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RateNow {
+    per_second: u32,
+    standing: Standing,
+}
+
+impl RateNow {
+    /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10, sections 3 and 4).
+    pub fn put(self, headers: &mut HeaderMap) {
+        let policy = format!("\"publish\";q={};w={}", self.per_second.max(1), WINDOW.as_secs());
+        let Standing { remaining, reset } = self.standing;
+        let now = format!("\"publish\";r={remaining};t={}", seconds(reset));
+        for (name, value) in [("ratelimit-policy", policy), ("ratelimit", now)] {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+    }
+}
+
+/// Whole seconds, rounded up.
+fn seconds(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
+}
+
+impl Pressure {
+    pub fn new(limits: PublishLimits, metrics: Arc<ApiMetrics>) -> Self {
+        Self {
+            limits,
+            metrics,
+            publishing: AtomicUsize::new(0),
+            body_bytes: AtomicUsize::new(0),
+            quotas: Mutex::default(),
+        }
+    }
+
+    /// The count of a body that is about to be read.
+    pub fn body(self: &Arc<Self>) -> BodyBytes {
+        BodyBytes {
+            pressure: Arc::clone(self),
+            bytes: 0,
+        }
+    }
+
+    /// A publication begins, as far as the whole server is concerned.
+    ///
+    /// # Errors
+    /// `server_overloaded`.
+    pub fn begin(self: &Arc<Self>, directory: &Directory) -> Result<Publishing, ApiError> {
+        if self.publishing.fetch_add(1, Ordering::Relaxed) >= self.limits.in_flight_max {
+            self.publishing.fetch_sub(1, Ordering::Relaxed);
+            self.metrics.refused(Refused::InFlight);
+            let detail = "as many publications are under way as the server takes on at once";
+            return Err(ApiError::overloaded(detail, BUSY));
+        }
+        self.metrics.publishes_in_flight.inc();
+        let publishing = Publishing(Arc::clone(self));
+        if directory.waiting() >= self.limits.high_water {
+            self.metrics.refused(Refused::HighWater);
+            let detail = "as many deliveries are waiting as the server takes on";
+            return Err(ApiError::overloaded(detail, FULL));
+        }
+        Ok(publishing)
+    }
+
+    /// Whether the application may publish. `told` is how its rate stands then, if it has one.
+    ///
+    /// # Errors
+    /// `quota_exceeded`.
+    pub fn judge(&self, app: &App, directory: &Directory, told: &mut Option<RateNow>) -> Result<(), ApiError> {
+        let per_second = app.publish_rate.unwrap_or(self.limits.app_rate);
+        if per_second > 0 {
+            let asked = self.ask(app.id, per_second, directory.now());
+            let standing = asked.standing;
+            *told = Some(RateNow { per_second, standing });
+            if let Some(wait) = asked.wait {
+                self.metrics.refused(Refused::AppRate);
+                let detail = format!("the application may publish {per_second} messages a second");
+                return Err(ApiError::quota_exceeded(detail, wait));
+            }
+        }
+        let most = self.limits.app_waiting;
+        if most > 0 && directory.waiting_of(app.id) >= most {
+            self.metrics.refused(Refused::AppWaiting);
+            let detail = format!("{most} deliveries or more are waiting for the application's endpoints");
+            return Err(ApiError::quota_exceeded(detail, FULL));
+        }
+        Ok(())
+    }
+
+    fn ask(&self, app: AppId, per_second: u32, now: Timestamp) -> Asked {
+        let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
+        quotas.ask(app, per_second, now)
+    }
+}
+
+impl Quotas {
+    /// What is kept for less than that is not worth looking through.
+    const FEW: usize = 1_024;
+
+    fn ask(&mut self, app: AppId, per_second: u32, now: Timestamp) -> Asked {
+        if self.buckets.len() >= self.most.max(Self::FEW) {
+            self.buckets.retain(|_, bucket| !bucket.is_as_new(now));
+            self.most = self.buckets.len() * 2;
+        }
+        self.buckets.entry(app).or_default().take(per_second, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bellwire_core::id::Id as _;
+
+    #[test]
+    fn bytes_are_counted_while_they_are_held_and_not_beyond_the_bound() {
+        let limits = PublishLimits {
+            body_bytes_max: 10,
+            ..PublishLimits::default()
+        };
+        let pressure = Arc::new(Pressure::new(limits, Arc::default()));
+        let (mut one, mut other) = (pressure.body(), pressure.body());
+        one.add(6).unwrap();
+        assert_eq!(other.add(5).unwrap_err().code().status, 503);
+        other.add(4).unwrap();
+        drop(one);
+        other.add(6).unwrap();
+        drop(other);
+        assert_eq!(pressure.body_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn quotas_of_those_who_stopped_publishing_are_forgotten() {
+        let mut quotas = Quotas::default();
+        let start = Timestamp::from_secs(1_766_000_000);
+        for n in 0..10_000 {
+            quotas.ask(AppId::from_number(n), 5, start.plus(Duration::from_millis(n)));
+        }
+        assert!(
+            quotas.buckets.len() <= 2 * Quotas::FEW.max(1_000),
+            "{}",
+            quotas.buckets.len()
+        );
+        // And those who did not are known as before.
+        let now = start.plus(Duration::from_secs(60));
+        for _ in 0..5 {
+            assert_eq!(quotas.ask(AppId::from_number(7), 5, now).wait, None);
+        }
+        for n in 20_000..24_000 {
+            quotas.ask(AppId::from_number(n), 5, now);
+        }
+        assert!(quotas.ask(AppId::from_number(7), 5, now).wait.is_some());
+    }
+
+    #[test]
+    fn the_headers_say_the_quota_what_is_left_and_until_when() {
+        let standing = Standing {
+            remaining: 3,
+            reset: Duration::from_millis(700),
+        };
+        let mut headers = HeaderMap::new();
+        RateNow {
+            per_second: 10,
+            standing,
+        }
+        .put(&mut headers);
+        assert_eq!(headers["ratelimit-policy"], r#""publish";q=10;w=1"#);
+        assert_eq!(headers["ratelimit"], r#""publish";r=3;t=1"#);
+    }
+}

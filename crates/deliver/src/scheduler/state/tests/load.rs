@@ -1,0 +1,198 @@
+//! The adaptive limit, what people are told, and what is shown.
+
+use std::time::Duration;
+
+use bellwire_core::alert::Alert;
+use bellwire_store::directory::{LaneState, LimitStatus, WaitsFor};
+
+use super::world::{How, START, World, bounds, rules};
+use crate::scheduler::{Rules, state::Bounds};
+
+fn world() -> World {
+    let bounds = Bounds {
+        in_flight: 64,
+        in_flight_per_endpoint: 16,
+        window: 256,
+        in_memory: 10_000,
+        ..bounds()
+    };
+    let mut rules: Rules = rules();
+    rules.breaker.failures = 0;
+    let mut world = World::empty(bounds, rules);
+    world.add(1, 1);
+    world
+}
+
+#[test]
+fn an_overloaded_endpoint_is_given_less_and_more_again_when_it_recovers() {
+    let mut world = world();
+    world.fill_store(1, 40);
+    assert_eq!(world.status(1).limit.unwrap().now, 16);
+    world.receivers.insert(1, How::Overloaded);
+    world.run_for(Duration::from_millis(35));
+    let limit = world.status(1).limit.unwrap();
+    assert!(limit.now <= 4, "{limit:?}");
+    world.receivers.clear();
+    world.fill_store(1, 5_000);
+    world.run_for(Duration::from_secs(60));
+    let limit = LimitStatus {
+        now: 16,
+        min: 1,
+        max: 16,
+    };
+    assert_eq!(world.status(1).limit, Some(limit));
+    assert_eq!(world.delivered.len(), 5_040);
+}
+
+#[test]
+fn a_wider_limit_is_used_at_once() {
+    let mut world = world();
+    world.latency = Duration::from_secs(1);
+    world.fill_store(1, 200);
+    world.receivers.insert(1, How::Overloaded);
+    world.run_for(Duration::from_secs(5));
+    world.receivers.clear();
+    world.run_for(Duration::from_secs(1));
+    let before = world.workers_of(1);
+    world.run_for(Duration::from_secs(8));
+    assert!(world.workers_of(1) > before, "{before} still");
+}
+
+#[test]
+fn the_limit_stays_within_what_the_settings_say() {
+    let mut world = world();
+    world.settings.get_mut(&1).unwrap().in_flight = Some(3);
+    world.fill_store(1, 100);
+    assert_eq!(world.workers_of(1), 0);
+    world.answer_claim();
+    assert_eq!(world.workers_of(1), 3);
+}
+
+#[test]
+fn people_are_told_once_that_a_queue_is_old_and_once_that_it_no_longer_is() {
+    let mut world = world();
+    world.settings.get_mut(&1).unwrap().per_second = Some(1);
+    world.fill_store(1, 1_500);
+    world.run_for(Duration::from_secs(890));
+    assert_eq!(world.alerts, []);
+    world.run_for(Duration::from_secs(20));
+    assert!(matches!(world.alerts[..], [(1, Alert::QueueDelayed { .. }, true)]));
+    world.run_for(Duration::from_secs(700));
+    assert!(matches!(
+        world.alerts[..],
+        [
+            (1, Alert::QueueDelayed { .. }, true),
+            (1, Alert::QueueDelayed { .. }, false)
+        ]
+    ));
+    // What waits because somebody paused it is not late.
+    world.fill_store(1, 10);
+    world.hold(1, true);
+    world.run_for(Duration::from_secs(2_000));
+    assert_eq!(world.alerts.len(), 2);
+}
+
+#[test]
+fn people_are_told_when_half_of_the_attempts_fail() {
+    let mut world = world();
+    world.receivers.insert(1, How::Fails);
+    world.fill_store(1, 25);
+    world.run_for(Duration::from_secs(2));
+    assert!(matches!(
+        world.alerts[..],
+        [(
+            1,
+            Alert::FailureRateHigh {
+                attempts: 25,
+                failed: 25
+            },
+            true
+        )]
+    ));
+    world.receivers.clear();
+    world.run_for(Duration::from_secs(400));
+    assert_eq!(world.alerts.len(), 1, "silence clears nothing");
+    world.publish(1);
+    world.run_for(Duration::from_secs(2));
+    assert!(matches!(world.alerts[1..], [(1, Alert::FailureRateHigh { .. }, false)]));
+}
+
+#[test]
+fn people_are_told_of_a_spike_whichever_way_it_comes() {
+    for through_store in [false, true] {
+        let mut world = world();
+        let mut next = world.now;
+        world.run_with(Duration::from_secs(3 * 3_600), |world| {
+            while next <= world.now {
+                world.publish(1);
+                next = next.plus(Duration::from_secs(2));
+            }
+        });
+        assert_eq!(world.alerts, []);
+        if through_store {
+            world.fill_store(1, 700);
+        } else {
+            for _ in 0..700 {
+                world.publish(1);
+                world.run_for(Duration::from_millis(10));
+            }
+        }
+        world.run_for(Duration::from_secs(2));
+        let told = &world.alerts[..];
+        assert!(
+            matches!(told, [(1, Alert::TrafficSpike { messages: 600..=800, average }, true)] if (25.0..=30.0).contains(average)),
+            "{told:?}"
+        );
+        world.run_for(Duration::from_secs(180));
+        assert!(matches!(world.alerts[1..], [(1, Alert::TrafficSpike { .. }, false)]));
+    }
+}
+
+#[test]
+fn retries_are_no_spike() {
+    let mut world = world();
+    world.receivers.insert(1, How::Fails);
+    for _ in 0..200 {
+        world.publish(1);
+    }
+    // Each is attempted twelve times a minute.
+    world.run_for(Duration::from_secs(300));
+    let spikes = world
+        .alerts
+        .iter()
+        .filter(|(_, alert, _)| matches!(alert, Alert::TrafficSpike { .. }));
+    assert_eq!(spikes.count(), 0);
+    assert!(world.begun.len() > 5_000);
+}
+
+#[test]
+fn what_is_shown_is_what_is() {
+    let mut world = world();
+    assert_eq!(world.settings[&1].gauge.status().state, LaneState::Idle);
+    for _ in 0..20 {
+        world.publish(1);
+    }
+    for at in 0..16 {
+        world.step_worker(at, How::Succeeds);
+    }
+    let status = world.status(1);
+    assert_eq!(
+        (status.state, status.waits_for),
+        (LaneState::Running, WaitsFor::Answers)
+    );
+    assert_eq!(
+        (status.in_flight, status.in_memory, status.oldest_due),
+        (16, 4, Some(START))
+    );
+    world.run_for(Duration::from_secs(3));
+    let status = world.status(1);
+    assert_eq!(
+        (status.state, status.in_flight, status.succeeded_lately),
+        (LaneState::Idle, 0, 20)
+    );
+    assert!(status.rate > 0.0 && status.latency == Some(Duration::from_millis(10)));
+    world.hold(1, true);
+    assert_eq!(world.settings[&1].gauge.status().state, LaneState::Paused);
+    let lanes = world.state.figures().lanes;
+    assert_eq!(lanes.iter().sum::<usize>(), 1);
+}

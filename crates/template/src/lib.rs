@@ -1,0 +1,48 @@
+//! The one expression and template language of the house: filters, ordering keys, transformations, the texts of actions.
+//!
+//! The language is MiniJinja's, cut down to what is safe in the hands of strangers: an endpoint's owner may write what runs
+//! in everybody's server. [`language`](self::language) says what is left out and why; `docs/templates.md` says it to people.
+//! Evaluation is bounded in work, memory, recursion and output, and reaches neither files, nor the environment, nor other
+//! templates.
+//!
+//! Called by the directory (ordering keys), and by whoever compiles what a person wrote. It does not know endpoints or
+//! deliveries; a [`MessageScope`] is all that an expression sees.
+
+mod engine;
+mod error;
+mod expression;
+mod json;
+mod key;
+mod language;
+mod output;
+mod path;
+mod scope;
+mod template;
+mod tree;
+
+pub use self::error::{Reason, TemplateError};
+pub use self::expression::Expression;
+pub use self::key::KeyExpression;
+pub use self::scope::MessageScope;
+pub use self::template::{Escape, Template};
+pub use self::tree::JsonTemplate;
+
+/// The longest expression, in bytes.
+pub const EXPRESSION_BYTES_MAX: usize = 4_096;
+
+/// The longest template, in bytes.
+pub const TEMPLATE_BYTES_MAX: usize = 256 * 1_024;
+
+/// The longest output of a template, in bytes.
+pub const OUTPUT_BYTES_MAX: usize = 1_024 * 1_024;
+
+/// What a member that the message does not have means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Missing {
+    /// Nothing: it is false, equal to no value, and written as an empty text. For filters and keys.
+    #[default]
+    Empty,
+    /// An error that names it, where it is used as a value; `if`, `and`, `or`, `is defined` and `default` may still ask for
+    /// it. For output that somebody will act on.
+    Error,
+}
