@@ -1,4 +1,4 @@
-// Receives webhooks: verifies the raw body, recognises duplicates, answers at once.
+// Receives webhooks, alone or in batches: verifies the raw body, recognises duplicates, answers at once.
 
 import { createServer } from "node:http";
 import { Webhook } from "standardwebhooks";
@@ -31,14 +31,21 @@ async function receive(request) {
     console.log("refused:", error.message);
     return 401;
   }
-  const id = request.headers["webhook-id"];
-  if (seen.has(id)) {
-    console.log("duplicate:", id);
-  } else {
-    seen.add(id);
-    console.log("received:", id, event);
+  for (const [id, data] of messages(request.headers["webhook-id"], event)) {
+    if (seen.has(id)) {
+      console.log("duplicate:", id);
+    } else {
+      seen.add(id);
+      console.log("received:", id, data);
+    }
   }
   return 204;
+}
+
+/** Ids and payloads. A batch's own id changes from try to try; those of the messages inside do not. */
+function messages(id, event) {
+  if (!id.startsWith("batch_")) return [[id, event]];
+  return event.map((item) => [item.id, item.data]);
 }
 
 const server = createServer(async (request, response) => {

@@ -1,7 +1,8 @@
-"""Receives webhooks: verifies the raw body, recognises duplicates, answers at once."""
+"""Receives webhooks, alone or in batches: verifies the raw body, recognises duplicates, answers at once."""
 
 import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
@@ -10,6 +11,13 @@ BODY_BYTES_MAX = 1 << 20
 webhook = Webhook(os.environ["WEBHOOK_SECRET"])
 # A real receiver keeps these in its database, written in one transaction with the work.
 seen: set[str] = set()
+
+
+def messages(message_id: str, event: Any) -> list[tuple[str, Any]]:
+    """Ids and payloads. A batch's own id changes from try to try; those of the messages inside do not."""
+    if not message_id.startswith("batch_"):
+        return [(message_id, event)]
+    return [(item["id"], item["data"]) for item in event]
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -28,12 +36,12 @@ class Receiver(BaseHTTPRequestHandler):
         except WebhookVerificationError as error:
             print("refused:", error, flush=True)
             return self.answer(401)
-        message_id = self.headers["webhook-id"]
-        if message_id in seen:
-            print("duplicate:", message_id, flush=True)
-        else:
-            seen.add(message_id)
-            print("received:", message_id, event, flush=True)
+        for message_id, data in messages(self.headers["webhook-id"], event):
+            if message_id in seen:
+                print("duplicate:", message_id, flush=True)
+            else:
+                seen.add(message_id)
+                print("received:", message_id, data, flush=True)
         self.answer(204)
 
     def answer(self, status: int) -> None:

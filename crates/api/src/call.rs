@@ -18,7 +18,10 @@ use bellwire_store::{
 use http::HeaderMap;
 use serde::Serialize;
 
-use crate::{auth::Caller, error::ApiError, extract::NoBody, idempotency::REMEMBERED, query::NoQuery, state::Server};
+use crate::{
+    auth::Caller, error::ApiError, extract::NoBody, idempotency::REMEMBERED, pressure::Publishing, query::NoQuery,
+    state::Server,
+};
 
 pub(crate) use crate::reply::{EmptyResponse, Nothing, Outcome, Reply};
 
@@ -48,6 +51,8 @@ pub(crate) struct Context {
     pub params: Vec<(String, String)>,
     /// The answer shows a secret: it is kept sealed.
     pub shows_secret: bool,
+    /// Its place among the publications under way, where it is one.
+    pub publishing: Option<Publishing>,
     /// Held by operations that change what there is: from the first look to the commit, nobody else changes anything.
     pub edit: Mutex<Option<Edit>>,
 }

@@ -84,6 +84,7 @@ struct Arrived {
     idempotency: Option<IdempotencyKey>,
     shows_secret: bool,
     edits: bool,
+    publishing: Option<Publishing>,
     statuses: &'static [u16],
 }
 
@@ -216,6 +217,7 @@ impl Declared {
                 params: arrived.params,
                 shows_secret: arrived.shows_secret,
                 statuses: arrived.statuses,
+                publishing: arrived.publishing,
                 edit: Mutex::new(None),
             };
             async move {
@@ -314,8 +316,6 @@ async fn answer(server: Arc<Server>, operation: Arc<Operation>, request: Request
 struct Admitted {
     caller: Option<Caller>,
     params: Vec<(String, String)>,
-    /// Held until it has been answered.
-    publishing: Option<Publishing>,
 }
 
 /// Looks at everything but the body: whether there is room, who asks, about what, and whether they may.
@@ -325,10 +325,9 @@ async fn admit(
     parts: &mut Parts,
     rate: &mut Option<RateNow>,
 ) -> Result<Admitted, ApiError> {
-    let publishing = match operation.publishes {
-        true => Some(server.pressure.begin(&server.directory)?),
-        false => None,
-    };
+    if operation.publishes {
+        server.pressure.has_room(&server.directory)?;
+    }
     let caller = auth::authorize(server, operation.access, &parts.headers)?;
     let params = RawPathParams::from_request_parts(parts, &()).await;
     let unreadable = |_| ApiError::new(&NOT_FOUND, "the path is not percent-encoded UTF-8");
@@ -343,11 +342,7 @@ async fn admit(
     {
         server.pressure.judge(&app, &server.directory, rate)?;
     }
-    Ok(Admitted {
-        caller,
-        params,
-        publishing,
-    })
+    Ok(Admitted { caller, params })
 }
 
 async fn perform(
@@ -359,11 +354,7 @@ async fn perform(
     let (mut parts, body) = request.into_parts();
     let asked_first = parts.headers.contains_key(header::EXPECT);
     let most = server.limits.body_bytes_max;
-    let Admitted {
-        caller,
-        params,
-        publishing: _publishing,
-    } = match admit(&server, operation, &mut parts, rate).await {
+    let Admitted { caller, params } = match admit(&server, operation, &mut parts, rate).await {
         Ok(admitted) => admitted,
         Err(error) => {
             if operation.publishes {
@@ -376,6 +367,10 @@ async fn perform(
     let body = match parts.method {
         Method::GET | Method::HEAD | Method::DELETE => Bytes::new(),
         _ => extract::collect(body, most, asked_first, &mut counted).await?,
+    };
+    let publishing = match operation.publishes {
+        true => Some(server.pressure.begin()?),
+        false => None,
     };
     let idempotency = match caller {
         Some(caller) if parts.method == Method::POST && operation.repetition != Repetition::Harmless => {
@@ -392,6 +387,7 @@ async fn perform(
         idempotency,
         shows_secret: operation.shows_secret,
         edits: operation.edits,
+        publishing,
         statuses: operation.statuses,
     };
     match idempotency.filter(|_| operation.repetition == Repetition::Remembered) {

@@ -1,7 +1,7 @@
 //! Pressure from publishers: what is refused before it is read, so that a server under too much of it stays quick.
 //!
-//! Asked by [`crate::operation`] before the body of a request that publishes is read, and while any body is being read. The
-//! bounds of the whole server come first, because they are the cheapest to ask: publications under way, deliveries that wait.
+//! Asked by [`crate::operation`] before the body of a request that publishes is read, and while any body is being read. A
+//! publication is counted from when its body is there, so that slow senders take nobody's place. The bounds of the whole server come first, because they are the cheapest to ask: publications under way, deliveries that wait.
 //! Then those of the application: its rate, and the deliveries that wait for its endpoints. Bytes of bodies are counted while
 //! they arrive.
 //!
@@ -168,25 +168,39 @@ impl Pressure {
         }
     }
 
-    /// A publication begins, as far as the whole server is concerned.
+    /// Whether the server as a whole takes on a publication now. Nothing is counted yet: a body that never comes takes no place.
     ///
     /// # Errors
     /// `server_overloaded`.
-    pub fn begin(self: &Arc<Self>, directory: &Directory) -> Result<Publishing, ApiError> {
-        if self.publishing.fetch_add(1, Ordering::Relaxed) >= self.limits.in_flight_max {
-            self.publishing.fetch_sub(1, Ordering::Relaxed);
-            self.metrics.refused(Refused::InFlight);
-            let detail = "as many publications are under way as the server takes on at once";
-            return Err(ApiError::overloaded(detail, BUSY));
+    pub fn has_room(&self, directory: &Directory) -> Result<(), ApiError> {
+        if self.publishing.load(Ordering::Relaxed) >= self.limits.in_flight_max {
+            return Err(self.busy());
         }
-        self.metrics.publishes_in_flight.inc();
-        let publishing = Publishing(Arc::clone(self));
         if directory.waiting() >= self.limits.high_water {
             self.metrics.refused(Refused::HighWater);
             let detail = "as many deliveries are waiting as the server takes on";
             return Err(ApiError::overloaded(detail, FULL));
         }
-        Ok(publishing)
+        Ok(())
+    }
+
+    /// A publication begins: its body is there.
+    ///
+    /// # Errors
+    /// `server_overloaded` when others have taken the room meanwhile.
+    pub fn begin(self: &Arc<Self>) -> Result<Publishing, ApiError> {
+        if self.publishing.fetch_add(1, Ordering::Relaxed) >= self.limits.in_flight_max {
+            self.publishing.fetch_sub(1, Ordering::Relaxed);
+            return Err(self.busy());
+        }
+        self.metrics.publishes_in_flight.inc();
+        Ok(Publishing(Arc::clone(self)))
+    }
+
+    fn busy(&self) -> ApiError {
+        self.metrics.refused(Refused::InFlight);
+        let detail = "as many publications are under way as the server takes on at once";
+        ApiError::overloaded(detail, BUSY)
     }
 
     /// Whether the application may publish. `told` is how its rate stands then, if it has one.
@@ -237,6 +251,24 @@ impl Quotas {
 mod tests {
     use super::*;
     use bellwire_core::id::Id as _;
+
+    #[test]
+    fn places_are_counted_while_they_are_held_and_not_beyond_the_bound() {
+        let limits = PublishLimits {
+            in_flight_max: 2,
+            ..PublishLimits::default()
+        };
+        let pressure = Arc::new(Pressure::new(limits, Arc::default()));
+        let (one, other) = (pressure.begin().unwrap(), pressure.begin().unwrap());
+        assert_eq!(pressure.begin().unwrap_err().code().status, 503);
+        assert_eq!(pressure.metrics.publishes_in_flight.get(), 2);
+        drop(one);
+        let third = pressure.begin().unwrap();
+        assert!(pressure.begin().is_err());
+        drop((other, third));
+        assert_eq!(pressure.publishing.load(Ordering::Relaxed), 0);
+        assert_eq!(pressure.metrics.publishes_in_flight.get(), 0);
+    }
 
     #[test]
     fn bytes_are_counted_while_they_are_held_and_not_beyond_the_bound() {

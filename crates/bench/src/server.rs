@@ -56,9 +56,11 @@ impl ServerProcess {
         self.child.as_ref().map(Child::id)
     }
 
-    /// Further environment for the starts to come.
+    /// Further environment for the starts to come. What the user of the benchmark set stays as it is.
     pub(crate) fn add_env(&mut self, key: &str, value: String) {
-        self.launch.env.push((key.to_owned(), value));
+        if !self.launch.env.iter().any(|(set, _)| set == key) {
+            self.launch.env.push((key.to_owned(), value));
+        }
     }
 
     /// Whether the program knows a setting, by its name in the configuration file: an older one refuses to start with those it does not.
@@ -214,6 +216,23 @@ mod tests {
         let directory = server.directory.clone();
         drop(server);
         assert!(!directory.exists());
+    }
+
+    #[test]
+    fn what_the_user_set_is_not_overridden_by_a_scenario() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut launch = launch(PathBuf::from("bellwire"), folder.path());
+        launch.env = vec![("BELLWIRE_A".to_owned(), "theirs".to_owned())];
+        let mut server = ServerProcess::prepare(launch).unwrap();
+        server.add_env("BELLWIRE_A", "ours".to_owned());
+        server.add_env("BELLWIRE_B", "ours".to_owned());
+        let set: Vec<_> = server
+            .launch
+            .env
+            .iter()
+            .map(|(key, value)| (&**key, &**value))
+            .collect();
+        assert_eq!(set, [("BELLWIRE_A", "theirs"), ("BELLWIRE_B", "ours")]);
     }
 
     fn launch(binary: PathBuf, data_parent: &Path) -> Launch {

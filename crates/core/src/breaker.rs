@@ -244,11 +244,7 @@ mod tests {
             for event in events {
                 match event {
                     Event::Pass(millis) => now = Timestamp::from_micros(now.micros() + millis * 1_000),
-                    Event::Begin => {
-                        if breaker.allows(now) && breaker.begin() {
-                            probes += 1;
-                        }
-                    }
+                    Event::Begin if breaker.allows(now) && breaker.begin() => probes += 1,
                     Event::End(succeeded) if probes > 0 => {
                         probes -= 1;
                         let turned = if succeeded { breaker.succeeded() } else { breaker.failed(true, SETTINGS, now) };

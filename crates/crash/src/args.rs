@@ -44,9 +44,9 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(0..=60))]
     pub(crate) failures: u8,
     /// How long before a kill an accepted delivery may have been answered and still be repeated, in milliseconds: outcomes
-    /// gather for a moment, then wait for a commit
-    #[arg(long, default_value_t = 500)]
-    pub(crate) settling_ms: u64,
+    /// gather for a moment, then wait for a commit [default: 500; scenario order, which keeps the server busy: 2000]
+    #[arg(long)]
+    pub(crate) settling_ms: Option<u64>,
     /// Where the run's directory is made
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     pub(crate) scratch: PathBuf,

@@ -21,6 +21,8 @@ use crate::world::World;
 const PATIENCE: Duration = Duration::from_secs(45);
 /// How long the silence after the drain is listened to: longer than the last wait of the retry schedule.
 const SILENCE: Duration = Duration::from_millis(2_500);
+/// How long an outcome may take to be durable when nothing else is asked for.
+const SETTLING: Duration = Duration::from_millis(500);
 /// Publishers when nothing else is asked for.
 const CONNECTIONS: u32 = 8;
 /// Messages a second when nothing else is asked for.
@@ -53,7 +55,7 @@ impl Rig {
         let world = World::new(
             plan::endpoints(usize::from(args.endpoints)),
             messages,
-            Duration::from_millis(args.settling_ms),
+            args.settling_ms.map_or(SETTLING, Duration::from_millis),
         );
         let receiver = Receiver::bind(&world)?;
         let process = Process::prepare(&args.binary, data, scratch.join("server.log"))?;

@@ -16,7 +16,10 @@ pub(crate) const NAME: &str = "template";
 const FUEL_EXPRESSION: u64 = 50_000;
 
 /// The work that one rendering may do: room to walk over a large payload and to write all it may write.
-const FUEL_TEMPLATE: u64 = 250_000;
+const FUEL_TEMPLATE: u64 = 100_000;
+
+/// The bytes of JSON that one evaluation may make on the way to its output, all together.
+const JSON_BYTES_MAX: usize = 2 * OUTPUT_BYTES_MAX;
 
 /// Frames of nested loops.
 const RECURSION_MAX: usize = 64;
@@ -84,6 +87,20 @@ fn base(missing: Missing, fuel: u64) -> Environment<'static> {
     environment
 }
 
+/// How many bytes of JSON an evaluation made so far: making it costs far more than the fuel for the text.
+#[derive(Debug, Default)]
+struct Made(usize);
+
+fn json_of(state: &mut State<'_, '_>, value: &Value, indented: bool) -> Result<String, Error> {
+    let text = output::text(value, indented)?;
+    let made = state.get_or_insert_extension(Made::default());
+    made.0 = made.0.saturating_add(text.len());
+    if made.0 > JSON_BYTES_MAX {
+        return Err(Error::from(ErrorKind::OutOfFuel));
+    }
+    Ok(text)
+}
+
 /// Writes a value as JSON would, but texts without quotes and null as nothing.
 fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     match value.kind() {
@@ -97,29 +114,29 @@ fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
 }
 
 /// The text of a value, as [`write`] writes it.
-fn text_of(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
+fn text_of(state: &mut State<'_, '_>, value: &Value) -> Result<String, Error> {
     match value.kind() {
         ValueKind::Undefined if state.undefined_behavior() != UndefinedBehavior::Chainable => {
             Err(Error::from(ErrorKind::UndefinedError))
         }
         ValueKind::None | ValueKind::Undefined => Ok(String::new()),
         ValueKind::String | ValueKind::Number => Ok(value.to_string()),
-        _ => output::text(value, false),
+        _ => json_of(state, value, false),
     }
 }
 
-fn to_text(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
+fn to_text(state: &mut State<'_, '_>, value: &Value) -> Result<Value, Error> {
     match value.kind() {
         ValueKind::String => Ok(value.clone()),
         _ => text_of(state, value).map(Value::from),
     }
 }
 
-fn to_json(state: &State<'_, '_>, value: &Value, indent: Option<bool>) -> Result<Value, Error> {
+fn to_json(state: &mut State<'_, '_>, value: &Value, indent: Option<bool>) -> Result<Value, Error> {
     if value.is_undefined() && state.undefined_behavior() != UndefinedBehavior::Chainable {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
-    let text = output::text(value, indent.unwrap_or(false))?;
+    let text = json_of(state, value, indent.unwrap_or(false))?;
     if *state.auto_escape() != AutoEscape::Html {
         return Ok(Value::from(text));
     }
@@ -134,7 +151,7 @@ fn to_json(state: &State<'_, '_>, value: &Value, indent: Option<bool>) -> Result
     Ok(Value::from_safe_string(safe))
 }
 
-fn join(state: &State<'_, '_>, value: &Value, joiner: Option<&str>) -> Result<Value, Error> {
+fn join(state: &mut State<'_, '_>, value: &Value, joiner: Option<&str>) -> Result<Value, Error> {
     let joiner = joiner.unwrap_or_default();
     let mut joined = String::new();
     for (at, item) in value.try_iter()?.checked().enumerate() {

@@ -30,8 +30,11 @@ use crate::path::Step;
 /// How deep containers may lie in each other; serde_json's own bound.
 const DEPTH_MAX: usize = 128;
 
-/// How many bytes of containers one evaluation may compare or print: what fuel does not count.
+/// How many bytes one evaluation may fetch as long strings, or compare or print as containers: what fuel does not count.
 const WORK_BYTES_MAX: i64 = 16 * 1024 * 1024;
+
+/// Strings from this length on are counted when they are fetched: finding a letter in one, for example, walks along it.
+const LONG_BYTES: usize = 1_024;
 
 /// Objects with more members than this are looked up by a table.
 const SCAN_MAX: usize = 16;
@@ -52,6 +55,14 @@ impl Work {
 
     pub(crate) fn is_exhausted(&self) -> bool {
         self.0.load(Memory::Relaxed) < 0
+    }
+
+    /// The value as an evaluation gets it.
+    pub(crate) fn fetch(&self, value: &Value) -> Value {
+        match value.as_str().map(str::len) {
+            Some(long) if long >= LONG_BYTES && !self.spend(long) => Value::from(minijinja::Error::from(ErrorKind::OutOfFuel)),
+            _ => value.clone(),
+        }
     }
 
     /// Counts bytes; answers whether there is room for them.
@@ -221,7 +232,7 @@ impl Json {
 
     /// The value of one of its parts.
     pub(crate) fn value(&self, part: &Part) -> Value {
-        part.value(self.depth + 1, &self.work).clone()
+        self.work.fetch(part.value(self.depth + 1, &self.work))
     }
 
     fn broken(&self) -> Option<Value> {

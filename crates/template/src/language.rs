@@ -138,7 +138,7 @@ pub(crate) enum Shape {
 pub(crate) fn expression(text: &str) -> Result<Option<Path>, TemplateError> {
     measure(text, true)?;
     let tree = parse_expr(text).map_err(|error| TemplateError::of_engine(text, &error))?;
-    Judge { text, names: 0 }.expr(&tree, false)?;
+    Judge::new(text).expr(&tree, false)?;
     Ok(Path::of(&tree))
 }
 
@@ -146,7 +146,7 @@ pub(crate) fn expression(text: &str) -> Result<Option<Path>, TemplateError> {
 pub(crate) fn template(text: &str) -> Result<Shape, TemplateError> {
     measure(text, false)?;
     let tree = parse(text, engine::NAME, engine::syntax()).map_err(|error| TemplateError::of_engine(text, &error))?;
-    Judge { text, names: 0 }.stmt(&tree)?;
+    Judge::new(text).stmt(&tree)?;
     Ok(shape(text, &tree))
 }
 
@@ -288,9 +288,22 @@ struct Judge<'a> {
     text: &'a str,
     /// Names of the message's in this tag so far.
     names: usize,
+    /// The names that the template itself gave so far.
+    given: Vec<String>,
+    /// How many loops we are in.
+    loops: usize,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            names: 0,
+            given: Vec::new(),
+            loops: 0,
+        }
+    }
+
     fn refuse(&self, span: Span, what: impl Into<String>) -> Result<(), TemplateError> {
         Err(TemplateError::at(self.text, bytes(span), Reason::Refused, what))
     }
@@ -315,13 +328,20 @@ impl Judge<'_> {
                     return self.refuse(of.span(), "loops are not recursive here");
                 }
                 self.expr(&of.iter, true)?;
+                self.give(&of.target);
+                self.loops += 1;
                 if let Some(filter) = &of.filter_expr {
                     self.expr(filter, false)?;
                 }
                 self.stmts(&of.body)?;
+                self.loops -= 1;
                 self.stmts(&of.else_body)
             }
-            Stmt::Set(set) => self.expr(&set.expr, true),
+            Stmt::Set(set) => {
+                self.expr(&set.expr, true)?;
+                self.give(&set.target);
+                Ok(())
+            }
             Stmt::SetBlock(stmt) => self.refuse(stmt.span(), "`set` takes a value here: `{% set name = value %}`"),
             Stmt::WithBlock(stmt) => self.refuse(stmt.span(), "there is no `with`; use `{% set name = value %}`"),
             Stmt::AutoEscape(stmt) => self.refuse(
@@ -331,6 +351,37 @@ impl Judge<'_> {
             Stmt::FilterBlock(stmt) => self.refuse(stmt.span(), "there is no `filter` block; use `value|filter`"),
             Stmt::Do(stmt) => self.refuse(stmt.span(), "there is no `do`"),
         }
+    }
+
+    fn give(&mut self, target: &Expr<'_>) {
+        match target {
+            Expr::Var(var) => self.given.push(var.id.to_owned()),
+            Expr::List(list) => list.items.iter().for_each(|item| self.give(item)),
+            Expr::Tuple(tuple) => tuple.items.iter().for_each(|item| self.give(item)),
+            _ => {}
+        }
+    }
+
+    /// `x[n]` on a text walks along it, and nothing counts that. So in a loop `x` comes fresh from the message or a filter,
+    /// where long texts are counted.
+    fn may_be_indexed(&self, base: &Expr<'_>) -> bool {
+        match base {
+            Expr::Filter(_) => true,
+            Expr::Var(var) => !self.given.iter().any(|name| name == var.id),
+            Expr::GetItem(get) => self.may_be_indexed(&get.expr),
+            Expr::GetAttr(get) => matches!(get.expr, Expr::Var(_)) || self.may_be_indexed(&get.expr),
+            _ => false,
+        }
+    }
+
+    fn index(&self, base: &Expr<'_>, span: Span) -> Result<(), TemplateError> {
+        if self.loops == 0 || self.may_be_indexed(base) {
+            return Ok(());
+        }
+        self.refuse(
+            span,
+            "in a loop, `[…]` stands behind a member of the message, as in `line.tags[0]`; use `|first` and `|last` for other values",
+        )
     }
 
     fn exprs(&mut self, exprs: &[Expr<'_>], gets_a_name: bool) -> Result<(), TemplateError> {
@@ -350,6 +401,7 @@ impl Judge<'_> {
                 Ok(())
             }
             Expr::Slice(slice) => {
+                self.index(&slice.expr, slice.span())?;
                 self.expr(&slice.expr, gets_a_name)?;
                 [&slice.start, &slice.stop, &slice.step]
                     .into_iter()
@@ -408,6 +460,7 @@ impl Judge<'_> {
             }
             Expr::GetAttr(get) => self.expr(&get.expr, gets_a_name),
             Expr::GetItem(get) => {
+                self.index(&get.expr, get.span())?;
                 self.expr(&get.expr, gets_a_name)?;
                 self.expr(&get.subscript_expr, gets_a_name)
             }

@@ -94,6 +94,7 @@ impl<'a> MessageScope<'a> {
     /// What lies at the path: its text as the publisher wrote it, and its value.
     pub(crate) fn find(&self, path: &Path) -> Option<(Bytes, Value)> {
         let root = self.root();
+        root.work.renew();
         let mut text = root.body.text();
         let mut value = root.body().clone();
         for step in path.steps() {
@@ -134,7 +135,7 @@ impl Object for Root {
 
     fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
         let value = match name {
-            BODY => self.body().clone(),
+            BODY => self.work.fetch(self.body()),
             "type" => self.event_type.clone(),
             "channels" => self.channels.clone(),
             "message_id" => self.message_id.clone(),

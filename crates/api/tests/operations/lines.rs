@@ -130,6 +130,10 @@ async fn a_blocked_line_is_shown_and_goes_on_when_it_is_unblocked_skipped_or_dis
     assert_eq!(lines(&bench, endpoint, "?blocked=true").await.len(), 3);
     let status = bench.get(&format!("app/acme/endpoint/{endpoint}/status")).await;
     assert_eq!(status.body["backlog"]["blockedLines"], 3);
+    assert!(
+        status.text("waitsFor").contains("3 lines wait for a person"),
+        "{status:?}"
+    );
 
     let skipped = bench.post(&path("skip"), json!({ "key": "a" })).await;
     assert_eq!((skipped.status, &skipped.body), (202, &json!({ "changed": 1 })));

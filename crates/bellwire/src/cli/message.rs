@@ -154,6 +154,10 @@ const DELIVERIES: &[Column] = &[
         show: |item| Standing::of(item).word().to_owned(),
     },
     Column {
+        title: "NUMBER",
+        show: |item| cell(item, "sequence"),
+    },
+    Column {
         title: "NEXT ATTEMPT",
         show: |item| cell(item, "nextAttempt"),
     },
@@ -292,13 +296,12 @@ mod tests {
     #[test]
     fn a_message_is_shown_with_its_deliveries_and_its_payload_unchanged() {
         let message = r#"{"id":"msg_1","eventType":"a.b","payload":{"z":1.10,"a":1}}"#;
-        let deliveries =
-            r#"{"data":[{"id":"ep_1","status":2,"url":"http://h/"}],"iterator":null,"prevIterator":null,"done":true}"#;
+        let deliveries = r#"{"data":[{"id":"ep_1","status":2,"url":"http://h/","sequence":7}],"iterator":null,"prevIterator":null,"done":true}"#;
         let (captured, _) = run(&["get", "msg_1", "--app", "a"], vec![(200, message), (200, deliveries)]);
         let text = captured.text();
         assert!(text.contains("\"z\": 1.10,\n"), "{text}");
         assert!(
-            text.ends_with("ENDPOINT  STATE   URL\nep_1      failed  http://h/\n"),
+            text.ends_with("ENDPOINT  STATE   NUMBER  URL\nep_1      failed  7       http://h/\n"),
             "{text}"
         );
     }

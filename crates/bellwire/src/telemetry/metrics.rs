@@ -16,9 +16,11 @@ use bellwire_core::time::Timestamp;
 use bellwire_deliver::{
     Scheduler,
     metrics::{DeliverMetrics, LATENCY_BUCKETS_MS},
+    scheduler::Figures,
 };
 use bellwire_store::{
     Directory, Store,
+    directory::LaneState,
     query::{COMMIT_BUCKETS_MS, StoreHealth},
 };
 use prometheus_client::{
@@ -61,6 +63,7 @@ impl MetricsPage {
             in_flight,
             in_memory,
             oldest_due: self.scheduler.oldest_due(),
+            figures: self.scheduler.figures(),
             connections: self.connections.load(Ordering::Relaxed),
         };
         let mut registry = Registry::default();
@@ -83,6 +86,7 @@ struct Snapshot {
     in_memory: usize,
     /// Without what waits for paused endpoints, which the store's own figure has in it.
     oldest_due: Option<Timestamp>,
+    figures: Figures,
     connections: usize,
 }
 
@@ -97,6 +101,7 @@ impl Collector for Snapshot {
             in_flight,
             in_memory,
             oldest_due,
+            figures,
             connections,
         } = self;
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -152,6 +157,7 @@ impl Collector for Snapshot {
             "How long the delivery that waits longest has been due, in memory or in the store; paused endpoints do not count",
             age,
         )?;
+        out.lanes(figures)?;
         out.gauge("bellwire_endpoints", "Endpoints that there are", *endpoints as f64)?;
         out.gauge(
             "bellwire_http_connections",
@@ -206,6 +212,59 @@ impl Out<'_> {
             self.0
                 .encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?,
         )
+    }
+
+    /// What the scheduler says about the lanes of endpoints.
+    fn lanes(&mut self, figures: &Figures) -> fmt::Result {
+        let by_state = LaneState::NAMES.iter().zip(figures.lanes);
+        self.gauges(
+            "bellwire_lanes",
+            "Endpoints with a lane in memory, by its state",
+            "state",
+            by_state.map(|((name, _), count)| (*name, count as f64)),
+        )?;
+        self.gauge(
+            "bellwire_breakers_open",
+            "Endpoints at which nothing but probes is attempted, because they failed too often in a row",
+            figures.breakers_open as f64,
+        )?;
+        self.counter(
+            "bellwire_breakers_opened",
+            "How often the breaker of an endpoint opened",
+            figures.breakers_opened,
+        )?;
+        self.counter(
+            "bellwire_probes",
+            "Attempts at endpoints whose breaker was open",
+            figures.probes,
+        )?;
+        self.counter(
+            "bellwire_throttled",
+            "How often a rate limit of an endpoint or application, or a slow start, made a delivery wait",
+            figures.throttled,
+        )?;
+        self.counter("bellwire_batches", "Batches that were attempted", figures.batches)?;
+        self.counter(
+            "bellwire_batched_deliveries",
+            "Deliveries in batches that were attempted",
+            figures.batched,
+        )
+    }
+
+    fn gauges<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &'static str,
+        values: impl IntoIterator<Item = (&'a str, f64)>,
+    ) -> fmt::Result {
+        let mut encoder = self
+            .0
+            .encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?;
+        for (value, number) in values {
+            ConstGauge::new(number).encode(encoder.encode_family(&[(label, value)])?)?;
+        }
+        Ok(())
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
@@ -281,6 +340,12 @@ mod tests {
             in_flight: 1,
             in_memory: 0,
             oldest_due: Some(Timestamp::from_secs(990)),
+            figures: Figures {
+                lanes: [9, 2, 0, 0, 1, 0, 0, 0],
+                breakers_open: 1,
+                probes: 12,
+                ..Figures::default()
+            },
             connections: 4,
         });
         for line in [
@@ -297,6 +362,10 @@ mod tests {
             "bellwire_store_commit_seconds_count 5",
             "bellwire_store_commit_seconds_sum 1.5",
             "bellwire_http_connections 4.0",
+            "bellwire_lanes{state=\"idle\"} 9.0",
+            "bellwire_lanes{state=\"parked\"} 1.0",
+            "bellwire_breakers_open 1.0",
+            "bellwire_probes_total 12",
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\nnot in\n{page}");
         }
@@ -314,6 +383,7 @@ mod tests {
                 in_flight: 0,
                 in_memory: 0,
                 oldest_due,
+                figures: Figures::default(),
                 connections: 0,
             });
             assert!(page.contains("bellwire_oldest_due_age_seconds 0.0\n"), "{page}");

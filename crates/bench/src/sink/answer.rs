@@ -97,11 +97,11 @@ fn arrived(body: &[u8], lane: Option<usize>, shared: &Shared, recorder: &Mutex<W
         shared.unmarked.fetch_add(1, Relaxed);
         return;
     };
-    if shared.ledger.slot_of(mark.seq, lane).is_none() {
+    let Some(slot) = shared.ledger.slot_of(mark.seq, lane) else {
         shared.unmarked.fetch_add(1, Relaxed);
         return;
-    }
-    if let (Some(order), Some(slot)) = (&shared.order, shared.ledger.slot_of(mark.seq, lane)) {
+    };
+    if let Some(order) = &shared.order {
         order.arrive(slot, mark.seq);
     }
     if shared.ledger.arrive(mark.seq, lane) && mark.seq >= shared.window_from.load(Relaxed) {

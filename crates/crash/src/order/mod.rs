@@ -40,6 +40,9 @@ pub(crate) use self::report::Report;
 
 /// How long one attempt may take. Far longer than any answer but a hang.
 const TIMEOUT_MS: u64 = 5_000;
+/// How long an outcome may take to be durable when nothing else is asked for. The server is kept as busy as it can be, and the
+/// rules of lines allow the newest number alone to be repeated.
+const SETTLING: Duration = Duration::from_secs(2);
 /// Publishers when nothing else is asked for: enough that deliveries come to wait in lines.
 const CONNECTIONS: u32 = 64;
 /// Without an arrival for this long, what has not arrived is lost.
@@ -62,7 +65,7 @@ pub(crate) async fn run(args: &Args, seed: u64, scratch: &Path) -> anyhow::Resul
         keys: args.keys,
         publishers: args.connections.unwrap_or(CONNECTIONS),
     };
-    let settling = Duration::from_millis(args.settling_ms);
+    let settling = args.settling_ms.map_or(SETTLING, Duration::from_millis);
     let course = Course::new(script, args.deliveries, args.failures, settling);
     let process = Process::prepare(&args.binary, scratch.join("data"), scratch.join("server.log"))?;
     let mut rig = Rig {

@@ -10,7 +10,7 @@ use bellwire_core::{
     breaker::Turned,
     delivery::Work,
     limit,
-    rate::{self, Pace},
+    rate::Pace,
     time::Timestamp,
 };
 use bellwire_store::directory::LaneGauge;
@@ -188,11 +188,6 @@ impl Lane {
             (Some(set), Some(ceiling)) => Some(set.min(ceiling)),
             (one, other) => one.or(other),
         }
-    }
-
-    /// The time between two deliveries that its rate asks for.
-    pub fn interval(&mut self, now: Timestamp) -> Option<Duration> {
-        self.rate_limit(now).map(rate::interval)
     }
 
     /// Whether anything may be begun.

@@ -25,7 +25,7 @@ mod timers;
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasherDefault, DefaultHasher},
+    hash::{BuildHasherDefault, Hasher},
     sync::Arc,
     time::Duration,
 };
@@ -36,13 +36,14 @@ use bellwire_core::{
     breaker::Turned,
     delivery::Work,
     id::{AppId, EndpointId},
+    rate,
     time::Timestamp,
 };
 use bellwire_store::{Claimed, LaneHead, directory::LaneGauge};
 
 pub use self::{fairness::AppPace, sweep::Figures};
 use self::{
-    fairness::Apps,
+    fairness::{App, Apps},
     memory::Memory,
     timers::{Timers, Whom},
 };
@@ -133,7 +134,7 @@ pub struct LaneSettings {
     pub made_at: Timestamp,
 }
 
-type Lanes = HashMap<EndpointId, Box<Lane>, BuildHasherDefault<DefaultHasher>>;
+type Lanes = HashMap<EndpointId, Box<Lane>, BuildHasherDefault<IdHasher>>;
 
 /// All lanes and the slots they share.
 #[derive(Debug)]
@@ -330,31 +331,37 @@ impl State {
         let Some(lane) = self.lanes.get_mut(&endpoint) else {
             return Turn::Over;
         };
-        let app = self.apps.at(lane.app);
+        let place = lane.app;
         let slots = lane.slots();
-        if let Some(report) = &report {
-            match lane.ended(report, &self.rules, now) {
-                Some(Turned::Opened) => self.figures.breakers_opened += 1,
-                Some(Turned::Closed) | None => {}
-            }
+        if let Some(report) = &report
+            && lane.ended(report, &self.rules, now) == Some(Turned::Opened)
+        {
+            self.figures.breakers_opened += 1;
         }
+        let widens = lane.slots() > slots;
+        let starved = self.apps.starved;
+        let app = self.apps.at(place);
         if done == 0 {
             lane.starting = lane.starting.saturating_sub(1);
             app.started();
         }
-        let place = lane.app;
-        let widens = lane.slots() > slots;
         let its_turn = !self.stopped
             && lane.active <= lane.slots()
-            && !(self.apps.starved && done >= TURN)
+            && !(starved && done >= TURN)
             && lane.has_something(now)
             && lane.may_run(now);
-        if its_turn && let Some(n) = self.let_through(endpoint, now) {
-            let turn = self.hand_out(endpoint, n, now);
-            let Some(lane) = self.lanes.get_mut(&endpoint) else {
-                return turn;
-            };
-            let one_by_one = lane.is_paced() || self.apps.at(place).is_paced() || lane.batch.is_some();
+        let handed_out = if its_turn {
+            hand_out(lane, app, &mut self.figures, now)
+        } else {
+            None
+        };
+        if let Some(turn) = handed_out {
+            match &turn {
+                Turn::Attempt(work, _) => self.memory.leave([work]),
+                Turn::Batch(works, _) => self.memory.leave(works),
+                Turn::Over => {}
+            }
+            let one_by_one = lane.is_paced() || app.is_paced() || lane.batch.is_some();
             if one_by_one || lane.wants_claim(now, self.bounds.window).is_some() {
                 self.review(endpoint, now, effects);
             }
@@ -367,68 +374,15 @@ impl State {
             }
             return turn;
         }
-        if let Some(lane) = self.lanes.get_mut(&endpoint) {
-            lane.active -= 1;
-        }
+        lane.active -= 1;
+        app.gave_up();
         self.in_flight -= 1;
-        self.apps.at(place).gave_up();
         self.make_ready(endpoint, now);
         self.apps.look_again(place);
         self.review(endpoint, now, effects);
         self.plan_app(place, now, effects);
         self.pump(now, effects);
         Turn::Over
-    }
-
-    /// How many deliveries at most the rates of the lane and its application let through together now; `None` when it is too
-    /// early for one. A batch is no larger than what a second's rate allows, so that a rate stays even.
-    fn let_through(&mut self, endpoint: EndpointId, now: Timestamp) -> Option<usize> {
-        let lane = self.lanes.get_mut(&endpoint)?;
-        let app = self.apps.at(lane.app);
-        let rate = lane.rate_limit(now);
-        lane.paced_until = lane
-            .interval(now)
-            .and_then(|interval| lane.pace.opens_at(interval, now));
-        if lane.paced_until.is_some() || app.opens_at(now).is_some() {
-            self.figures.throttled += 1;
-            return None;
-        }
-        let of_app = app.pace.per_second.map(f64::from);
-        let rate = rate.into_iter().chain(of_app).reduce(f64::min);
-        Some(rate.map_or(usize::MAX, |rate| (rate as usize).max(1)))
-    }
-
-    /// Gives a worker its next delivery, or as many as `n_max` that go together.
-    fn hand_out(&mut self, endpoint: EndpointId, n_max: usize, now: Timestamp) -> Turn {
-        let Some(lane) = self.lanes.get_mut(&endpoint) else {
-            return Turn::Over;
-        };
-        let batches = lane.batch.is_some();
-        let Some((first, others)) = lane.take(n_max) else {
-            return Turn::Over;
-        };
-        lane.touched_at = now;
-        let ticket = Ticket {
-            probe: lane.load.breaker.begin(),
-            round: lane.load.limit.round(),
-        };
-        let n = u32::try_from(1 + others.len()).unwrap_or(u32::MAX);
-        if let Some(interval) = lane.interval(now) {
-            // Asked before. What comes next may be told at once when it will be let through.
-            let _ = lane.pace.take_many(interval, n, now);
-            lane.paced_until = lane.pace.opens_at(interval, now);
-        }
-        self.apps.at(lane.app).take(n, now);
-        self.memory.leave(std::iter::once(&first).chain(&others));
-        self.figures.probes += u64::from(ticket.probe);
-        if !batches {
-            return Turn::Attempt(first, ticket);
-        }
-        self.figures.batches += 1;
-        self.figures.batched += u64::from(n);
-        let mut all = others;
-        all.insert(0, first);
-        Turn::Batch(all, ticket)
     }
 
     /// An endpoint's settings changed; `None` when it is gone or disabled, and what waits in memory is cancelled.
@@ -555,6 +509,65 @@ impl State {
         {
             effects.wake_at = Some(at);
         }
+    }
+}
+
+/// Gives a worker its next delivery, or those that go together; `None` when the rate of the lane or of its application lets
+/// nothing through yet. A batch is no larger than what a second's rate allows, so that a rate stays even.
+fn hand_out(lane: &mut Lane, app: &mut App, figures: &mut Figures, now: Timestamp) -> Option<Turn> {
+    let of_lane = lane.rate_limit(now);
+    let interval = of_lane.map(rate::interval);
+    lane.paced_until = interval.and_then(|interval| lane.pace.opens_at(interval, now));
+    if lane.paced_until.is_some() || app.opens_at(now).is_some() {
+        figures.throttled += 1;
+        return None;
+    }
+    let of_app = app.pace.per_second.map(f64::from);
+    let slowest = of_lane.into_iter().chain(of_app).reduce(f64::min);
+    let n_max = slowest.map_or(usize::MAX, |rate| (rate as usize).max(1));
+    let (first, others) = lane.take(n_max)?;
+    let n = u32::try_from(1 + others.len()).unwrap_or(u32::MAX);
+    if let Some(interval) = interval {
+        // Asked before. When the next will be let through may be told at once.
+        let _ = lane.pace.take_many(interval, n, now);
+        lane.paced_until = lane.pace.opens_at(interval, now);
+    }
+    app.take(n, now);
+    lane.touched_at = now;
+    let ticket = Ticket {
+        probe: lane.load.breaker.begin(),
+        round: lane.load.limit.round(),
+    };
+    figures.probes += u64::from(ticket.probe);
+    if lane.batch.is_none() {
+        return Some(Turn::Attempt(first, ticket));
+    }
+    figures.batches += 1;
+    figures.batched += u64::from(n);
+    let mut works = others;
+    works.insert(0, first);
+    Some(Turn::Batch(works, ticket))
+}
+
+/// Hashes ids, which nobody from outside chooses: fast rather than hard to guess, and the same in every process.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        // Fibonacci hashing: the product's upper half is well mixed, the table uses both ends.
+        let mixed = (self.0 ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
     }
 }
 

@@ -8,14 +8,15 @@ use std::{
     },
 };
 
-use bellwire_core::address::AddressPolicy;
+use bellwire_core::{address::AddressPolicy, endpoint::Endpoint, secret::SigningKey, sign};
 use bellwire_deliver::{
     DeliverConfig,
+    action::Acted,
     actions::http::HttpAction,
     guard::{Guard, GuardConfig},
 };
 use http_body_util::{BodyExt, Full};
-use hyper::{Request, Response, Version, body::Incoming, service::service_fn};
+use hyper::{Request, Response, Version, body::Incoming, http::request::Parts, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
@@ -26,14 +27,38 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
-use crate::{BODY, LONG, post};
+use crate::{BODY, LONG, NOW, act_with, endpoint, post};
 
 struct Secure {
     url: String,
     handshakes: Arc<AtomicUsize>,
     version_2: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
+    /// Of these, with HTTP message signatures that verify.
+    verified: Arc<AtomicUsize>,
     certificate: Vec<u8>,
+}
+
+/// Whether the request has HTTP message signatures; they have to verify, for the URL as this receiver sees it.
+fn is_signed(parts: &Parts, body: &[u8]) -> bool {
+    if !parts.headers.contains_key(sign::http::SIGNATURE_INPUT) {
+        return false;
+    }
+    let host = parts.headers.get("host").map(|host| host.to_str().unwrap());
+    let authority = parts.uri.authority().map(|authority| authority.as_str()).or(host);
+    let headers: Vec<_> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+        .collect();
+    let request = sign::http::Request {
+        method: parts.method.as_str(),
+        target_uri: &format!("https://{}{}", authority.unwrap(), parts.uri.path()),
+        headers: &headers,
+    };
+    let key = SigningKey::generate_symmetric([7; 24]).verifying();
+    sign::http::verify(&request, body, &[key], NOW.secs(), Some(sign::TOLERANCE)).unwrap();
+    true
 }
 
 /// A TLS receiver on 127.0.0.1 that speaks the versions of HTTP named by `alpn`.
@@ -56,21 +81,23 @@ async fn secure(alpn: &[&str]) -> Secure {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/hook", listener.local_addr().unwrap());
-    let [handshakes, version_2, requests] = [0; 3].map(|_| Arc::new(AtomicUsize::new(0)));
-    let counters = (Arc::clone(&handshakes), Arc::clone(&version_2), Arc::clone(&requests));
+    let [handshakes, version_2, requests, verified] = [0; 4].map(|_| Arc::new(AtomicUsize::new(0)));
+    let counters = [&handshakes, &version_2, &requests, &verified].map(Arc::clone);
     let tasks = TaskTracker::new();
     let serving = tasks.clone();
     tasks.spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             let Ok(tls) = acceptor.accept(tcp).await else { continue };
-            let (handshakes, version_2, requests) = counters.clone();
+            let [handshakes, version_2, requests, verified] = counters.clone();
             handshakes.fetch_add(1, Ordering::SeqCst);
             let service = service_fn(move |request: Request<Incoming>| {
-                let (version_2, requests) = (Arc::clone(&version_2), Arc::clone(&requests));
+                let [version_2, requests, verified] = [&version_2, &requests, &verified].map(Arc::clone);
                 async move {
                     version_2.fetch_add(usize::from(request.version() == Version::HTTP_2), Ordering::SeqCst);
-                    let body = request.into_body().collect().await.unwrap().to_bytes();
+                    let (parts, body) = request.into_parts();
+                    let body = body.collect().await.unwrap().to_bytes();
                     assert_eq!(body, BODY);
+                    verified.fetch_add(usize::from(is_signed(&parts, &body)), Ordering::SeqCst);
                     requests.fetch_add(1, Ordering::SeqCst);
                     Ok::<_, Infallible>(Response::new(Full::<bytes::Bytes>::from("ok")))
                 }
@@ -87,6 +114,7 @@ async fn secure(alpn: &[&str]) -> Secure {
         handshakes,
         version_2,
         requests,
+        verified,
         certificate: certificate.pem().into_bytes(),
     }
 }
@@ -130,6 +158,21 @@ async fn http_2_is_spoken_with_those_who_offer_it() {
 async fn http_1_is_spoken_with_those_who_do_not() {
     many_deliveries_share_one_handshake(&["http/1.1"], false).await;
     many_deliveries_share_one_handshake(&[], false).await;
+}
+
+#[tokio::test]
+async fn the_url_that_is_signed_is_the_one_that_is_called_in_both_versions() {
+    for alpn in ["h2", "http/1.1"] {
+        let secure = secure(&[alpn]).await;
+        let endpoint = Endpoint {
+            http_signatures: true,
+            ..endpoint(&secure.url)
+        };
+        let acted = act_with(&trusting(&secure.certificate), endpoint, LONG, &|| true).await;
+        assert!(matches!(acted, Acted::Attempted(outcome) if outcome.status_code == 200));
+        assert_eq!(secure.verified.load(Ordering::SeqCst), 1, "{alpn}");
+        assert_eq!(secure.version_2.load(Ordering::SeqCst), usize::from(alpn == "h2"));
+    }
 }
 
 #[tokio::test]

@@ -364,6 +364,7 @@ pub async fn what_waits_is_counted_and_told<B: Backend>(mut bench: Bench<B>) {
     let work = bench.claim(endpoint, 10).await.work;
     assert_eq!(work.len(), 3);
     assert_eq!(bench.backlog(endpoint).await.waiting, 2, "what is out does not wait");
+    assert_eq!(inbox.waiting(endpoint), 5, "its place is kept until it is settled");
     for work in &work {
         bench.end(work, Verdict::Succeeded).await;
     }
@@ -377,4 +378,15 @@ pub async fn what_waits_is_counted_and_told<B: Backend>(mut bench: Bench<B>) {
     assert_eq!(bench.store().cancel(endpoint, 10).await.unwrap(), 2);
     assert_eq!(bench.backlog(endpoint).await, Default::default());
     assert_eq!((inbox.waiting(endpoint), inbox.waiting(other)), (0, 1));
+
+    // Handed over, one in line and one in none: only for the one in line there is something in the store.
+    bench.publish_in(endpoint, "a").await;
+    bench.publish(&[endpoint]).await;
+    let work = inbox.take();
+    assert_eq!((work.len(), inbox.waiting(endpoint)), (2, 1));
+    assert_eq!(bench.backlog(endpoint).await.waiting, 0);
+    for work in &work {
+        bench.end(work, Verdict::Succeeded).await;
+    }
+    assert_eq!(inbox.waiting(endpoint), 0);
 }

@@ -74,7 +74,7 @@ pub async fn create_endpoints(life: &mut Life<'_>) -> Result<(), String> {
             endpoint.event_types = None;
         }
         let (schedule, limit) = (life.ground.schedule_of(&endpoint), life.ground.limit_of(&endpoint));
-        life.ground.oracle.endpoint(endpoint.id, schedule, limit);
+        life.ground.oracle.endpoint(&endpoint, schedule, limit);
         let standing = Standing {
             id: endpoint.id,
             disabled: false,
@@ -102,7 +102,7 @@ pub fn put_new_endpoint(life: &mut Life<'_>) {
         return;
     }
     let (schedule, limit) = (life.ground.schedule_of(&endpoint), life.ground.limit_of(&endpoint));
-    life.ground.oracle.endpoint(endpoint.id, schedule, limit);
+    life.ground.oracle.endpoint(&endpoint, schedule, limit);
     let standing = Standing {
         id: endpoint.id,
         disabled: false,

@@ -4,12 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use bellwire_core::{
     app::{App, AppKind, Environment},
+    breaker,
     delivery::DeliveryState,
     endpoint::{DisabledReason, Endpoint},
     id::{AppId, EndpointId, EnvironmentId, Id as _},
     time::Timestamp,
 };
-use bellwire_deliver::{DeliverConfig, Scheduler, SchedulerParts, scheduler::Bounds};
+use bellwire_deliver::{
+    DeliverConfig, Scheduler, SchedulerParts,
+    scheduler::{Bounds, Rules},
+};
 use bellwire_store::{Change, Clock, Directory, feed::Feed};
 use bellwire_testkit::{FaultPlan, MemoryStore, ScriptedAction, SimClock, Witness};
 use tokio::{task::JoinSet, time::sleep};
@@ -145,10 +149,17 @@ impl Ground {
             retry_schedule: waits.iter().copied().map(Duration::from_secs).collect(),
             disable_after: Some(DISABLE_AFTER),
             bounds,
+            rules: Rules {
+                breaker: breaker::Settings {
+                    failures: *pick(&mut random, &[0, 3, 10, 100]),
+                    ..breaker::Settings::default()
+                },
+                ..Rules::default()
+            },
             ..DeliverConfig::default()
         };
-        oracle.slots(bounds.in_flight);
-        oracle.note(&format!("{bounds:?}, {waits:?}"));
+        oracle.rules(bounds.in_flight, config.rules.breaker, DISABLE_AFTER);
+        oracle.note(&format!("{bounds:?}, {waits:?}, {:?}", config.rules.breaker));
         Self {
             action: Arc::new(ScriptedAction::new(
                 random.u64(..),

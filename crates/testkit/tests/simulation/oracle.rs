@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of the scheduler. It outlives the processes that are simulated.
 
+mod load;
 mod order;
 mod waits;
 
@@ -12,15 +13,21 @@ use std::{
 };
 
 use bellwire_core::{
+    breaker,
     delivery::{DeliveryKey, DeliveryState},
-    id::{EndpointId, MessageId},
+    endpoint::Endpoint,
+    id::{AppId, EndpointId, MessageId},
+    limit::Signal,
     message::Route,
     time::Timestamp,
 };
 use bellwire_store::query::Tending;
 use bellwire_testkit::{Begun, Ended, FaultPlan, MemoryStore, SimClock, Witness};
 
-use self::waits::ROUNDING;
+use self::{
+    load::{Load, SLOW_START},
+    waits::ROUNDING,
+};
 use crate::trace::Trace;
 
 /// One attempt, as the receiver saw it.
@@ -41,9 +48,13 @@ struct Trial {
     excused: bool,
 }
 
+/// An application holds at most so many times as many slots as are free.
+const APP_SHARE: usize = 3;
+
 /// What is known about an endpoint.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Known {
+    app: AppId,
     schedule: Vec<Duration>,
     limit: usize,
     /// It was answered that nothing is begun there any more.
@@ -54,6 +65,9 @@ struct Known {
     unblocked: u32,
     /// When its settings, its rest or its load last were such that something may begin late there.
     hindered: Duration,
+    load: Load,
+    /// Until when a slow start may make attempts late.
+    slow_until: Duration,
     in_flight: usize,
     gone_answered: bool,
     failing_since: Option<Duration>,
@@ -77,6 +91,8 @@ struct Book {
     life: u32,
     in_flight: usize,
     in_flight_limit: usize,
+    breaker: breaker::Settings,
+    disable_after: Duration,
     /// When something last happened that may make anything late: a fault, a crash, a jump, or all slots taken.
     disturbed: Duration,
     /// Jumps back: when, and how late it had been before.
@@ -142,18 +158,30 @@ impl Oracle {
 
     // -- what is told ----------------------------------------------------------------------------------------------
 
-    pub fn slots(&self, in_flight_limit: usize) {
-        self.book().in_flight_limit = in_flight_limit;
+    pub fn rules(&self, in_flight_limit: usize, breaker: breaker::Settings, disable_after: Duration) {
+        let mut book = self.book();
+        book.in_flight_limit = in_flight_limit;
+        book.breaker = breaker;
+        book.disable_after = disable_after;
     }
 
-    pub fn endpoint(&self, id: EndpointId, schedule: Vec<Duration>, limit: usize) {
+    pub fn endpoint(&self, endpoint: &Endpoint, schedule: Vec<Duration>, limit: usize) {
         let known = Known {
+            app: endpoint.app,
             schedule,
             limit,
+            blocked: false,
+            ever_cancelling: false,
+            unblocked: 0,
             hindered: self.clock.passed(),
-            ..Known::default()
+            load: Load::default(),
+            slow_until: Duration::ZERO,
+            in_flight: 0,
+            gone_answered: false,
+            failing_since: None,
+            failed_for: Duration::ZERO,
         };
-        self.book().endpoints.insert(id, known);
+        self.book().endpoints.insert(endpoint.id, known);
     }
 
     /// Something happened that may delay anything.
@@ -162,7 +190,14 @@ impl Oracle {
     }
 
     pub fn jumped_back(&self, from: Timestamp) {
-        self.book().jumps_back.push((self.clock.passed(), from));
+        let now = self.clock.passed();
+        let mut book = self.book();
+        book.jumps_back.push((now, from));
+        for known in book.endpoints.values_mut().filter(|known| known.slow_until > now) {
+            // A slow start goes by the clock, and begins anew.
+            known.slow_until = now + SLOW_START;
+        }
+        drop(book);
         self.disturb();
     }
 
@@ -171,6 +206,7 @@ impl Oracle {
         let now = self.clock.passed();
         if let Some(known) = self.book().endpoints.get_mut(&id) {
             known.hindered = known.hindered.max(now);
+            known.load.settings_changed();
             known.blocked = blocked;
             known.ever_cancelling |= cancelling;
         }
@@ -197,6 +233,7 @@ impl Oracle {
         };
         known.ever_cancelling = true;
         known.hindered = known.hindered.max(now);
+        known.load.settings_changed();
         let (answered, failed_for) = (known.gone_answered, known.failed_for);
         if gone && !answered {
             self.violated(&mut book, format!("{id} is disabled as gone, and nobody said so"));
@@ -284,6 +321,8 @@ impl Oracle {
         }
         for known in book.endpoints.values_mut() {
             known.in_flight = 0;
+            known.load = Load::default();
+            known.slow_until = Duration::ZERO;
         }
         book.in_flight = 0;
         book.life += 1;
@@ -383,14 +422,26 @@ impl Witness for Oracle {
         let mut book = self.book();
         book.asked.insert(key, now);
         book.in_flight += 1;
-        if let Some(known) = book.endpoints.get_mut(&endpoint) {
+        let (settings, disturbed) = (book.breaker, book.disturbed);
+        let known = book.endpoints.get_mut(&endpoint);
+        let wrong = known.and_then(|known| {
             known.in_flight += 1;
-        }
+            known.load.asked(key, now, disturbed, settings)
+        });
         book.note_hindered(now);
+        if let Some(wrong) = wrong {
+            self.violated(
+                &mut book,
+                format!("an attempt of {} at {endpoint} {wrong}", key.message),
+            );
+        }
     }
 
     fn withheld(&self, key: DeliveryKey) {
         self.left(key.endpoint);
+        if let Some(known) = self.book().endpoints.get_mut(&key.endpoint) {
+            known.load.withheld(key, self.clock.passed());
+        }
         self.note(&format!("{} withheld at {}", key.message, key.endpoint));
     }
 
@@ -474,6 +525,7 @@ impl Witness for Oracle {
             trial.ended = Some((outcome.ended_at(), succeeded, outcome.retry_after));
             trial.ended_passed = passed;
         }
+        let (breaker, disable_after) = (book.breaker, book.disable_after);
         if let Some(known) = book.endpoints.get_mut(&key.endpoint) {
             known.gone_answered |= outcome.status_code == 410;
             known.failing_since = if succeeded {
@@ -483,6 +535,15 @@ impl Witness for Oracle {
             };
             if let Some(since) = known.failing_since {
                 known.failed_for = passed - since;
+            }
+            if succeeded {
+                if known.load.succeeded(outcome.duration, known.limit, breaker) {
+                    known.slow_until = passed + SLOW_START;
+                }
+            } else {
+                // One that disables the endpoint is told only when that is written.
+                let sure = outcome.status_code != 410 && known.failed_for + SLOW_START < disable_after;
+                known.load.failed(key, Signal::of(outcome), sure, breaker, passed);
             }
             if matches!(outcome.status_code, 429 | 502 | 503 | 504) {
                 // It asked for a rest, of at most a minute.
@@ -505,14 +566,22 @@ impl Oracle {
 }
 
 impl Book {
-    /// Slots are used up; or an endpoint has reached its limit, or its share: as many slots as are free.
+    /// Slots are used up; or an endpoint has reached its limit, or its share: as many slots as are free; or its application
+    /// has.
     fn note_hindered(&mut self, now: Duration) {
         let free = self.in_flight_limit.saturating_sub(self.in_flight);
         if free == 0 {
             self.disturbed = now;
         }
+        let mut by_app = BTreeMap::<AppId, usize>::new();
+        for known in self.endpoints.values() {
+            *by_app.entry(known.app).or_default() += known.in_flight;
+        }
+        let settings = self.breaker;
         for known in self.endpoints.values_mut() {
-            if known.in_flight >= known.limit.min(free) {
+            let of_app = by_app.get(&known.app).copied().unwrap_or(0);
+            let full = known.in_flight >= known.load.limit(known.limit).min(free) || of_app >= free * APP_SHARE;
+            if full || known.load.may_be_open(settings) || known.slow_until > now {
                 known.hindered = known.hindered.max(now);
             }
         }

@@ -34,7 +34,9 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
         pytest.args(["-m", "pytest", "-q", "--junitxml"]).arg(&report);
         pytest
             .current_dir(run.repo.path(SUITE))
-            .env("PYTHONDONTWRITEBYTECODE", "1");
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            // The suite tests the code that the docs show.
+            .env("BELLWIRE_DOCS", run.repo.path("docs"));
         let done = process::stream(sdk::connect(&mut pytest, server))?;
         let report = std::fs::read_to_string(&report).unwrap_or_default();
         Ok(Outcome::judge(parse::junit(&report), done.status.success()))

@@ -3,7 +3,7 @@
 use bellwire_core::{endpoint::Endpoint, time::Timestamp};
 use bellwire_store::{
     Change,
-    directory::{LaneStatus, LimitStatus},
+    directory::{LaneState, LaneStatus, LimitStatus},
     operational::OperationalEvent,
     query::Backlog,
 };
@@ -138,7 +138,7 @@ impl EndpointStatusOut {
         let limit = |LimitStatus { now, min, max }| LimitOut { now, min, max };
         Self {
             state: lane.state.name(),
-            waits_for: lane.waits_for.to_string(),
+            waits_for: waits_for(lane, backlog),
             in_flight: lane.in_flight,
             in_memory: lane.in_memory,
             backlog: BacklogOut {
@@ -164,6 +164,19 @@ impl EndpointStatusOut {
             },
             latency_ms: lane.latency.map(|span| span.as_secs_f64() * 1_000.0),
         }
+    }
+}
+
+/// The lane knows nothing of lines: to it a blocked one is as if nothing were there.
+fn waits_for(lane: &LaneStatus, backlog: Backlog) -> String {
+    let words = lane.waits_for.to_string();
+    match (lane.state, backlog.blocked_lines) {
+        (LaneState::Idle, 1) => format!("{words}; one line waits for a person: unblock, skip or discard it"),
+        (LaneState::Idle, 2..) => format!(
+            "{words}; {} lines wait for a person: unblock, skip or discard them",
+            backlog.blocked_lines
+        ),
+        _ => words,
     }
 }
 

@@ -9,7 +9,7 @@ use bellwire_store::{
 use super::words::{Reason, Words};
 
 const TEND: &str = "correct the receiver, then unblock the line (its first delivery is tried again), skip that delivery, or \
-                    discard the line: POST …/sequence/unblock, skip or discard";
+                    discard the line: `bellwire endpoint unblock`, `skip` or `discard`, or POST …/sequence/unblock and the like";
 
 /// Why a delivery that is pending waits although nothing is wrong with it itself; `None` when neither line nor lane hold it.
 pub(super) fn held(

@@ -65,22 +65,22 @@ impl Carried {
     /// Its place in words; none where no order is kept.
     fn order(&self, out: &Out) -> Option<String> {
         let place = self.item.place.as_ref()?;
-        let said = match &self.standing {
+        let text = match &self.standing {
             Some(standing) => words(place, standing),
             None => place.sequence.to_string(),
         };
-        let key = if place.key.is_empty() {
-            String::new()
-        } else {
-            format!(" of key {}", pretty::line(&place.key, 200))
-        };
-        let text = format!("{said}{key}");
         Some(match &self.standing {
             Some(Standing::Behind { .. }) => out.tint(Tone::Bad, &text),
             Some(standing) if standing.is_gap() => out.tint(Tone::Bad, &text),
             Some(Standing::Ahead { .. }) => out.tint(Tone::Warn, &text),
             _ => text,
         })
+    }
+
+    /// The line's key, safe to show; none when all messages form one line.
+    fn key(&self) -> Option<String> {
+        let place = self.item.place.as_ref().filter(|place| !place.key.is_empty())?;
+        Some(pretty::line(&place.key, 200))
     }
 
     fn json(&self) -> Value {
@@ -151,6 +151,9 @@ impl Received {
         if let Some(order) = self.single().and_then(|message| message.order(out)) {
             field("sequence", order);
         }
+        if let Some(key) = self.single().and_then(Carried::key) {
+            field("key", key);
+        }
         if self.batch {
             field("batch", count(self.messages.len() as u64, "message"));
         }
@@ -190,6 +193,7 @@ impl Received {
                 parts.push(out.tint(Tone::Warn, "duplicate"));
             }
             parts.extend(message.order(out).map(|order| format!("sequence {order}")));
+            parts.extend(message.key().map(|key| format!("key {key}")));
             lines.push(format!("    {}", parts.join("  ")));
         }
         let body = match std::str::from_utf8(&self.body) {
@@ -326,7 +330,7 @@ mod tests {
         };
         let text = single.text(&Captured::default().out(false));
         assert!(
-            text.contains("  sequence   5 after 3: 4 was given up of key customer"),
+            text.contains("  sequence   5 after 3: 4 was given up\n  key        customer"),
             "{text}"
         );
         assert!(!text.contains('\u{1b}'));

@@ -122,7 +122,7 @@ pub enum HttpCause {
     },
     /// The key is one of those given, by its name, so what was signed has changed.
     #[error(
-        "it was made with a key that was given, so a covered part (method, URL, digest, headers) changed on the way"
+        "it was made with a key that was given, so a covered part (method, URL, digest, headers) changed on the way; most often the URL: verify with the one that the sender calls"
     )]
     Changed,
     /// It matches for another URL.

@@ -7,7 +7,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    hash::{BuildHasherDefault, DefaultHasher},
+    hash::BuildHasherDefault,
 };
 
 use bellwire_core::{
@@ -16,7 +16,7 @@ use bellwire_core::{
     time::Timestamp,
 };
 
-use super::{Effects, Lanes, State};
+use super::{Effects, IdHasher, Lanes, State};
 use crate::scheduler::lane::{Lane, Stands};
 
 /// An application holds at most so many times as many slots as are free.
@@ -144,7 +144,7 @@ impl App {
 #[derive(Debug, Default)]
 pub(super) struct Apps {
     known: Vec<App>,
-    by_id: HashMap<AppId, usize, BuildHasherDefault<DefaultHasher>>,
+    by_id: HashMap<AppId, usize, BuildHasherDefault<IdHasher>>,
     vacant: Vec<usize>,
     turn: VecDeque<usize>,
     /// Somebody who holds no slot found none when it was last looked.

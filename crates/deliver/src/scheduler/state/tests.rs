@@ -77,3 +77,86 @@ proptest! {
         prop_assert!(world.state.in_flight() == 0 && world.state.in_memory() == 0);
     }
 }
+
+#[test]
+fn zz_timing() {
+    use self::world::{START, endpoint, rules, work};
+    use crate::scheduler::{
+        lane::Report,
+        state::{Bounds, Effects, State, Turn},
+    };
+    use bellwire_core::limit::Signal;
+    for lanes in [1u64, 1_000] {
+        let mut w = World::empty(Bounds::default(), rules());
+        for n in 1..=lanes {
+            w.add(n, n % 10);
+        }
+        let mut state = State::new(Bounds::default(), rules(), START);
+        let template: Vec<_> = (1..=lanes).map(|n| work(n, n, START)).collect();
+        let mut workers: Vec<(u64, u32, Option<Report>)> = Vec::new();
+        let begun = std::time::Instant::now();
+        let (mut done, mut at, mut now, mut rounds) = (0u64, 0usize, START, 0u64);
+        let mut calls = 0u64;
+        while done < 300_000 {
+            rounds += 1;
+            let mut effects = Effects::default();
+            let batch: Vec<_> = (0..16)
+                .map(|i| template[((rounds * 16 + i) % lanes) as usize].clone())
+                .collect();
+            now = now.plus(Duration::from_micros(300));
+            state.fresh(
+                batch,
+                now,
+                |id| w.settings.get(&bellwire_core::id::Id::number(id)).cloned(),
+                &mut effects,
+            );
+            workers.extend(
+                effects
+                    .start
+                    .drain(..)
+                    .map(|id| (bellwire_core::id::Id::number(id), 0, None)),
+            );
+            for _ in 0..16 + workers.len() / 8 {
+                if workers.is_empty() {
+                    break;
+                }
+                at = (at + 1) % workers.len();
+                let (lane, n, report) = workers[at];
+                let mut effects = Effects::default();
+                calls += 1;
+                match state.next(endpoint(lane), n, report, now, &mut effects) {
+                    Turn::Attempt(_, ticket) => {
+                        done += 1;
+                        workers[at] = (
+                            lane,
+                            n + 1,
+                            Some(Report {
+                                ticket,
+                                given: 1,
+                                attempted: 1,
+                                back: 0,
+                                signal: Some(Signal::Succeeded(Duration::from_millis(1))),
+                                rest_until: None,
+                            }),
+                        );
+                    }
+                    Turn::Over => drop(workers.swap_remove(at)),
+                    Turn::Batch(..) => unreachable!(),
+                }
+                workers.extend(
+                    effects
+                        .start
+                        .drain(..)
+                        .map(|id| (bellwire_core::id::Id::number(id), 0, None)),
+                );
+            }
+        }
+        let took = begun.elapsed();
+        println!(
+            "{lanes} lanes: {:?} per delivery, {} calls, {} workers",
+            took / done as u32,
+            calls,
+            workers.len()
+        );
+    }
+}

@@ -41,11 +41,19 @@ impl Oracle {
         } else {
             book.disturbed
         };
-        let calm_since = known.hindered.max(troubled);
+        let hindered = if known.load.may_be_open(book.breaker) {
+            started
+        } else {
+            known.hindered.max(known.slow_until)
+        };
+        // Whatever stood in its way had gone before it was due.
+        let was_free = hindered.max(troubled) + waited + LATE < started;
+        let late = || {
+            (waited > LATE && was_free).then(|| format!("{name} begins {waited:?} late, and nothing stood in its way"))
+        };
         if number == 1 {
             // A new run waits until the one before it has ended.
-            let late = run == 0 && waited > LATE && calm_since + waited + LATE < started;
-            return late.then(|| format!("{name} begins {waited:?} late, and nothing stood in its way"));
+            return late().filter(|_| run == 0);
         }
         let Some((ended_at, _, asked)) = before.and_then(|trial| trial.ended) else {
             return Some(format!("{name} begins, and the one before it did not end"));
@@ -62,14 +70,13 @@ impl Oracle {
             ));
         }
         // What was given back without an attempt is due when it was given back.
-        let given_back = known.hindered >= since || trials.iter().any(|trial| trial.life != book.life);
+        let given_back = hindered >= since || trials.iter().any(|trial| trial.life != book.life);
         if begun.due_at > ended_at.plus(most + ROUNDING) && !given_back {
             return Some(format!(
                 "{name} is due {:?} behind its band",
                 begun.due_at.since(ended_at.plus(most))
             ));
         }
-        let late = waited > LATE && calm_since <= since;
-        late.then(|| format!("{name} begins {waited:?} late, and nothing stood in its way"))
+        late()
     }
 }

@@ -10,6 +10,7 @@ mod migration;
 mod opening;
 mod order;
 mod order_by_hand;
+mod order_random;
 mod plans;
 mod reading;
 mod retention;

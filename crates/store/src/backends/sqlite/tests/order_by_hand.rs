@@ -199,8 +199,11 @@ async fn large_lines_are_discarded_in_pieces_over_eras() {
     let f = Fixture::new().await;
     let calls: Vec<_> = (0..5_000)
         .map(|n: u32| {
-            f.store
-                .append(in_line(10, if n % 3 == 0 { "a" } else { "b" }, u32::from(n >= 3_000)))
+            f.store.append(in_line(
+                10,
+                if n.is_multiple_of(3) { "a" } else { "b" },
+                u32::from(n >= 3_000),
+            ))
         })
         .collect();
     futures_util::future::join_all(calls).await;

@@ -597,10 +597,7 @@ async fn attempts_at_an_endpoint_are_listed_also_when_it_is_deleted() {
     let f = Fixture::new().await;
     let (_, work) = f.publish(&[(10, false)]).await;
     f.settle(&work[0], Verdict::Failed).await;
-    f.store
-        .apply(vec![crate::Change::DeleteEndpoint(ep(10))], None)
-        .await
-        .unwrap();
+    f.store.apply(vec![Change::DeleteEndpoint(ep(10))], None).await.unwrap();
     let listed = f
         .store
         .attempts_of_endpoint(app(), ep(10), AttemptFilter::default(), newest(10), true)

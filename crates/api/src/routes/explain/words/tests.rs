@@ -1,0 +1,224 @@
+//! What is said of messages, endpoints and deliveries that are made by hand.
+
+use std::time::Duration;
+
+use bellwire_core::{
+    delivery::{Progress, Trigger},
+    id::{AppId, AttemptId, EndpointId, Id as _, MessageId},
+};
+use bytes::Bytes;
+
+use super::*;
+
+const NOON: Timestamp = Timestamp::from_secs(1_766_000_000);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn message() -> Message {
+    Message {
+        id: MessageId::from_number(1),
+        app: AppId::from_number(2),
+        event_type: "invoice.paid".to_owned(),
+        event_id: None,
+        channels: vec!["eu".to_owned()],
+        tags: Vec::new(),
+        ordering_key: None,
+        payload: None,
+        payload_expires_at: NOON.plus(HOUR),
+        deliver_at: None,
+        traceparent: None,
+        content_type: None,
+        created_at: NOON,
+    }
+}
+
+fn endpoint() -> Endpoint {
+    Endpoint {
+        id: EndpointId::from_number(3),
+        app: AppId::from_number(2),
+        uid: None,
+        url: "https://example.com/".to_owned(),
+        description: String::new(),
+        disabled: None,
+        paused: false,
+        event_types: None,
+        channels: None,
+        throttle_rate: None,
+        metadata: Default::default(),
+        headers: Default::default(),
+        keys: Vec::new(),
+        retry_schedule: None,
+        timeout: None,
+        max_in_flight: None,
+        order: Default::default(),
+        batch: None,
+        http_signatures: false,
+        created_at: NOON.minus(HOUR),
+        updated_at: NOON.minus(HOUR),
+    }
+}
+
+fn delivery(state: DeliveryState, tries: u16) -> DeliveryRow {
+    DeliveryRow {
+        message: MessageId::from_number(1),
+        endpoint: EndpointId::from_number(3),
+        state,
+        progress: Progress {
+            run: 0,
+            tries,
+            trigger: Trigger::Scheduled,
+        },
+        next_at: Some(NOON.plus(HOUR)),
+        sequence: None,
+    }
+}
+
+fn attempt(status_code: u16) -> Attempt {
+    Attempt {
+        id: AttemptId::from_number(4),
+        app: AppId::from_number(2),
+        message: MessageId::from_number(1),
+        endpoint: EndpointId::from_number(3),
+        trigger: Trigger::Scheduled,
+        number: 1,
+        at: NOON,
+        duration: Duration::ZERO,
+        url: "https://example.com/".to_owned(),
+        status_code,
+        failure: (status_code != 200).then(|| "connection_refused".to_owned()),
+        response: Bytes::new(),
+        response_headers: Vec::new(),
+        signature: String::new(),
+        last: false,
+    }
+}
+
+fn words(endpoint: &Endpoint, delivery: Option<DeliveryRow>, last: Option<&Attempt>) -> Words {
+    Found {
+        message: &message(),
+        endpoint,
+        is: Is::There,
+        delivery,
+        last,
+        line: None,
+        lane: None,
+        now: NOON,
+    }
+    .explain()
+}
+
+#[test]
+fn an_endpoint_that_does_not_match_is_told_because_of_which_clause() {
+    let types = Endpoint {
+        event_types: Some(vec!["order.*".to_owned()]),
+        ..endpoint()
+    };
+    let (reason, summary, _) = words(&types, None, None);
+    assert_eq!(reason, Reason::EventTypeFilter);
+    assert!(
+        summary.contains("`order.*`") && summary.contains("`invoice.paid`"),
+        "{summary}"
+    );
+    let channels = Endpoint {
+        channels: Some(vec!["us".to_owned()]),
+        ..endpoint()
+    };
+    let (reason, summary, _) = words(&channels, None, None);
+    assert_eq!(reason, Reason::ChannelFilter);
+    assert!(summary.contains("`us`") && summary.contains("`eu`"), "{summary}");
+    let gone = Endpoint {
+        disabled: Some(Disabled {
+            since: NOON,
+            reason: DisabledReason::Gone,
+        }),
+        ..endpoint()
+    };
+    let (reason, summary, _) = words(&gone, None, None);
+    assert_eq!(reason, Reason::EndpointDisabled);
+    assert!(summary.contains("410"), "{summary}");
+}
+
+#[test]
+fn an_endpoint_that_matches_only_now_is_told_since_when() {
+    let newer = Endpoint {
+        created_at: NOON.plus(HOUR),
+        updated_at: NOON.plus(HOUR),
+        ..endpoint()
+    };
+    assert_eq!(words(&newer, None, None).0, Reason::EndpointNewer);
+    let changed = Endpoint {
+        updated_at: NOON.plus(HOUR),
+        ..endpoint()
+    };
+    assert_eq!(words(&changed, None, None).0, Reason::EndpointChanged);
+    assert_eq!(words(&endpoint(), None, None).0, Reason::NotRouted);
+}
+
+#[test]
+fn a_delivery_is_told_by_its_state_and_its_last_attempt() {
+    let refused = attempt(0);
+    let (reason, summary, advice) = words(&endpoint(), Some(delivery(DeliveryState::Failed, 10)), Some(&refused));
+    assert_eq!(reason, Reason::Exhausted);
+    assert!(
+        summary.contains("10 attempts") && summary.contains("connection_refused"),
+        "{summary}"
+    );
+    assert!(advice.is_some());
+    let (reason, summary, _) = words(
+        &endpoint(),
+        Some(delivery(DeliveryState::Pending, 2)),
+        Some(&attempt(503)),
+    );
+    assert_eq!(reason, Reason::Retrying);
+    assert!(
+        summary.contains("answered 503") && summary.contains(&NOON.plus(HOUR).to_string()),
+        "{summary}"
+    );
+    assert_eq!(
+        words(&endpoint(), Some(delivery(DeliveryState::Pending, 0)), None).0,
+        Reason::Waiting
+    );
+    let (reason, _, advice) = words(
+        &endpoint(),
+        Some(delivery(DeliveryState::Succeeded, 1)),
+        Some(&attempt(200)),
+    );
+    assert_eq!((reason, advice), (Reason::Delivered, None));
+    let paused = Endpoint {
+        paused: true,
+        ..endpoint()
+    };
+    assert_eq!(
+        words(&paused, Some(delivery(DeliveryState::Pending, 3)), None).0,
+        Reason::Paused
+    );
+    assert_eq!(
+        words(&endpoint(), Some(delivery(DeliveryState::Cancelled, 0)), None).0,
+        Reason::Cancelled
+    );
+}
+
+#[test]
+fn a_message_that_is_to_be_delivered_later_is_not_overdue() {
+    let later = Message {
+        deliver_at: Some(NOON.plus(HOUR)),
+        ..message()
+    };
+    let pending = Some(delivery(DeliveryState::Pending, 0));
+    let found = Found {
+        message: &later,
+        endpoint: &endpoint(),
+        is: Is::There,
+        delivery: pending,
+        last: None,
+        line: None,
+        lane: None,
+        now: NOON,
+    };
+    assert_eq!(found.explain().0, Reason::Scheduled);
+}
+
+#[test]
+fn long_lists_are_cut() {
+    let names: Vec<_> = (0..12).map(|n| n.to_string()).collect();
+    assert!(list(&names).ends_with("`9` and 2 more"));
+}
