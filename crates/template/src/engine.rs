@@ -28,6 +28,7 @@ const RECURSION_MAX: usize = 64;
 const LEFT_OUT_FILTERS: &[&str] = &[
     "batch", "chain", "format", "groupby", "indent", "pprint", "slice", "zip",
 ];
+const LEFT_OUT_TESTS: &[&str] = &["escaped", "filter", "lower", "safe", "sameas", "test", "upper"];
 const LEFT_OUT_FUNCTIONS: &[&str] = &["debug", "dict", "namespace", "range"];
 
 static EMPTY: LazyLock<Environment<'static>> = LazyLock::new(|| base(Missing::Empty, FUEL_EXPRESSION));
@@ -77,6 +78,9 @@ fn base(missing: Missing, fuel: u64) -> Environment<'static> {
     environment.set_formatter(write);
     for name in LEFT_OUT_FILTERS {
         environment.remove_filter(name);
+    }
+    for name in LEFT_OUT_TESTS {
+        environment.remove_test(name);
     }
     for name in LEFT_OUT_FUNCTIONS {
         environment.remove_global(name);

@@ -60,7 +60,9 @@ impl Work {
     /// The value as an evaluation gets it.
     pub(crate) fn fetch(&self, value: &Value) -> Value {
         match value.as_str().map(str::len) {
-            Some(long) if long >= LONG_BYTES && !self.spend(long) => Value::from(minijinja::Error::from(ErrorKind::OutOfFuel)),
+            Some(long) if long >= LONG_BYTES && !self.spend(long) => {
+                Value::from(minijinja::Error::from(ErrorKind::OutOfFuel))
+            }
             _ => value.clone(),
         }
     }

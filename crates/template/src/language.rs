@@ -10,28 +10,17 @@
 use std::ops::Range;
 
 use minijinja::machinery::{
-    Span, Token,
-    ast::{BinOpKind, CallArg, Expr, Stmt, UnaryOpKind},
-    parse, parse_expr, tokenize,
+    Span,
+    ast::{BinOpKind, CallArg, Expr, Filter, Spanned, Stmt, UnaryOpKind},
+    parse, parse_expr,
 };
 
 use crate::{
     engine,
     error::{Reason, TemplateError},
+    measure::measure,
     path::Path,
 };
-
-/// Names, operators and brackets in one tag: bounds the depth of the syntax tree, which is walked recursively.
-const PARTS_MAX: usize = 256;
-
-/// Brackets in brackets.
-const BRACKETS_MAX: usize = 24;
-
-/// Signs and `not`s in a row.
-const PREFIXES_MAX: usize = 4;
-
-/// `if`s and `for`s in each other; each `elif` counts as one in the one before.
-const BLOCKS_MAX: usize = 32;
 
 /// How often one tag may name something of the message: what it makes is at most so many payloads large.
 const NAMES_MAX: usize = 64;
@@ -101,7 +90,6 @@ const TESTS: &[&str] = &[
     "iterable",
     "le",
     "lessthan",
-    "lower",
     "lt",
     "mapping",
     "ne",
@@ -113,7 +101,6 @@ const TESTS: &[&str] = &[
     "string",
     "true",
     "undefined",
-    "upper",
     "==",
     "!=",
     "<",
@@ -167,120 +154,8 @@ fn shape(text: &str, tree: &Stmt<'_>) -> Shape {
     Shape::Single(2 + start..2 + end)
 }
 
-/// Bounds the text before it is parsed: the parser and what comes behind it are recursive, and the engine bounds only some
-/// of that.
-fn measure(text: &str, is_expression: bool) -> Result<(), TemplateError> {
-    let mut measure = Measure::default();
-    for token in tokenize(text, is_expression, engine::syntax()) {
-        let (token, span) = token.map_err(|error| TemplateError::of_engine(text, &error))?;
-        measure
-            .take(&token)
-            .map_err(|what| TemplateError::at(text, bytes(span), Reason::Refused, what))?;
-    }
-    Ok(())
-}
-
-/// What was before the token that is looked at.
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Before {
-    /// The beginning of a statement.
-    Block,
-    /// Something that another item of a list follows.
-    Separator,
-    /// `-` or `not`.
-    Prefix,
-    #[default]
-    Other,
-}
-
-#[derive(Debug, Default)]
-struct Measure {
-    before: Before,
-    parts: usize,
-    brackets: usize,
-    prefixes: usize,
-    /// The open `if`s and `for`s, each with the number of levels that it is in the tree: an `elif` lies inside the one before.
-    blocks: Vec<usize>,
-}
-
-impl Measure {
-    fn take(&mut self, token: &Token<'_>) -> Result<(), String> {
-        let mut now = Before::Other;
-        match token {
-            Token::TemplateData(_) | Token::VariableStart => (self.parts, self.brackets) = (0, 0),
-            Token::BlockStart => {
-                (self.parts, self.brackets) = (0, 0);
-                now = Before::Block;
-            }
-            Token::Comma => now = Before::Separator,
-            // Long lists of constants are fine: they stay flat.
-            Token::Str(_) | Token::String(_) | Token::Int(_) | Token::Int128(_) | Token::Float(_)
-                if self.before == Before::Separator => {}
-            Token::BracketOpen | Token::ParenOpen | Token::BraceOpen => {
-                self.brackets += 1;
-                self.parts += 1;
-                now = Before::Separator;
-            }
-            Token::BracketClose | Token::ParenClose | Token::BraceClose => {
-                self.brackets = self.brackets.saturating_sub(1);
-                self.parts += 1;
-            }
-            Token::Minus | Token::Plus | Token::Ident("not") => {
-                self.parts += 1;
-                now = Before::Prefix;
-            }
-            Token::Ident(word) => {
-                self.parts += 1;
-                if self.before == Before::Block {
-                    self.statement(word);
-                }
-            }
-            _ => self.parts += 1,
-        }
-        self.prefixes = if now == Before::Prefix { self.prefixes + 1 } else { 0 };
-        self.before = now;
-        self.check()
-    }
-
-    fn statement(&mut self, word: &str) {
-        match word {
-            "if" | "for" => self.blocks.push(1),
-            "elif" => {
-                if let Some(levels) = self.blocks.last_mut() {
-                    *levels += 1;
-                }
-            }
-            "endif" | "endfor" => {
-                self.blocks.pop();
-            }
-            _ => {}
-        }
-    }
-
-    fn check(&self) -> Result<(), String> {
-        if self.parts > PARTS_MAX {
-            return Err(format!(
-                "too many parts: at most {PARTS_MAX} names, operators and brackets; make it simpler"
-            ));
-        }
-        if self.brackets > BRACKETS_MAX {
-            return Err(format!(
-                "brackets are nested deeper than {BRACKETS_MAX}; make it simpler"
-            ));
-        }
-        if self.prefixes > PREFIXES_MAX {
-            return Err(format!("more than {PREFIXES_MAX} signs or `not`s in a row"));
-        }
-        if self.blocks.iter().sum::<usize>() > BLOCKS_MAX {
-            return Err(format!(
-                "`if`, `elif` and `for` are nested deeper than {BLOCKS_MAX}; make it simpler"
-            ));
-        }
-        Ok(())
-    }
-}
-
-fn bytes(span: Span) -> Range<usize> {
+/// The bytes of the text that a span covers.
+pub(crate) fn bytes(span: Span) -> Range<usize> {
     span.start_offset as usize..span.end_offset as usize
 }
 
@@ -384,6 +259,29 @@ impl<'a> Judge<'a> {
         )
     }
 
+    /// What filters take as the name of a member is a constant, and no number: that would walk along texts, uncounted.
+    fn attribute(&self, filter: &Spanned<Filter<'_>>) -> Result<(), TemplateError> {
+        let takes_filter = filter.name == "map" && matches!(filter.args.as_slice(), [CallArg::Pos(Expr::Const(_))]);
+        let takes_member = matches!(filter.args.as_slice(), [CallArg::Kwarg("attribute", _)]);
+        if filter.name == "map" && !takes_filter && !takes_member {
+            let what = "`map` takes one argument here: `map(\"lower\")` or `map(attribute=\"name\")`";
+            return self.refuse(filter.span(), what);
+        }
+        let first_is_member = matches!(filter.name, "selectattr" | "rejectattr");
+        for (at, arg) in filter.args.iter().enumerate() {
+            let name = match arg {
+                CallArg::Kwarg("attribute", name) => name,
+                CallArg::Pos(name) if at == 0 && first_is_member => name,
+                _ => continue,
+            };
+            if !is_member_path(name) {
+                let what = "the name of a member is a text here, such as \"name\" or \"address.city\", and no number";
+                return self.refuse(filter.span(), what);
+            }
+        }
+        Ok(())
+    }
+
     fn exprs(&mut self, exprs: &[Expr<'_>], gets_a_name: bool) -> Result<(), TemplateError> {
         exprs.iter().try_for_each(|expr| self.expr(expr, gets_a_name))
     }
@@ -438,15 +336,7 @@ impl<'a> Judge<'a> {
                     let what = format!("there is no filter `{}`; there are {}", filter.name, FILTERS.join(", "));
                     return self.refuse(filter.span(), what);
                 }
-                if filter.name == "map"
-                    && !matches!(
-                        filter.args.as_slice(),
-                        [CallArg::Pos(_) | CallArg::Kwarg("attribute", _)]
-                    )
-                {
-                    let what = "`map` takes one argument here: `map(\"lower\")` or `map(attribute=\"name\")`";
-                    return self.refuse(filter.span(), what);
-                }
+                self.attribute(filter)?;
                 filter.expr.iter().try_for_each(|expr| self.expr(expr, gets_a_name))?;
                 self.args(&filter.args, filter.span(), gets_a_name)
             }
@@ -494,6 +384,19 @@ impl<'a> Judge<'a> {
             }
         })
     }
+}
+
+fn is_member_path(expr: &Expr<'_>) -> bool {
+    let Expr::Const(constant) = expr else { return false };
+    let starts_like_a_name = |part: &str| {
+        !part
+            .trim_start()
+            .starts_with(|c: char| c.is_ascii_digit() || "+-".contains(c))
+    };
+    constant
+        .value
+        .as_str()
+        .is_some_and(|path| path.split(['.', ',']).all(starts_like_a_name))
 }
 
 fn is_constant(expr: &Expr<'_>) -> bool {

@@ -14,6 +14,7 @@ mod expression;
 mod json;
 mod key;
 mod language;
+mod measure;
 mod output;
 mod path;
 mod scope;

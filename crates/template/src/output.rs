@@ -53,8 +53,9 @@ pub(crate) fn json(value: &Value, room: &mut Room) -> Result<JsonValue, Error> {
             JsonValue::Bool(value.is_true())
         }
         ValueKind::Number => {
-            room.take(24)?;
-            number(value)
+            let number = number(value);
+            room.take(number.to_string().len())?;
+            number
         }
         ValueKind::String | ValueKind::Bytes => {
             let text = value.as_str().unwrap_or_default();

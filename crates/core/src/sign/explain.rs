@@ -205,7 +205,7 @@ fn other_headers(received: &Received<'_>, keys: &[VerifyingKey], chosen: Family)
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// The first change of the body under which `fits` says that a signature matches.
-pub(super) fn body_change(body: &[u8], fits: impl Fn(&[u8]) -> bool) -> Option<BodyChange> {
+pub fn body_change(body: &[u8], fits: impl Fn(&[u8]) -> bool) -> Option<BodyChange> {
     let without_newline = body
         .strip_suffix(b"\n")
         .map(|rest| rest.strip_suffix(b"\r").unwrap_or(rest));

@@ -118,6 +118,33 @@ fn comparing_what_is_large_again_and_again_is_stopped() {
     );
 }
 
+/// Finding a letter of a long text walks along it, and the engine does not count that.
+#[test]
+fn walking_along_a_long_text_again_and_again_is_stopped() {
+    assert_eq!(render("{% for a in [1, 2] %}{{ s[-1] }}{% endfor %}").unwrap(), "xx");
+    assert_eq!(reason("{% for a in l %}{{ s[-1] }}{% endfor %}"), Reason::Exhausted);
+    for text in [
+        "{% set t = s %}{% for a in l %}{{ t[-1] }}{% endfor %}",
+        "{% set t = s %}{% for a in l %}{{ (t or 1)[-1] }}{% endfor %}",
+        "{% set t = s %}{% for a in l %}{{ {1: t}[1][-1] }}{% endfor %}",
+        "{% set t = s %}{% for a in l %}{{ t[-9:] }}{% endfor %}",
+        "{% set t = s %}{% for a in l if t[-1] %}{% endfor %}",
+        "{% set t = s %}{% for a in l %}{{ t is lower }}{% endfor %}",
+        "{% set t = s %}{% for a in l %}{{ [t]|map(attribute=-1)|first }}{% endfor %}",
+        "{% set t = s %}{% for a in l %}{{ [t]|map(attribute=\"x.-1\")|first }}{% endfor %}",
+        "{% set t = s %}{% for a in l %}{{ [t]|selectattr(0)|first }}{% endfor %}",
+        "{% set t = s %}{% for a in l %}{{ [t]|sort(attribute=a)|first }}{% endfor %}",
+    ] {
+        assert_eq!(reason(text), Reason::Refused, "{text}");
+    }
+    assert_eq!(
+        reason("{% set t = s %}{% for a in l %}{{ [t]|select(\"lower\")|first }}{% endfor %}"),
+        Reason::Value
+    );
+    let json = "{% for a in l %}{% if x|tojson %}{% endif %}{% endfor %}";
+    assert_eq!(reason(json), Reason::Exhausted);
+}
+
 #[test]
 fn nothing_inside_is_reached() {
     for text in [

@@ -28,6 +28,7 @@ pub mod deliveries;
 pub mod eras;
 pub mod lines;
 pub mod messages;
+pub mod numbers;
 pub mod order;
 mod pages;
 pub mod requeue;
@@ -113,12 +114,14 @@ macro_rules! conformance {
                 a_turn_that_was_given_stays_given
                 lines_are_found_as_they_stood
             }
-            order {
+            numbers {
                 numbers_are_given_by_key_and_endpoint
                 one_message_joins_the_lines_of_several_endpoints
                 what_is_not_accepted_takes_no_number
                 racing_appends_are_numbered_without_gaps
                 a_message_keeps_its_ordering_key
+            }
+            order {
                 only_the_head_of_a_line_is_handed_over
                 only_the_head_of_a_line_is_claimed
                 keys_go_in_parallel

@@ -139,7 +139,7 @@ impl Load {
         let arrived =
             i64::try_from(waiting).unwrap_or(i64::MAX) - i64::try_from(before).unwrap_or(i64::MAX) + self.taken;
         // Less than nothing is a settlement on its way; it is set off against what comes next.
-        self.taken = arrived.min(0).max(-100_000);
+        self.taken = arrived.clamp(-100_000, 0);
         self.traffic.arrived(u32::try_from(arrived.max(0)).unwrap_or(u32::MAX));
         self.traffic.tick(now);
         self.lately.tick(now);
