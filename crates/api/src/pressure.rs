@@ -48,7 +48,7 @@ pub struct PublishLimits {
 impl Default for PublishLimits {
     fn default() -> Self {
         Self {
-            in_flight_max: 4_096,
+            in_flight_max: 1_024,
             body_bytes_max: 256 << 20,
             high_water: 10_000_000,
             app_rate: 0,

@@ -22,6 +22,7 @@ mod message;
 mod out;
 mod place;
 mod pretty;
+mod provider;
 mod receive;
 mod replay;
 mod send;

@@ -8,13 +8,24 @@ use bellwire_core::{
 };
 use clap::Args;
 
-use super::{exit::Failure, input, out::Out, verify, when};
+use super::{
+    exit::Failure,
+    input,
+    out::Out,
+    provider::{self, ProviderArgs},
+    verify, when,
+};
 
 /// `sign`.
 #[derive(Args)]
 pub struct SignArgs {
-    /// The signing secret (whsec_… or whsk_…) or @file; repeat to sign with several
-    #[arg(long, required = true, env = "BELLWIRE_SECRET", hide_env_values = true)]
+    /// The signing secret (whsec_… or whsk_…; with --provider that provider's key) or @file; repeat to sign with several
+    #[arg(
+        long,
+        required_unless_present = "provider",
+        env = "BELLWIRE_SECRET",
+        hide_env_values = true
+    )]
     pub(super) secret: Vec<String>,
     /// The message's id; made when not given
     #[arg(long)]
@@ -22,8 +33,8 @@ pub struct SignArgs {
     /// When it is signed: seconds since 1970 or RFC 3339; now when not given
     #[arg(long, value_parser = timestamp)]
     pub(super) timestamp: Option<i64>,
-    /// The URL that will be called: adds HTTP message signatures (RFC 9421) of a POST to it
-    #[arg(long, value_name = "URL", value_parser = verify::target_uri)]
+    /// The URL that will be called: adds HTTP message signatures (RFC 9421) of a POST to it; some providers sign it, too
+    #[arg(long, value_name = "URL", value_parser = verify::called_url)]
     pub(super) called: Option<String>,
     /// A further header of the request, printed and covered by them when it is one they cover: content-type, webhook-sequence
     /// and its like; repeat for each
@@ -32,6 +43,14 @@ pub struct SignArgs {
     /// The body: the text, @file, or - for standard input; signed byte for byte
     #[arg(long)]
     pub(super) data: String,
+    #[command(flatten)]
+    pub(super) of: ProviderArgs,
+    /// For providers that sign with a key pair: the private key, PKCS #8 in PEM, or @file
+    #[arg(long, value_name = "KEY", requires = "provider")]
+    pub(super) private_key: Option<String>,
+    /// The event type, for providers that send it in a header
+    #[arg(long, value_name = "TYPE", requires = "provider")]
+    pub(super) event_type: Option<String>,
 }
 
 /// For clap: seconds since 1970, or RFC 3339.
@@ -52,6 +71,26 @@ impl SignArgs {
     /// # Errors
     /// A usage failure when a secret or the body cannot be read.
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
+        if let Some(name) = &self.of.provider {
+            let kinds = self.header.iter().filter(|(name, _)| name == "content-type");
+            let kind = kinds.map(|(_, value)| value.as_str()).next_back();
+            let made = provider::Made {
+                url: self.called.as_deref(),
+                content_type: kind.unwrap_or("application/json"),
+                body: &input::bytes(&self.data)?,
+                at_secs: self.timestamp.unwrap_or_else(|| when::now().secs()),
+                id: self.id.as_deref(),
+                event_type: self.event_type.as_deref(),
+                private_key: self.private_key.as_deref().map(input::text).transpose()?,
+            };
+            return provider::signed(&self.of, name, &self.secret, &made, out);
+        }
+        let called = self
+            .called
+            .as_deref()
+            .map(verify::target_uri)
+            .transpose()
+            .map_err(Failure::Usage)?;
         let keys = self
             .secret
             .iter()
@@ -69,7 +108,7 @@ impl SignArgs {
             ("webhook-timestamp".to_owned(), timestamp.to_string()),
             ("webhook-signature".to_owned(), signature),
         ];
-        if let Some(url) = &self.called {
+        if let Some(url) = &called {
             headers.extend(self.header);
             // Whoever posts a body says what it is, and a receiver wants that covered.
             if !headers.iter().any(|(name, _)| name == "content-type") {
@@ -112,6 +151,9 @@ mod tests {
             called: None,
             header: Vec::new(),
             data: r#"{"test": 2432232314}"#.into(),
+            of: ProviderArgs::default(),
+            private_key: None,
+            event_type: None,
         }
     }
 

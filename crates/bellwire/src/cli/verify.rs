@@ -12,13 +12,25 @@ use bellwire_core::{
 use clap::Args;
 use serde_json::json;
 
-use super::{exit::Failure, input, out::Out, sign, when};
+use super::{
+    exit::Failure,
+    input,
+    out::Out,
+    provider::{self, ProviderArgs},
+    sign, when,
+};
 
 /// `verify`.
 #[derive(Args)]
 pub struct VerifyArgs {
-    /// A secret the signature may be of (whsec_…, whsk_…, or the public key whpk_…) or @file; repeat for more
-    #[arg(long, required = true, env = "BELLWIRE_SECRET", hide_env_values = true)]
+    /// A secret the signature may be of (whsec_…, whsk_…, or the public key whpk_…; with --provider that provider's key) or
+    /// @file; repeat for more
+    #[arg(
+        long,
+        required_unless_present = "provider",
+        env = "BELLWIRE_SECRET",
+        hide_env_values = true
+    )]
     secret: Vec<String>,
     /// A secret that is not valid but worth naming when it matches, such as one rotated away
     #[arg(long, value_name = "SECRET")]
@@ -29,8 +41,8 @@ pub struct VerifyArgs {
     /// A file with the headers, one `name: value` a line
     #[arg(long, value_name = "FILE")]
     headers_file: Option<String>,
-    /// The URL that was called: checks the HTTP message signatures (RFC 9421), which cover it
-    #[arg(long, value_name = "URL", value_parser = target_uri)]
+    /// The URL that was called: checks the HTTP message signatures (RFC 9421), which cover it; some providers sign it, too
+    #[arg(long, value_name = "URL", value_parser = called_url)]
     called: Option<String>,
     /// The method of the request, for HTTP message signatures
     #[arg(long, value_name = "METHOD", default_value = "POST", requires = "called")]
@@ -39,7 +51,7 @@ pub struct VerifyArgs {
     #[arg(long)]
     data: String,
     /// How old or new the signature may be
-    #[arg(long, value_name = "SPAN", value_parser = when::span, conflicts_with = "any_age")]
+    #[arg(long, value_name = "SPAN", value_parser = when::span, conflicts_with_all = ["any_age", "provider"])]
     tolerance: Option<Duration>,
     /// Do not judge its age: for a request kept on file
     #[arg(long)]
@@ -47,6 +59,11 @@ pub struct VerifyArgs {
     /// Judge as if it were this time: seconds since 1970 or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = sign::timestamp)]
     now: Option<i64>,
+    #[command(flatten)]
+    of: ProviderArgs,
+    /// A file with the certificate that the request points at (PayPal, AWS SNS)
+    #[arg(long, value_name = "FILE", requires = "provider")]
+    certificate: Option<String>,
 }
 
 impl VerifyArgs {
@@ -55,7 +72,6 @@ impl VerifyArgs {
     /// # Errors
     /// [`Failure::Unverified`] with the reason; a usage failure when an input cannot be read.
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
-        let (valid, others) = (keys(&self.secret)?, keys(&self.other_secret)?);
         let mut headers = self.header;
         if let Some(path) = &self.headers_file {
             headers.extend(input::headers(&input::text(&format!("@{path}"))?)?);
@@ -67,12 +83,34 @@ impl VerifyArgs {
             .collect();
         let has = |names: &[&str]| pairs.iter().any(|(name, _)| names.contains(name));
         let now = self.now.unwrap_or_else(|| when::now().secs());
+        if let Some(name) = &self.of.provider {
+            let others: Result<_, Failure> = self.other_secret.iter().map(|secret| input::text(secret)).collect();
+            let certificate = self.certificate.map(|path| input::bytes(&format!("@{path}")));
+            let asked = provider::Asked {
+                method: &self.method,
+                url: self.called.as_deref(),
+                headers: &pairs,
+                body: &body,
+                now_secs: now,
+                any_age: self.any_age,
+                others: others?,
+                certificate: certificate.transpose()?,
+            };
+            return provider::verify(&self.of, name, &self.secret, &asked, out);
+        }
+        let (valid, others) = (keys(&self.secret)?, keys(&self.other_secret)?);
+        let called = self
+            .called
+            .as_deref()
+            .map(target_uri)
+            .transpose()
+            .map_err(Failure::Usage)?;
         let tolerance = if self.any_age {
             None
         } else {
             Some(self.tolerance.unwrap_or(TOLERANCE))
         };
-        let http = self.called.as_ref().map(|url| {
+        let http = called.as_ref().map(|url| {
             let request = http::Request {
                 method: &self.method,
                 target_uri: url,
@@ -120,7 +158,15 @@ fn show(
     }
 }
 
-/// For clap: a URL as it is sent and signed as `@target-uri`, without user and fragment.
+/// For clap: a URL, kept as it is written, since some providers sign it so.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn called_url(text: &str) -> Result<String, String> {
+    target_uri(text).map(|_| text.to_owned())
+}
+
+/// A URL as it is sent and signed as `@target-uri`, without user and fragment.
 ///
 /// # Errors
 /// Says what is wrong with it.
@@ -220,6 +266,8 @@ mod tests {
             tolerance: None,
             any_age: false,
             now: Some(1_614_265_400),
+            of: ProviderArgs::default(),
+            certificate: None,
         }
     }
 
@@ -299,6 +347,9 @@ mod tests {
             called: Some(target_uri(url).unwrap()),
             header: vec![input::header("webhook-sequence: 5").unwrap()],
             data: "{}".into(),
+            of: ProviderArgs::default(),
+            private_key: None,
+            event_type: None,
         };
         signing.run(&mut captured.out(false)).unwrap();
         VerifyArgs {

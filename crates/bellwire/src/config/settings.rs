@@ -313,7 +313,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         "The longest wait before a probe.",
         set |c, v| put(&mut c.delivery.breaker.probe_max, span(one(v)?, CALL_TIMEOUT[0], DAY)?),
         get |c| vec![format_span(c.delivery.breaker.probe_max)]),
-    setting!("publish_max_in_flight", Some("publish-max-in-flight"), "number", default "4096", special "",
+    setting!("publish_max_in_flight", Some("publish-max-in-flight"), "number", default "1024", special "",
         "Publications under way at once; further ones are answered 503.",
         set |c, v| put(&mut c.publish.in_flight_max, number(one(v)?, 1, 1_000_000)?),
         get |c| vec![c.publish.in_flight_max.to_string()]),

@@ -7,14 +7,14 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use axum::Router;
-use hyper::{Request, body::Incoming, service::Service as _, service::service_fn};
+use hyper::{Request, StatusCode, body::Incoming, service::Service as _, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -24,6 +24,7 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +36,11 @@ const REQUEST: Duration = Duration::from_secs(120);
 const BACKLOG: u32 = 1_024;
 /// Streams at once on one HTTP/2 connection.
 const STREAMS: u32 = 256;
+/// Who was told 503 and asks again at once, on the same connection, waits first: so long for every thousand connections that
+/// are open, and never as long as `Retry-After` says. Without it, refusing those who do not respect that header takes the time
+/// that what was accepted needs.
+const WAIT_PER_THOUSAND: Duration = Duration::from_millis(100);
+const WAIT_MAX: Duration = Duration::from_millis(900);
 /// The wait after the system had no file descriptors left.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -72,6 +78,30 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// When a connection was last told that the server is overloaded.
+#[derive(Clone, Default)]
+struct Refused(Arc<Mutex<Option<Instant>>>);
+
+impl Refused {
+    /// Waits, if it was told a moment ago. `open` is how many connections there are.
+    async fn wait(&self, open: usize) {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(told) = told {
+            tokio::time::sleep_until(told + wait_when_refused(open)).await;
+        }
+    }
+
+    fn note(&self, answer: StatusCode) {
+        if answer == StatusCode::SERVICE_UNAVAILABLE {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+    }
+}
+
+fn wait_when_refused(open: usize) -> Duration {
+    (WAIT_PER_THOUSAND * u32::try_from(open).unwrap_or(u32::MAX).min(1_000_000) / 1_000).min(WAIT_MAX)
 }
 
 impl Ingress {
@@ -145,12 +175,19 @@ impl Ingress {
         let router = TowerToHyperService::new(self.router.clone());
         let began = Arc::new(AtomicBool::new(false));
         let begins = Arc::clone(&began);
+        let refused = Refused::default();
+        let open = Arc::clone(&self.open);
         let service = service_fn(move |request: Request<Incoming>| {
             begins.store(true, Ordering::Relaxed);
-            let answer = router.call(request);
+            let (router, refused) = (router.clone(), refused.clone());
+            let open = open.load(Ordering::Relaxed);
             async move {
-                match tokio::time::timeout(REQUEST, answer).await {
-                    Ok(Ok(answer)) => Ok(answer),
+                refused.wait(open).await;
+                match tokio::time::timeout(REQUEST, router.call(request)).await {
+                    Ok(Ok(answer)) => {
+                        refused.note(answer.status());
+                        Ok(answer)
+                    }
                     Ok(Err(never)) => match never {},
                     // The body drips, or the store stands still: whoever waits gets no answer and may ask again.
                     Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
@@ -175,4 +212,32 @@ impl Ingress {
 fn is_about_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_again_at_once_waits_longer_the_more_there_are_and_never_as_long_as_it_was_told() {
+        assert_eq!(wait_when_refused(0), Duration::ZERO);
+        assert_eq!(wait_when_refused(500), Duration::from_millis(50));
+        assert_eq!(wait_when_refused(5_000), Duration::from_millis(500));
+        assert_eq!(wait_when_refused(usize::MAX), WAIT_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_connection_that_was_told_503_waits_and_only_once() {
+        let refused = Refused::default();
+        let waits = async |refused: &Refused| {
+            let begun = Instant::now();
+            refused.wait(1_000).await;
+            begun.elapsed()
+        };
+        refused.note(StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(waits(&refused).await, Duration::ZERO);
+        refused.note(StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(waits(&refused).await, WAIT_PER_THOUSAND);
+        assert_eq!(waits(&refused).await, Duration::ZERO);
+    }
 }

@@ -11,6 +11,7 @@ mod openapi;
 mod outage;
 mod outcome;
 mod parse;
+mod providers;
 mod python;
 mod rust;
 mod scratch;
@@ -57,6 +58,11 @@ const PARTS: &[Part] = &[
         name: "sdk-rust",
         about: "the published Rust SDK against a real server",
         run: rust::run,
+    },
+    Part {
+        name: "providers",
+        about: "requests signed by the providers' own libraries are trusted, and none with a changed bit",
+        run: providers::run,
     },
     Part {
         name: "crash",

@@ -21,10 +21,7 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
     let suite = run.repo.path(SUITE);
     let lock = std::fs::read_to_string(suite.join("package-lock.json"))
         .with_context(|| format!("could not read {SUITE}/package-lock.json"))?;
-    let works = |node: &str| {
-        major(node).is_some_and(|major| major >= NODE_MIN) && process::succeeds(Command::new("npm").arg("--version"))
-    };
-    let Some(node) = system::find_or_install(&["node", "/usr/bin/node"], &["nodejs", "npm"], works)? else {
+    let Some(node) = find()? else {
         return Ok(Outcome::Skipped(format!(
             "there is no node (version {NODE_MIN} or later) with npm"
         )));
@@ -49,6 +46,14 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
     })
 }
 
+/// A node that is new enough, with npm beside it.
+pub(super) fn find() -> Result<Option<&'static str>> {
+    let works = |node: &str| {
+        major(node).is_some_and(|major| major >= NODE_MIN) && process::succeeds(Command::new("npm").arg("--version"))
+    };
+    system::find_or_install(&["node", "/usr/bin/node"], &["nodejs", "npm"], works)
+}
+
 /// The major version of a node, when it runs at all.
 fn major(node: &str) -> Option<u32> {
     let version = process::capture(Command::new(node).arg("--version")).ok()?;
@@ -61,7 +66,7 @@ fn is_ours(name: &std::ffi::OsStr) -> bool {
 }
 
 /// Makes `to` hold what `from` holds, no more and no less, apart from what the installation put there.
-fn mirror(from: &Path, to: &Path) -> std::io::Result<()> {
+pub(super) fn mirror(from: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(to)?;
     let mut names = BTreeSet::new();
     for entry in std::fs::read_dir(from)? {

@@ -15,12 +15,7 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
     let requirements = run.repo.path(SUITE).join("requirements.txt");
     let lock =
         std::fs::read_to_string(&requirements).with_context(|| format!("could not read {SUITE}/requirements.txt"))?;
-    let can_make_environments =
-        |python: &str| process::succeeds(Command::new(python).args(["-c", "import venv, ensurepip"]));
-    // Debian's own comes second: another python3 may stand before it in PATH, and lack what Debian's has.
-    let candidates = ["python3", "/usr/bin/python3"];
-    let Some(python) = system::find_or_install(&candidates, &["python3", "python3-venv"], can_make_environments)?
-    else {
+    let Some(python) = find()? else {
         return Ok(Outcome::Skipped("there is no python3 with venv and ensurepip".into()));
     };
     let environment = run.repo.target().join("sdk").join("python");
@@ -43,7 +38,17 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
     })
 }
 
-fn install(python: &str, environment: &Path, requirements: &Path, lock: &str) -> Result<()> {
+/// A python that can make virtual environments.
+pub(super) fn find() -> Result<Option<&'static str>> {
+    let can_make_environments =
+        |python: &str| process::succeeds(Command::new(python).args(["-c", "import venv, ensurepip"]));
+    // Debian's own comes second: another python3 may stand before it in PATH, and lack what Debian's has.
+    let candidates = ["python3", "/usr/bin/python3"];
+    system::find_or_install(&candidates, &["python3", "python3-venv"], can_make_environments)
+}
+
+/// Makes a virtual environment with what the requirements file names, whose text is `lock`.
+pub(super) fn install(python: &str, environment: &Path, requirements: &Path, lock: &str) -> Result<()> {
     let version = process::capture(Command::new(python).arg("--version"))?;
     sdk::once(environment, &format!("{version}{lock}"), || {
         process::run(Command::new(python).args(["-m", "venv", "--clear"]).arg(environment))?;

@@ -45,6 +45,11 @@ const ROOMS: &[Room] = &[
         tests_may_use: &["testkit"],
     },
     Room {
+        name: "listen",
+        may_use: &["core"],
+        tests_may_use: &[],
+    },
+    Room {
         name: "bench",
         may_use: &["core"],
         tests_may_use: &["testkit"],
@@ -61,7 +66,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "bellwire",
-        may_use: &["core", "store", "deliver", "api", "tasks", "bench"],
+        may_use: &["core", "store", "deliver", "api", "tasks", "listen", "bench"],
         tests_may_use: &["testkit"],
     },
     Room {

@@ -101,6 +101,7 @@ const RULES: &[Rule] = &[
                 "the simulated clock: a sleep by it takes no time",
             ),
             ("crates/testkit/tests/simulation/**", "lives by the simulated clock"),
+            ("crates/testkit/tests/load.rs", "lives by the simulated clock"),
             (
                 "tests/sdk/rust/src/wait.rs",
                 "asks a server of another process until it is so: the API has no signal",
