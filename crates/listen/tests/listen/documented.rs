@@ -1,0 +1,172 @@
+//! Requests from the providers' public documentation and the tests of their public libraries, with the keys given there.
+
+use bellwire_core::time::Timestamp;
+use bellwire_listen::{Request, Settings, Trusted, Verifier, providers};
+
+struct Documented<'a> {
+    provider: &'a str,
+    setting: (&'a str, &'a str),
+    url: &'a str,
+    headers: &'a [(&'a str, &'a str)],
+    body: &'a str,
+    at: &'a str,
+}
+
+const URL: &str = "https://example.com/";
+
+impl Documented<'_> {
+    fn verify(&self) -> Trusted {
+        let (name, value) = self.setting;
+        let provider = providers::by_name(self.provider).unwrap();
+        let verifier = Verifier::new(provider, Settings::new().with(name, value)).unwrap();
+        let request = Request {
+            method: "POST",
+            url: self.url,
+            headers: self.headers,
+            body: self.body.as_bytes(),
+            received_at: self.at.parse::<Timestamp>().unwrap(),
+            peer: None,
+            fetched: None,
+        };
+        let verdict = verifier.explain(&request, &[], false);
+        verdict.unwrap_or_else(|refused| panic!("{}: {refused}", self.provider))
+    }
+}
+
+#[test]
+fn github_as_in_validating_webhook_deliveries() {
+    let trusted = Documented {
+        provider: "github",
+        setting: ("secret", "It's a Secret to Everybody"),
+        url: URL,
+        headers: &[
+            (
+                "X-Hub-Signature-256",
+                "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+            ),
+            ("X-GitHub-Event", "push"),
+            ("X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958"),
+        ],
+        body: "Hello, World!",
+        at: "2026-01-01T00:00:00Z",
+    }
+    .verify();
+    assert_eq!(trusted.event_type.as_deref(), Some("push"));
+    assert_eq!(trusted.id.as_deref(), Some("72d3162e-cc78-11e3-81ab-4c9367dc0958"));
+}
+
+#[test]
+fn slack_as_in_verifying_requests_from_slack() {
+    Documented {
+        provider: "slack",
+        setting: ("secret", "8f742231b10e8888abcd99yyyzzz85a5"),
+        url: URL,
+        headers: &[
+            (
+                "X-Slack-Signature",
+                "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503",
+            ),
+            ("X-Slack-Request-Timestamp", "1531420618"),
+        ],
+        body: "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&\
+               channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&\
+               response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&\
+               trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c",
+        at: "2018-07-12T18:37:00Z",
+    }
+    .verify();
+}
+
+#[test]
+fn twilio_as_in_webhooks_security() {
+    Documented {
+        provider: "twilio",
+        setting: ("secret", "12345"),
+        url: "https://mycompany.com/myapp.php?foo=1&bar=2",
+        headers: &[
+            ("X-Twilio-Signature", "RSOYDt4T1cUTdK1PDd93/VVr8B8="),
+            ("Content-Type", "application/x-www-form-urlencoded"),
+        ],
+        body: "Digits=1234&To=%2B18005551212&From=%2B14158675309&Caller=%2B14158675309&CallSid=CA1234567890ABCDE",
+        at: "2026-01-01T00:00:00Z",
+    }
+    .verify();
+}
+
+#[test]
+fn checkbook_as_in_webhooks_signature() {
+    Documented {
+        provider: "checkbook",
+        setting: ("secret", "335b5728e25b47e88995fce207bff380"),
+        url: URL,
+        headers: &[(
+            "Signature",
+            "nonce=1243549809,signature=4ee9758fc0bceb3ca1a2fe397fbd125364cfffdb04296fa118dab9778a4b3ce3",
+        )],
+        body: r#"{"status": "PAID", "id": "ed0af5fb335c47dd8eb53199ba50f5c4", "type": "CHECK"}"#,
+        at: "2026-01-01T00:00:00Z",
+    }
+    .verify();
+}
+
+#[test]
+fn adyen_as_in_verify_hmac_signatures() {
+    Documented {
+        provider: "adyen",
+        setting: ("secret", "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"),
+        url: URL,
+        headers: &[],
+        body: r#"{"live":"false","notificationItems":[{"NotificationRequestItem":{"additionalData":
+                 {"hmacSignature":"coqCmt/IZ4E3CzPvMY8zTjQVL5hYJUiBRg8UU+iCWo0="},
+                 "amount":{"value":1130,"currency":"EUR"},"pspReference":"7914073381342284","eventCode":"AUTHORISATION",
+                 "merchantAccountCode":"TestMerchant","merchantReference":"TestPayment-1407325143704","success":"true"}}]}"#,
+        at: "2026-01-01T00:00:00Z",
+    }
+    .verify();
+}
+
+#[test]
+fn box_as_in_the_tests_of_its_library() {
+    let body = r#"{"type":"webhook_event","webhook":{"id":"1234567890"},"trigger":"FILE.UPLOADED","source":{"id":"1234567890","type":"file","name":"Test.txt"}}"#;
+    for secret in ["SamplePrimaryKey", "SampleSecondaryKey"] {
+        let trusted = Documented {
+            provider: "box",
+            setting: ("secret", secret),
+            url: URL,
+            headers: &[
+                ("BOX-SIGNATURE-PRIMARY", "6TfeAW3A1PASkgboxxA5yqHNKOwFyMWuEXny/FPD5hI="),
+                (
+                    "BOX-SIGNATURE-SECONDARY",
+                    "v+1CD1Jdo3muIcbpv5lxxgPglOqMfsNHPV899xWYydo=",
+                ),
+                ("BOX-DELIVERY-TIMESTAMP", "2020-01-01T00:00:00-07:00"),
+            ],
+            body,
+            at: "2020-01-01T07:05:00Z",
+        }
+        .verify();
+        assert_eq!(trusted.event_type.as_deref(), Some("FILE.UPLOADED"));
+    }
+}
+
+#[test]
+fn sendgrid_as_in_the_tests_of_its_library() {
+    Documented {
+        provider: "sendgrid",
+        setting: (
+            "publicKey",
+            "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw+2fNNRaINXvVpiglSI8eNEc6wEA3F+g==",
+        ),
+        url: URL,
+        headers: &[
+            (
+                "X-Twilio-Email-Event-Webhook-Signature",
+                "MEUCIGHQVtGj+Y3LkG9fLcxf3qfI10QysgDWmMOVmxG0u6ZUAiEAyBiXDWzM+uOe5W0JuG+luQAbPIqHh89M15TluLtEZtM=",
+            ),
+            ("X-Twilio-Email-Event-Webhook-Timestamp", "1600112502"),
+        ],
+        body: "[{\"email\":\"hello@world.com\",\"event\":\"dropped\",\"reason\":\"Bounced Address\",\"sg_event_id\":\"ZHJvcC0xMDk5NDkxOS1MUnpYbF9OSFN0T0doUTRrb2ZTbV9BLTA\",\"sg_message_id\":\"LRzXl_NHStOGhQ4kofSm_A.filterdrecv-p3mdw1-756b745b58-kmzbl-18-5F5FC76C-9.0\",\"smtp-id\":\"<LRzXl_NHStOGhQ4kofSm_A@ismtpd0039p1iad1.sendgrid.net>\",\"timestamp\":1600112492}]\r\n",
+        at: "2020-09-14T19:41:42Z",
+    }
+    .verify();
+}
