@@ -17,7 +17,9 @@ use bellwire_core::{
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-pub use self::count::{AtOnce, BatchSize, BatchWait, PerSecond, PublishedPerSecond};
+pub use self::count::{
+    AtOnce, BatchSize, BatchWait, PerSecond, PerSecondTogether, PublishedPerSecond, PublishedPerSecondOrNone,
+};
 
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident: $allowed:expr, $rule:expr, $max:expr, $pattern:expr;)*) => {$(

@@ -47,10 +47,14 @@ macro_rules! counts {
 counts! {
     /// Deliveries per second.
     PerSecond(u16): 1, u16::MAX, ", leave it out for no limit, or pause the endpoint (`paused`) to hold everything back";
+    /// Deliveries per second to all endpoints of an application together.
+    PerSecondTogether(u16): 1, u16::MAX, ", or leave it out for no limit";
     /// Attempts at once.
     AtOnce(u16): 1, u16::MAX, ", leave it out for the server's own bound, or pause the endpoint (`paused`) to hold everything back";
     /// Messages per second that are taken from a publisher.
     PublishedPerSecond(u32): 1, 1_000_000, ", or null for the server's setting `publish_app_rate`";
+    /// The same where 0 takes it away.
+    PublishedPerSecondOrNone(u32): 0, 1_000_000, ", 0 or null for the server's setting `publish_app_rate`";
     /// Messages in a batch.
     BatchSize(u16): 2, bellwire_core::batch::MESSAGES_MAX, ", or no `batch` at all for one message per request";
     /// Milliseconds that a batch waits for company.
@@ -70,6 +74,11 @@ mod tests {
         assert!(
             refused.contains("1 to 65535") && refused.contains("paused"),
             "{refused}"
+        );
+        let refused = from_value::<PerSecondTogether>(json!(0)).unwrap_err().to_string();
+        assert!(
+            refused.contains("leave it out for no limit") && !refused.contains("pause"),
+            "an application cannot be paused: {refused}"
         );
         assert!(from_value::<AtOnce>(json!(-1)).is_err() && from_value::<AtOnce>(json!(70_000)).is_err());
         assert!(from_value::<AtOnce>(json!("5")).is_err() && from_value::<AtOnce>(json!(1.5)).is_err());

@@ -16,7 +16,7 @@ use crate::{
     auth::Access,
     call::{Call, Nothing, Outcome, Reply},
     error::{ApiError, UID_TAKEN},
-    field::{AppUid, DisplayName, Metadata, Patch, PerSecond, PublishedPerSecond},
+    field::{AppUid, DisplayName, Metadata, Patch, PerSecondTogether, PublishedPerSecond, PublishedPerSecondOrNone},
     operation::{Operation, delete, get, patch, post, put},
     pagination::{ListQuery, ListResponse},
     problem::Problem,
@@ -62,7 +62,7 @@ pub(crate) struct ApplicationIn {
     pub uid: Option<AppUid>,
     /// Messages per second to all its endpoints together.
     #[serde(alias = "rateLimit")]
-    pub throttle_rate: Option<PerSecond>,
+    pub throttle_rate: Option<PerSecondTogether>,
     /// Messages per second that may be published to it; more are refused with 429. Left out: the server's `publish_app_rate`.
     pub publish_rate: Option<PublishedPerSecond>,
     /// Your notes.
@@ -80,12 +80,12 @@ struct ApplicationPatch {
     /// Your own name for it; null removes it.
     #[serde(default)]
     uid: Patch<AppUid>,
-    /// Messages per second to all its endpoints together; null is unlimited.
+    /// Messages per second to all its endpoints together; null or 0 is unlimited.
     #[serde(default, alias = "rateLimit")]
     throttle_rate: Patch<u16>,
-    /// Messages per second that may be published to it; null is the server's `publish_app_rate`.
+    /// Messages per second that may be published to it; null or 0 is the server's `publish_app_rate`.
     #[serde(default)]
-    publish_rate: Patch<PublishedPerSecond>,
+    publish_rate: Patch<PublishedPerSecondOrNone>,
     /// Your notes.
     metadata: Option<Metadata>,
     /// Whether payloads must fit the schema of their event type; null leaves it to the environment.
@@ -140,7 +140,7 @@ impl ApplicationIn {
             environment,
             uid: self.uid.map(Into::into),
             name: self.name.into(),
-            throttle_rate: self.throttle_rate.map(PerSecond::get),
+            throttle_rate: self.throttle_rate.map(PerSecondTogether::get),
             publish_rate: self.publish_rate.map(PublishedPerSecond::get),
             metadata: self.metadata.unwrap_or_default().0,
             kind: AppKind::Tenant,
@@ -233,8 +233,9 @@ async fn change(Call { cx, body, .. }: Call<NoQuery, ApplicationPatch>) -> Resul
     body.throttle_rate.apply(&mut app.throttle_rate);
     app.throttle_rate = app.throttle_rate.filter(|rate| *rate > 0);
     body.publish_rate
-        .map(PublishedPerSecond::get)
+        .map(PublishedPerSecondOrNone::get)
         .apply(&mut app.publish_rate);
+    app.publish_rate = app.publish_rate.filter(|rate| *rate > 0);
     if let Some(Metadata(metadata)) = body.metadata {
         app.metadata = metadata;
     }

@@ -196,9 +196,24 @@ async fn an_applications_own_rate_wins_and_can_be_taken_away() {
     api.clock.advance(Duration::from_secs(5));
     api.post(PATH, event()).await.ok(202);
     assert_eq!(api.post(PATH, event()).await.refused(429), "quota_exceeded");
-    let zero = api.call("PATCH", path, json!({ "publishRate": 0 })).await;
-    assert_eq!(zero.loc(), "body.publishRate");
-    assert!(zero.json().to_string().contains("publish_app_rate"), "{}", zero.json());
+    // Zero takes away, as it does with `throttleRate`: with PATCH only.
+    let rates = json!({ "publishRate": 100, "throttleRate": 7 });
+    api.call("PATCH", path, rates).await.ok(200);
+    let zeros = json!({ "publishRate": 0, "throttleRate": 0 });
+    let cleared = api.call("PATCH", path, zeros).await.ok(200);
+    assert_eq!((cleared.get("publishRate"), cleared.get("throttleRate")), (None, None));
+    let zero = json!({ "name": "acme", "uid": "acme", "publishRate": 0 });
+    for refused in [
+        api.call("PUT", path, zero).await,
+        api.call("PATCH", path, json!({ "publishRate": 1_000_001 })).await,
+    ] {
+        assert_eq!(refused.loc(), "body.publishRate");
+        assert!(
+            refused.json().to_string().contains("publish_app_rate"),
+            "{}",
+            refused.json()
+        );
+    }
 }
 
 #[tokio::test]

@@ -112,6 +112,22 @@ async fn an_endpoint_with_one_line_for_all_has_one_with_an_empty_key() {
     let done = bench.post(&path, json!({ "key": "" })).await;
     assert_eq!((done.status, &done.body), (202, &json!({ "changed": 3 })));
     assert_eq!(lines(&bench, endpoint, "").await[0]["waiting"], 0);
+
+    // They keep their numbers, are listed with them, and say what may have become of them.
+    let listed = bench.get(&format!("app/acme/endpoint/{endpoint}/msg")).await;
+    let sequence = |row: &Value| (row["sequence"].clone(), row["status"].clone());
+    let rows: Vec<_> = listed.body["data"].as_array().unwrap().iter().map(sequence).collect();
+    assert_eq!(
+        rows.first(),
+        Some(&(json!(3), json!(0))),
+        "cancelled, as clients know it"
+    );
+    let message = listed.body["data"][0]["id"].as_str().unwrap();
+    let why = bench
+        .get(&format!("app/acme/msg/{message}/endpoint/{endpoint}/explain"))
+        .await;
+    assert_eq!(why.text("reason"), "cancelled");
+    assert!(why.text("summary").contains("its line was discarded"), "{why:?}");
 }
 
 #[tokio::test]

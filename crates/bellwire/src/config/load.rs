@@ -75,7 +75,46 @@ fn merge(
     given.extend(from_variables(variables, read)?);
     given.extend(from_flags(&args.flags.0));
     given.into_iter().try_for_each(|given| apply(&mut loaded, given))?;
+    agree(&loaded)?;
     Ok(loaded)
+}
+
+/// A lower bound above its upper one is refused: whichever of the two won, the other would be ignored.
+fn agree(loaded: &Loaded) -> Result<(), ConfigError> {
+    let delivery = &loaded.config.delivery;
+    let bounds = [
+        (
+            "in_flight_min",
+            "in_flight_per_endpoint",
+            usize::from(delivery.in_flight_min) <= delivery.in_flight_per_endpoint,
+        ),
+        (
+            "breaker_probe_min",
+            "breaker_probe_max",
+            delivery.breaker.probe_min <= delivery.breaker.probe_max,
+        ),
+    ];
+    let Some((low, high, _)) = bounds.into_iter().find(|(_, _, fits)| !fits) else {
+        return Ok(());
+    };
+    let stands = |key| {
+        let known = SETTINGS
+            .iter()
+            .zip(&loaded.origins)
+            .find(|(setting, _)| setting.key == key);
+        let (value, origin) = known
+            .map(|(setting, origin)| ((setting.get)(&loaded.config).join(", "), origin))
+            .unzip();
+        let origin = match origin {
+            None | Some(Origin::Default) => "by default".to_owned(),
+            Some(origin) => format!("from {origin}"),
+        };
+        format!("{key} ({}, {origin})", value.unwrap_or_default())
+    };
+    let (lower, upper) = (stands(low), stands(high));
+    Err(ConfigError::Contradiction(format!(
+        "{lower} is more than {upper}: lower the one or raise the other"
+    )))
 }
 
 fn apply(loaded: &mut Loaded, given: Given) -> Result<(), ConfigError> {
@@ -251,6 +290,31 @@ pub(super) mod tests {
         assert!(refused("allow_private = ['10.0.0.7/8']", &[], &[]).contains("write 10.0.0.0/8"));
         assert!(refused("listen = { port = 1 }", &[], &[]).contains("cannot be a table; write address and port"));
         assert!(refused("", &[], &["--log-level", "inof"]).contains("write a level"));
+    }
+
+    #[test]
+    fn bounds_that_contradict_each_other_are_named_with_where_they_stand() {
+        assert_eq!(
+            refused("in_flight_min = 64", &[], &[]),
+            "in_flight_min (64, from bellwire.toml) is more than in_flight_per_endpoint (32, by default): lower the one or \
+             raise the other"
+        );
+        assert_eq!(
+            refused(
+                "breaker_probe_min = '2s'",
+                &[("BELLWIRE_BREAKER_PROBE_MAX", "500ms")],
+                &[]
+            ),
+            "breaker_probe_min (2s, from bellwire.toml) is more than breaker_probe_max (500ms, from \
+             BELLWIRE_BREAKER_PROBE_MAX): lower the one or raise the other"
+        );
+        for file in [
+            "in_flight_min = 32",
+            "in_flight_min = 64\nin_flight_per_endpoint = 64",
+            "breaker_probe_min = '1m'",
+        ] {
+            assert!(loaded(file, &[], &[]).is_ok(), "{file}");
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct LoadArgs {
     #[arg(long, value_name = "SECONDS")]
     pub overload_seconds: Option<f64>,
 
-    /// Connections of the overload. A message that finds none free is not published, and counted [default: 5,000; with --quick 512]
+    /// Connections of the overload. A message that finds none free is not published, and counted [default: 5,000; with --quick 192]
     #[arg(long, value_name = "N")]
     pub overload_connections: Option<usize>,
 
@@ -66,7 +66,7 @@ impl LoadArgs {
     }
 
     pub(crate) fn overload_connections(&self) -> usize {
-        self.either(self.overload_connections, 5_000, 512)
+        self.either(self.overload_connections, 5_000, 192)
     }
 
     pub(crate) fn watch_after_return(&self) -> Duration {

@@ -1,25 +1,19 @@
 //! A lane: what one endpoint has waiting in memory, how much of it runs, and what it waits for.
 
+mod company;
 mod load;
 mod status;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use bellwire_core::{
-    batch::{self, BatchSettings, Filling},
-    breaker::Turned,
-    delivery::Work,
-    limit,
-    rate::Pace,
-    time::Timestamp,
-};
+use bellwire_core::{batch::BatchSettings, breaker::Turned, delivery::Work, limit, rate::Pace, time::Timestamp};
 use bellwire_store::directory::LaneGauge;
 
 pub(super) use self::load::Load;
 pub use self::load::{Report, Ticket};
 use super::{
     Rules,
-    state::{Bounds, LaneSettings},
+    state::{AppPace, Bounds, LaneSettings},
 };
 
 /// What a lane that does nothing is kept for: its rates, its breaker's count.
@@ -70,12 +64,20 @@ pub(super) struct Lane {
     pub pace: Pace,
     /// The next attempt is let through then.
     pub paced_until: Option<Timestamp>,
+    /// Until when its pace held something back that would have been begun otherwise.
+    pub throttled_until: Option<Timestamp>,
+    /// A rate holds back what comes next, and that is counted.
+    pub held_back: bool,
     /// Several deliveries go in one request.
     pub batch: Option<BatchSettings>,
+    /// A batch that is not full leaves then. Not kept where a whole one is in memory: that leaves at once.
+    pub company_ends: Option<Timestamp>,
     /// The next batch leaves without waiting for company: the clock by which it waited was set back.
     pub hurries: bool,
     /// When the earliest known delivery in the store is due.
     pub stored_due: Option<Timestamp>,
+    /// Whether that is so is not known: it is only to be looked at.
+    pub looking: bool,
     /// A claim is under way.
     pub claiming: bool,
     /// A head that was told while a claim was under way, which may not have seen it.
@@ -117,9 +119,13 @@ impl Lane {
             per_second: settings.per_second,
             pace: Pace::default(),
             paced_until: None,
+            throttled_until: None,
+            held_back: false,
             batch: settings.batch,
+            company_ends: None,
             hurries: false,
             stored_due: None,
+            looking: false,
             claiming: false,
             told_meanwhile: None,
             planned: None,
@@ -166,15 +172,6 @@ impl Lane {
         self.batch.filter(|_| !self.load.breaker.is_open())
     }
 
-    /// Until when a batch that is not full waits for company; `None` when it leaves now, or when there is nothing to leave.
-    pub fn company_until(&self, now: Timestamp) -> Option<Timestamp> {
-        let (batch, first) = (self.batches()?, self.queue.front()?);
-        let full = self.queue.len() >= usize::from(batch.messages_max.max(1));
-        let leaves_at = first.work.due_at.plus(batch.wait.0);
-        let waits = !full && !self.hurries && leaves_at > now && !batch::goes_alone(&first.work.message);
-        waits.then_some(leaves_at)
-    }
-
     /// Whether its rate is limited, by settings or by a slow start.
     pub fn is_paced(&self) -> bool {
         self.per_second.is_some() || self.load.slow_start.is_some()
@@ -200,31 +197,33 @@ impl Lane {
         self.resting_until.max(self.paced_until).filter(|until| *until > now)
     }
 
+    /// Whether something waits that is due, in memory or in the store.
+    pub fn has_due(&self, now: Timestamp) -> bool {
+        !self.queue.is_empty() || (!self.looking && self.stored_due.is_some_and(|due| due <= now))
+    }
+
+    /// Notes whether nothing but a rate, its own or its application's, holds it up. Answers whether one more attempt is held back
+    /// by it: each is counted once.
+    pub fn note_pace(&mut self, app: AppPace, now: Timestamp) -> bool {
+        let until = |at: Option<Timestamp>| at.filter(|at| *at > now);
+        let own = until(self.paced_until).filter(|_| self.is_paced());
+        let would_run = (own.is_some() || until(app.paced_until).is_some())
+            && !self.held
+            && !self.load.breaker.is_open()
+            && until(self.resting_until).is_none()
+            && self.active < self.slots()
+            && self.has_due(now)
+            && self.company_until(now).is_none();
+        if !would_run {
+            return false;
+        }
+        self.throttled_until = own.or(self.throttled_until);
+        !std::mem::replace(&mut self.held_back, true)
+    }
+
     /// Whether its queue is such that a worker that asks now gets something, if it may.
     pub fn has_something(&self, now: Timestamp) -> bool {
         self.has_more_than(0, now)
-    }
-
-    /// Takes what the next attempt is made of: one delivery, or up to `n_max` that go together.
-    pub fn take(&mut self, n_max: usize) -> Option<(Work, Vec<Work>)> {
-        let first = self.queue.pop_front()?.work;
-        let mut others = Vec::new();
-        if let Some(batch) = self.batches() {
-            self.hurries = false;
-            let mut filling = Filling::default();
-            filling.add(&first.message);
-            while let Some(next) = self.queue.front()
-                && filling.messages() < n_max
-                && filling.fits(batch, &next.work.message)
-            {
-                filling.add(&next.work.message);
-                others.extend(self.queue.pop_front().map(|queued| queued.work));
-            }
-        }
-        let n = 1 + others.len();
-        self.out = self.out.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
-        self.gauge.set_in_flight(self.out);
-        Some((first, others))
     }
 
     /// A worker gives back what it was given. Answers what that did to the breaker.
@@ -298,7 +297,8 @@ impl Lane {
     /// waits because somebody wants it to.
     pub fn oldest_due(&self) -> Option<Timestamp> {
         let queued = self.queue.front().map(|queued| queued.work.due_at);
-        queued.into_iter().chain(self.stored_due).min().filter(|_| !self.held)
+        let stored = self.stored_due.filter(|_| !self.looking);
+        queued.into_iter().chain(stored).min().filter(|_| !self.held)
     }
 
     /// Nothing to do, nothing to remember: it can be forgotten until it is needed again.
@@ -332,6 +332,7 @@ impl Lane {
             }
         }
         self.queue = stays;
+        self.company_changed(now);
         goes
     }
 
@@ -355,6 +356,7 @@ impl Lane {
         self.planned = None;
         self.resting_until = None;
         self.paced_until = None;
+        self.throttled_until = None;
         self.hurries = true;
         self.stored_due = self.stored_due.map(|_| now);
         self.touched_at = self.touched_at.min(now);

@@ -14,7 +14,7 @@
 //! * its endpoint came back less than two minutes ago and has a slow start: one attempt at once and more with each success, at a
 //!   rate that [`bellwire_core::rate::SlowStart`] bounds;
 //! * its endpoint takes batches, and the batch waits for company, at most its `wait` from the time at which its first delivery
-//!   was due (once: what goes back to the store meanwhile keeps its time).
+//!   was accepted; only first attempts wait.
 //!
 //! None of them uses a try of its schedule, and none lets it begin before it is due.
 
@@ -228,11 +228,12 @@ impl State {
                 effects.park.push(work);
                 continue;
             }
-            let (first, bytes) = (lane.queue.is_empty(), memory::payload_bytes(&work));
-            lane.queue.push_back(Queued { work, fresh: true });
+            let (before, bytes) = ((lane.queue.is_empty(), lane.company_ends), memory::payload_bytes(&work));
+            lane.enqueue(Queued { work, fresh: true }, now);
+            let company_ends = lane.company_ends;
             self.memory.enter(bytes);
             self.make_ready(endpoint, now);
-            if first {
+            if before != (false, company_ends) {
                 // It may have to wait for a rest, a rate or company, of which nobody else would tell.
                 self.review(endpoint, now, effects);
             }
@@ -251,6 +252,7 @@ impl State {
         let Some(lane) = self.lane(head.endpoint, now, settings) else {
             return;
         };
+        lane.looking &= head.due_at > now;
         lane.stored_due = Some(lane.stored_due.map_or(head.due_at, |due| due.min(head.due_at)));
         if lane.claiming {
             lane.told_meanwhile = Some(lane.told_meanwhile.map_or(head.due_at, |due| due.min(head.due_at)));
@@ -269,6 +271,7 @@ impl State {
         };
         lane.claiming = false;
         let told = lane.told_meanwhile.take();
+        let looked = std::mem::take(&mut lane.looking);
         lane.stored_due = match (next_due, told) {
             (Some(next), Some(told)) => Some(next.min(told)),
             (one, other) => one.or(other),
@@ -286,12 +289,16 @@ impl State {
             lane.load.came_from_store(i64::try_from(work.len()).unwrap_or(i64::MAX));
             for work in work {
                 self.memory.enter(memory::payload_bytes(&work));
-                lane.queue.push_back(Queued { work, fresh: false });
+                lane.enqueue(Queued { work, fresh: false }, now);
             }
             self.make_ready(endpoint, now);
         }
         self.review(endpoint, now, effects);
         self.pump(now, effects);
+        if looked {
+            // Only now it is known how it stands.
+            self.publish(endpoint, now);
+        }
     }
 
     /// A claim failed; it is tried again at `again_at`.
@@ -327,12 +334,15 @@ impl State {
             lane.per_second = settings.per_second;
             lane.batch = settings.batch;
             lane.paced_until = None;
+            lane.throttled_until = None;
+            lane.company_changed(now);
         }
         if lane.held {
             let emptied: Vec<_> = lane.queue.drain(..).map(|queued| queued.work).collect();
+            lane.company_ends = None;
             lane.load.came_from_store(-i64::try_from(emptied.len()).unwrap_or(0));
             if lane.gone {
-                lane.stored_due = None;
+                (lane.stored_due, lane.looking) = (None, false);
                 lane.forget_load(now);
             }
             self.memory.leave(&emptied);
@@ -345,6 +355,7 @@ impl State {
             lane.load.breaker.probe_soon(now);
             lane.gauge.set_backlogged(lane.load.breaker.is_open());
             // Something may have come to wait in the store meanwhile: look once.
+            lane.looking |= lane.stored_due.is_none_or(|due| due > now);
             lane.stored_due = Some(now);
         }
         self.publish(endpoint, now);
@@ -402,6 +413,9 @@ impl State {
         };
         if stopped {
             return;
+        }
+        if lane.note_pace(self.apps.pace(lane.app), now) {
+            self.figures.throttled += 1;
         }
         if let Some(n) = lane.wants_claim(now, window) {
             lane.claiming = true;

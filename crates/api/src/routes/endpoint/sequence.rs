@@ -27,7 +27,8 @@ pub(super) fn operations() -> Vec<Operation> {
             Access::READ_APP,
         )
         .summary("List the lines of an endpoint that keeps order")
-        .about("By their key: the last number given, the last that succeeded, how many wait and which is next.")
+        .about("By their key: the last number given, the last that succeeded, how many wait and which is next. Lines can be walked one way only: \
+             `prevIterator` stays null.")
         .to(list),
         tend(
             "/api/v1/app/{app_id}/endpoint/{endpoint_id}/sequence/unblock",

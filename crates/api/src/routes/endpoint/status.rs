@@ -26,7 +26,8 @@ pub(super) fn operations() -> Vec<Operation> {
             Access::READ_APP,
         )
         .summary("What an endpoint's lane is doing, and what waits for it")
-        .about("What is under way and what waits is as of now, the rest about a second old.")
+        .about("What is under way and what waits is as of now, the rest up to about a second old: right after a start a lane may be \
+             shown as idle until it is looked at first.")
         .to(status),
         post(
             "/api/v1/app/{app_id}/endpoint/{endpoint_id}/pause",

@@ -2,7 +2,7 @@
 
 use bellwire_core::{delivery::DeliveryState, time::Timestamp};
 use bellwire_store::{
-    directory::{LaneState, LaneStatus},
+    directory::{LaneState, LaneStatus, WaitsFor},
     query::{DeliveryRow, LineHead, LineRow},
 };
 
@@ -19,7 +19,10 @@ pub(super) fn held(
     now: Timestamp,
 ) -> Option<Words> {
     let in_line = line.and_then(|line| behind(delivery, line));
-    in_line.or_else(|| lane.filter(|_| is_due(delivery, now)).and_then(by_lane))
+    in_line.or_else(|| {
+        let lane = lane.filter(|_| is_due(delivery, now))?;
+        for_company(lane).or_else(|| by_lane(lane))
+    })
 }
 
 /// What is to be said of a delivery that was given up and still is the first of its line.
@@ -73,6 +76,19 @@ fn behind(delivery: &DeliveryRow, line: &LineRow) -> Option<Words> {
     Some((Reason::InLine, summary, Some(advice.to_owned())))
 }
 
+/// Whatever state the lane is in: what it waits for says more.
+fn for_company(lane: &LaneStatus) -> Option<Words> {
+    let WaitsFor::CompanyUntil(_) = lane.waits_for else {
+        return None;
+    };
+    let summary = format!(
+        "waits to be sent with others in one request; the endpoint waits for {}",
+        lane.waits_for
+    );
+    let advice = "lower `batch.maxWaitMs` of the endpoint if that takes too long";
+    Some((Reason::Batching, summary, Some(advice.to_owned())))
+}
+
 fn by_lane(lane: &LaneStatus) -> Option<Words> {
     let waits_for = &lane.waits_for;
     let failures = lane.failures_in_a_row;
@@ -82,7 +98,8 @@ fn by_lane(lane: &LaneStatus) -> Option<Words> {
             format!(
                 "waits: the endpoint failed {failures} times in a row, so only a probe is sent now and then; it waits for {waits_for}"
             ),
-            "correct the receiver; everything goes on by itself when a probe succeeds, and no attempt is used up until then",
+            "correct the receiver; everything goes on by itself when a probe succeeds. No attempt is used up until then, except by the \
+             delivery that is the probe: the one that has been due longest",
         ),
         LaneState::Resting => (
             Reason::Resting,
@@ -114,7 +131,6 @@ mod tests {
         delivery::{Progress, Trigger},
         id::{EndpointId, Id as _, MessageId},
     };
-    use bellwire_store::directory::WaitsFor;
 
     use super::*;
 
@@ -208,8 +224,9 @@ mod tests {
             ..delivery(1, 1)
         };
         let parked = lane(LaneState::Parked, WaitsFor::ProbeAt(at));
-        let (reason, summary, _) = held(&due, None, Some(&parked), NOON).unwrap();
+        let (reason, summary, advice) = held(&due, None, Some(&parked), NOON).unwrap();
         assert_eq!(reason, Reason::Parked);
+        assert!(advice.unwrap().contains("except by the delivery that is the probe"));
         assert!(
             summary.contains("100 times") && summary.contains(&at.to_string()),
             "{summary}"
@@ -221,6 +238,15 @@ mod tests {
         ] {
             let lane = lane(state, WaitsFor::RateUntil(at));
             assert_eq!(held(&due, None, Some(&lane), NOON).unwrap().0, reason);
+        }
+        for state in [LaneState::Running, LaneState::Recovering] {
+            let gathering = lane(state, WaitsFor::CompanyUntil(at));
+            let (reason, summary, _) = held(&due, None, Some(&gathering), NOON).unwrap();
+            assert_eq!(reason, Reason::Batching);
+            assert!(
+                summary.contains("for a batch") && summary.contains(&at.to_string()),
+                "{summary}"
+            );
         }
         assert_eq!(held(&due, None, Some(&LaneStatus::default()), NOON), None);
         let later = DeliveryRow {

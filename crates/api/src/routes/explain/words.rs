@@ -42,6 +42,8 @@ pub(super) enum Reason {
     Resting,
     /// It waits because of a rate limit.
     Throttled,
+    /// It waits for others, to be sent with them in one request.
+    Batching,
     /// It waits because the endpoint is given more step by step after an outage.
     Recovering,
     /// An attempt failed; it will be tried again.
@@ -153,8 +155,20 @@ impl Found<'_> {
                 }
             }
             DeliveryState::Cancelled => {
+                // Which of the two it was is not kept.
+                let in_line = delivery.sequence.is_some();
                 let summary = match self.endpoint.disabled {
+                    Some(disabled) if in_line => {
+                        format!(
+                            "cancelled: {}; or its line was discarded before",
+                            disabled_words(disabled)
+                        )
+                    }
                     Some(disabled) => format!("cancelled: {}", disabled_words(disabled)),
+                    None if in_line => {
+                        "cancelled while it waited: the endpoint was disabled meanwhile, or its line was discarded"
+                            .to_owned()
+                    }
                     None => "cancelled: the endpoint was disabled while the message waited".to_owned(),
                 };
                 let enable = if self.endpoint.disabled.is_some() {

@@ -17,7 +17,7 @@ use ureq::{
 };
 
 pub use error::ApiError;
-pub use page::{Page, PageArgs, Query};
+pub use page::{Page, PageArgs, Query, WalkArgs};
 pub use path::path;
 
 use super::{Globals, exit::Failure};

@@ -69,18 +69,25 @@ pub enum Order {
     Desc,
 }
 
-/// Which part of a list.
+/// Which part of a list, in either order.
 #[derive(Args, Clone, Debug, Default)]
 pub struct PageArgs {
+    #[command(flatten)]
+    walk: WalkArgs,
+    /// Oldest or newest first
+    #[arg(long)]
+    order: Option<Order>,
+}
+
+/// Which part of a list that has one order only.
+#[derive(Args, Clone, Debug, Default)]
+pub struct WalkArgs {
     /// How many items in one answer
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=250))]
     limit: Option<u16>,
     /// Go on after this iterator, as the page before printed it
     #[arg(long)]
     iterator: Option<String>,
-    /// Oldest or newest first
-    #[arg(long)]
-    order: Option<Order>,
     /// Fetch every page
     #[arg(long)]
     all: bool,
@@ -89,10 +96,17 @@ pub struct PageArgs {
 impl PageArgs {
     /// All of it.
     pub fn every() -> Self {
-        Self {
+        WalkArgs {
             all: true,
-            ..Self::default()
+            ..WalkArgs::default()
         }
+        .into()
+    }
+}
+
+impl From<WalkArgs> for PageArgs {
+    fn from(walk: WalkArgs) -> Self {
+        Self { walk, order: None }
     }
 }
 
@@ -142,6 +156,7 @@ impl Client {
                 "descending"
             }
         });
+        let page = &page.walk;
         let limit = page.limit.or(page.all.then_some(250));
         let query = query.maybe("limit", limit).maybe("order", order);
         let mut next = page.iterator.clone();
@@ -214,10 +229,13 @@ mod tests {
         let server = Scripted::answering(vec![(200, FIRST)]);
         let captured = Captured::default();
         let mut session = server.session(&captured, false);
-        let page = PageArgs {
+        let walk = WalkArgs {
             limit: Some(1),
+            ..WalkArgs::default()
+        };
+        let page = PageArgs {
+            walk,
             order: Some(Order::Desc),
-            ..PageArgs::default()
         };
         session
             .client
@@ -233,10 +251,7 @@ mod tests {
         let server = Scripted::answering(vec![(200, FIRST), (200, LAST)]);
         let captured = Captured::default();
         let mut session = server.session(&captured, true);
-        let page = PageArgs {
-            all: true,
-            ..PageArgs::default()
-        };
+        let page = PageArgs::every();
         session
             .client
             .list(&mut session.out, "/api/v1/app", Query::default(), &page, COLUMNS)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::EndpointArg;
 use crate::cli::{
     Session,
-    client::{PageArgs, Query},
+    client::{Query, WalkArgs},
     exit::Failure,
     out::{Column, cell},
 };
@@ -24,7 +24,7 @@ pub struct LinesArgs {
     #[arg(long)]
     blocked: bool,
     #[command(flatten)]
-    page: PageArgs,
+    page: WalkArgs,
 }
 
 /// Which lines are meant: one, or all of the endpoint.
@@ -68,7 +68,13 @@ impl LinesArgs {
         let query = Query::default()
             .maybe("key", self.key)
             .maybe("blocked", self.blocked.then_some(true));
-        client.list(out, &self.endpoint.path(&["sequence"]), query, &self.page, COLUMNS)
+        client.list(
+            out,
+            &self.endpoint.path(&["sequence"]),
+            query,
+            &self.page.into(),
+            COLUMNS,
+        )
     }
 }
 
@@ -189,6 +195,14 @@ mod tests {
             b    2     2          0\n\
             c    1     0          1        1     msg_2    2026-01-31T09:30:00Z\n";
         assert_eq!(captured.text(), expected);
+    }
+
+    #[test]
+    fn lines_come_in_pages_and_in_one_order_only() {
+        let (_, seen) = run(&["lines", "ep_1", "--app", "a", "--all"], vec![(200, LINES)]);
+        assert_eq!(seen[0].line, "GET /api/v1/app/a/endpoint/ep_1/sequence?limit=250");
+        let ordered = ["bellwire", "endpoint", "lines", "ep_1", "--app", "a", "--order", "desc"];
+        assert!(Cli::try_parse_from(ordered).is_err());
     }
 
     #[test]

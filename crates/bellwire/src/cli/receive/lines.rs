@@ -112,27 +112,36 @@ impl fmt::Display for Span {
     }
 }
 
+/// What the sender gave up between two numbers.
+fn given_up(previous: u64, number: u64) -> Option<String> {
+    let from = previous.checked_add(1).filter(|from| *from < number)?;
+    let span = Span(from, number - 1);
+    let were = if span.0 == span.1 { "was" } else { "were" };
+    Some(format!("{span} {were} given up"))
+}
+
 /// In words: `5 after 3: 4 was given up`.
 pub fn words(place: &Place, standing: &Standing) -> String {
     let number = place.sequence;
     match standing {
-        Standing::First => match place.previous {
-            Some(previous) if previous > 0 => {
-                format!("{number}, the first one here; the sender says {previous} came before it")
+        Standing::First => {
+            let previous = place.previous.unwrap_or(0);
+            let first = match previous {
+                0 => format!("{number}, the first one"),
+                _ => format!("{number}, the first one here; the sender says {previous} came before it"),
+            };
+            match given_up(previous, number) {
+                Some(given_up) => format!("{first}; {given_up}"),
+                None => first,
             }
-            _ => format!("{number}, the first one"),
-        },
+        }
         Standing::Next => format!("{number} after {}", number - 1),
         Standing::Ahead { last, missing_to } => {
             let mut parts = Vec::new();
             if missing_to > last {
                 parts.push(format!("gap, {} did not come here", Span(last + 1, *missing_to)));
             }
-            if missing_to + 1 < number {
-                let given_up = Span(missing_to + 1, number - 1);
-                let were = if given_up.0 == given_up.1 { "was" } else { "were" };
-                parts.push(format!("{given_up} {were} given up"));
-            }
+            parts.extend(given_up(*missing_to, number));
             format!("{number} after {last}: {}", parts.join("; "))
         }
         Standing::Again => format!("{number} again"),
@@ -182,11 +191,25 @@ mod tests {
             "13 after 12",
             "what came too late changes nothing"
         );
-        assert_eq!(said(&mut Lines::default(), 1, Some(0)), "1, the first one");
+        let first = |sequence, previous| said(&mut Lines::default(), sequence, Some(previous));
+        assert_eq!(first(1, 0), "1, the first one");
+        assert_eq!(first(2, 0), "2, the first one; 1 was given up");
+        assert_eq!(first(3, 0), "3, the first one; 1 to 2 were given up");
+        assert_eq!(
+            first(9, 6),
+            "9, the first one here; the sender says 6 came before it; 7 to 8 were given up"
+        );
     }
 
     #[test]
     fn a_nonsensical_previous_number_is_no_gap_and_no_panic() {
+        for (sequence, previous) in [(0, 0), (3, 3), (3, 9), (3, u64::MAX), (u64::MAX, u64::MAX)] {
+            let words = said(&mut Lines::default(), sequence, Some(previous));
+            assert!(
+                words.contains("the first one") && !words.contains("given up"),
+                "{words}"
+            );
+        }
         let mut lines = Lines::default();
         assert_eq!(
             said(&mut lines, 3, Some(2)),

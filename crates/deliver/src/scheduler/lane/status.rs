@@ -1,10 +1,16 @@
 //! What the outside sees of a lane: its numbers, its state in one word, and what it waits for.
 
+use std::time::Duration;
+
 use bellwire_core::time::Timestamp;
 use bellwire_store::directory::{BreakerState, LaneState, LaneStatus, LimitStatus, WaitsFor};
 
 use super::Lane;
 use crate::scheduler::state::AppPace;
+
+/// What a rate held back counts as held back for so long after the rate let it through: lanes are looked at when their pace opens,
+/// and between two looks it may be closed all the time.
+const JUST_NOW: Duration = Duration::from_secs(1);
 
 impl Lane {
     /// How it stands. What is under way and what waits in the store is the gauge's to say.
@@ -62,19 +68,21 @@ impl Lane {
             };
             return (LaneState::Parked, waits_for);
         }
-        let has_work = !self.queue.is_empty() || self.stored_due.is_some_and(|due| due <= now);
+        let has_work = self.has_due(now);
         let until = |at: Option<Timestamp>| at.filter(|at| *at > now);
+        let held_back = |at: Option<Timestamp>| at.filter(|at| at.plus(JUST_NOW) > now).map(|at| at.max(now));
         if let Some(at) = until(self.resting_until) {
             return (LaneState::Resting, WaitsFor::RestUntil(at));
         }
         let recovering = self.load.slow_start.is_some();
-        if has_work && let Some(at) = until(self.paced_until) {
+        let throttled_until = held_back(self.throttled_until).filter(|_| self.is_paced());
+        if has_work && let Some(at) = until(self.paced_until).or(throttled_until) {
             return match recovering {
                 true => (LaneState::Recovering, WaitsFor::SlowStartUntil(at)),
                 false => (LaneState::Throttled, WaitsFor::RateUntil(at)),
             };
         }
-        if has_work && let Some(at) = until(app.paced_until) {
+        if has_work && let Some(at) = until(app.paced_until).or(held_back(app.throttled_until)) {
             return (LaneState::Throttled, WaitsFor::AppRateUntil(at));
         }
         let waits_for = if self.out > 0 {
@@ -84,7 +92,8 @@ impl Lane {
         } else if has_work {
             WaitsFor::Slot
         } else {
-            self.stored_due.map_or(WaitsFor::Messages, WaitsFor::DueAt)
+            let stored = self.stored_due.filter(|_| !self.looking);
+            stored.map_or(WaitsFor::Messages, WaitsFor::DueAt)
         };
         let state = match (recovering, has_work || self.active > 0) {
             (true, _) => LaneState::Recovering,

@@ -33,6 +33,8 @@ pub struct AppPace {
     pub per_second: Option<u16>,
     /// The next is let through then.
     pub paced_until: Option<Timestamp>,
+    /// Until when it held something back that would have been begun otherwise.
+    pub throttled_until: Option<Timestamp>,
 }
 
 /// A lane that is ready, and what it counted when it came to stand here.
@@ -202,6 +204,7 @@ impl Apps {
             if app.pace.per_second != now {
                 app.pace.per_second = now;
                 app.pace.paced_until = None;
+                app.pace.throttled_until = None;
                 join_turn(app, *place, &mut self.turn);
             }
         }
@@ -228,6 +231,7 @@ impl Apps {
             let app = &mut self.known[*place];
             app.planned = None;
             app.pace.paced_until = None;
+            app.pace.throttled_until = None;
             if app.is_ready() {
                 join_turn(app, *place, &mut self.turn);
             }
@@ -240,8 +244,14 @@ impl Apps {
             let place = self.turn.pop_front()?;
             let app = &mut self.known[place];
             app.in_turn = false;
-            if app.is_ready() && app.may_start(now) {
+            if !app.is_ready() {
+                continue;
+            }
+            if app.may_start(now) {
                 return Some(place);
+            }
+            if app.pace.paced_until.is_some_and(|at| at > now) {
+                app.pace.throttled_until = app.pace.paced_until;
             }
         }
     }

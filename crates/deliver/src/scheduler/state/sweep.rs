@@ -23,7 +23,7 @@ pub struct Figures {
     pub breakers_opened: u64,
     /// Probes of endpoints whose breaker is open, since the start.
     pub probes: u64,
-    /// How often a rate limit (or a slow start) let nothing through, since the start.
+    /// Attempts that a rate limit (or a slow start) held back, each once however long, since the start.
     pub throttled: u64,
     /// Batches that were sent, since the start.
     pub batches: u64,

@@ -94,13 +94,14 @@ fn hand_out(lane: &mut Lane, app: &mut App, figures: &mut Figures, now: Timestam
     let interval = of_lane.map(rate::interval);
     lane.paced_until = interval.and_then(|interval| lane.pace.opens_at(interval, now));
     if lane.paced_until.is_some() || app.opens_at(now).is_some() {
-        figures.throttled += 1;
+        // The worker ends, and what is held back is counted then.
         return None;
     }
     let of_app = app.pace.per_second.map(f64::from);
     let slowest = of_lane.into_iter().chain(of_app).reduce(f64::min);
     let n_max = slowest.map_or(usize::MAX, |rate| (rate as usize).max(1));
-    let (first, others) = lane.take(n_max)?;
+    let (first, others) = lane.take(n_max, now)?;
+    lane.held_back = false;
     let n = u32::try_from(1 + others.len()).unwrap_or(u32::MAX);
     if let Some(interval) = interval {
         // Asked before. When the next will be let through may be told at once.

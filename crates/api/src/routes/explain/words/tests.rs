@@ -198,6 +198,31 @@ fn a_delivery_is_told_by_its_state_and_its_last_attempt() {
 }
 
 #[test]
+fn a_cancelled_one_of_a_line_may_have_been_discarded() {
+    let of_a_line = DeliveryRow {
+        sequence: Some(4),
+        ..delivery(DeliveryState::Cancelled, 0)
+    };
+    let said = |endpoint: &Endpoint, delivery| words(endpoint, Some(delivery), None).1;
+    let disabled = Endpoint {
+        disabled: Some(Disabled {
+            since: NOON,
+            reason: DisabledReason::Requested,
+        }),
+        ..endpoint()
+    };
+    for endpoint in [endpoint(), disabled] {
+        let summary = said(&endpoint, of_a_line);
+        assert!(
+            summary.contains("disabled") && summary.contains("its line was discarded"),
+            "{summary}"
+        );
+        let summary = said(&endpoint, delivery(DeliveryState::Cancelled, 0));
+        assert!(!summary.contains("discarded"), "{summary}");
+    }
+}
+
+#[test]
 fn a_message_that_is_to_be_delivered_later_is_not_overdue() {
     let later = Message {
         deliver_at: Some(NOON.plus(HOUR)),

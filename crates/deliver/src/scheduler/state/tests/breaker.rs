@@ -238,3 +238,30 @@ fn an_endpoint_that_was_disabled_begins_anew_when_it_is_enabled() {
     assert_eq!(world.status(1).breaker, BreakerState::Closed);
     assert!(world.now > START);
 }
+
+#[test]
+fn a_slow_start_says_for_how_long_it_waits_also_when_it_is_looked_at_as_its_pace_opens() {
+    let mut world = world();
+    world.receivers.insert(1, How::Fails);
+    for _ in 0..200 {
+        world.publish(1);
+    }
+    world.run_for(Duration::from_secs(30));
+    world.receivers.clear();
+    while world.status(1).breaker != BreakerState::Recovering {
+        world.run_for(Duration::from_millis(100));
+    }
+    let before = world.state.figures().throttled;
+    for _ in 0..5 {
+        world.run_for(Duration::from_millis(50));
+        world.look_at_next_timer();
+        let status = world.settings[&1].gauge.status();
+        assert_eq!(status.state, LaneState::Recovering);
+        assert!(
+            matches!(status.waits_for, WaitsFor::SlowStartUntil(_)),
+            "{:?}",
+            status.waits_for
+        );
+    }
+    assert!(world.state.figures().throttled >= before + 4);
+}

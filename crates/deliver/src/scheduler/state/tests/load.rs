@@ -196,3 +196,99 @@ fn what_is_shown_is_what_is() {
     let lanes = world.state.figures().lanes;
     assert_eq!(lanes.iter().sum::<usize>(), 1);
 }
+
+#[test]
+fn a_lane_that_its_rate_holds_up_says_so_also_when_it_is_looked_at_as_its_pace_opens() {
+    let mut world = World::new();
+    for _ in 0..6 {
+        world.publish(4);
+    }
+    world.run_for(Duration::from_millis(100));
+    for _ in 0..3 {
+        world.look_at_next_timer();
+        let status = world.settings[&4].gauge.status();
+        assert_eq!(status.state, LaneState::Throttled, "{:?}", status.waits_for);
+        assert!(matches!(status.waits_for, WaitsFor::RateUntil(at) if at >= world.now));
+        world.run_for(Duration::from_millis(50));
+    }
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(world.delivered.len(), 6);
+    assert_eq!(world.state.figures().throttled, 5, "all but the first");
+    assert_eq!(world.settings[&4].gauge.status().state, LaneState::Idle);
+}
+
+#[test]
+fn what_comes_one_by_one_within_the_rate_is_not_held_back() {
+    let mut world = World::new();
+    for _ in 0..5 {
+        world.publish(4);
+        world.run_for(Duration::from_millis(500));
+        assert_eq!(world.status(4).state, LaneState::Idle);
+    }
+    assert_eq!((world.delivered.len(), world.state.figures().throttled), (5, 0));
+}
+
+#[test]
+fn a_lane_that_waits_for_a_slot_once_its_pace_is_open_says_that() {
+    let mut world = World::new();
+    world.publish(4);
+    world.publish(4);
+    world.run_for(Duration::from_millis(100));
+    // Everybody else hangs, and holds every slot.
+    world.state.bounds.in_flight = 0;
+    world.look_at_next_timer();
+    assert_eq!(world.settings[&4].gauge.status().state, LaneState::Throttled);
+    world.pass(Duration::from_secs(2));
+    let status = world.settings[&4].gauge.status();
+    assert_eq!((status.state, status.waits_for), (LaneState::Running, WaitsFor::Slot));
+}
+
+#[test]
+fn every_lane_of_an_application_that_its_rate_holds_up_says_so() {
+    let mut world = World::new();
+    for _ in 0..6 {
+        world.publish(5);
+        world.publish(6);
+    }
+    world.run_for(Duration::from_millis(50));
+    for _ in 0..3 {
+        world.look_at_next_timer();
+        for number in [5, 6] {
+            let status = world.settings[&number].gauge.status();
+            assert_eq!(status.state, LaneState::Throttled, "{:?}", status.waits_for);
+            assert!(matches!(status.waits_for, WaitsFor::AppRateUntil(_)));
+        }
+        world.run_for(Duration::from_millis(20));
+    }
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(world.delivered.len(), 12);
+    assert!(
+        (10..=12).contains(&world.state.figures().throttled),
+        "{:?}",
+        world.state.figures()
+    );
+}
+
+#[test]
+fn an_endpoint_that_is_new_or_just_changed_is_idle_until_the_store_has_answered() {
+    let mut world = world();
+    world.hold(1, false);
+    let status = world.settings[&1].gauge.status();
+    assert_eq!(
+        (status.state, status.waits_for, status.oldest_due),
+        (LaneState::Idle, WaitsFor::Messages, None)
+    );
+    // A retry waits there, later.
+    let at = START.plus(Duration::from_secs(60));
+    world.put_in += 1;
+    world.stored.entry(1).or_default().insert((at, 1));
+    world.answer_claim();
+    let status = world.settings[&1].gauge.status();
+    assert_eq!((status.state, status.waits_for), (LaneState::Idle, WaitsFor::DueAt(at)));
+    // What is known to be due is not forgotten.
+    world.receivers.insert(1, How::AsksForRest(30));
+    world.fill_store(1, 3);
+    world.run_for(Duration::from_secs(1));
+    world.hold(1, false);
+    assert_eq!(world.settings[&1].gauge.status().state, LaneState::Resting);
+}

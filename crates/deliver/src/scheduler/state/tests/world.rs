@@ -261,6 +261,21 @@ impl World {
         self.with(|state, now, effects| state.fresh(vec![work], now, |_| settings.clone(), effects));
     }
 
+    /// These are handed over, all at one endpoint.
+    pub fn hand_over(&mut self, works: Vec<Work>) {
+        self.put_in += works.len() as u64;
+        let settings = works
+            .first()
+            .and_then(|work| self.settings.get(&work.endpoint.number()).cloned());
+        self.with(|state, now, effects| state.fresh(works, now, |_| settings.clone(), effects));
+    }
+
+    /// Time passes until the next timer goes off, and the lanes are looked at before anybody else does anything.
+    pub fn look_at_next_timer(&mut self) {
+        let at = self.state.next_timer().unwrap();
+        self.pass(at.since(self.now));
+    }
+
     /// So many wait in the store, due now.
     pub fn fill_store(&mut self, number: u64, n: u64) {
         for _ in 0..n {
