@@ -26,7 +26,7 @@ pub use body::{Item, body};
 pub struct BatchSettings {
     /// At most so many messages in one request, from 2 to [`MESSAGES_MAX`].
     pub messages_max: u16,
-    /// A batch that is not full leaves when its oldest delivery has waited for so long, at most [`WAIT_MAX`].
+    /// A batch that is not full leaves when its oldest message was accepted so long ago, at most [`WAIT_MAX`].
     pub wait: Span,
     /// What the request looks like.
     pub format: BatchFormat,
