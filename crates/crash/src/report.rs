@@ -96,7 +96,7 @@ impl Report {
             answers_lost: world.answers_lost.load(Relaxed),
             refusals: world.refusals.load(Relaxed),
             repeats: Repeats::of(&closed.kills),
-            ready_ms: ready.map(|times| times.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))),
+            ready_ms: in_millis(ready),
             notes,
             violations: closed.violations.counts(),
             details: closed.violations,
@@ -163,15 +163,32 @@ impl fmt::Display for Report {
             "  keys        {} acknowledged more than once, each one message",
             self.totals.published_again
         )?;
-        if let Some([median, longest]) = self.ready_ms {
-            writeln!(f, "  ready       {median} ms (median), {longest} ms (longest)")?;
-        }
-        for note in &self.notes {
-            writeln!(f, "  {note}")?;
-        }
-        write!(f, "{}", self.details)?;
-        write!(f, "  {}", if self.is_clean() { "all accounted for" } else { "FAILED" })
+        let when_clean = "all accounted for";
+        write_end(f, self.ready_ms, &self.notes, &self.details, when_clean)
     }
+}
+
+/// The median and the longest time, in milliseconds.
+pub(crate) fn in_millis(times: Option<[Duration; 2]>) -> Option<[u64; 2]> {
+    times.map(|times| times.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// The last lines of every report.
+pub(crate) fn write_end(
+    f: &mut fmt::Formatter<'_>,
+    ready_ms: Option<[u64; 2]>,
+    notes: &[String],
+    violations: &Violations,
+    when_clean: &str,
+) -> fmt::Result {
+    if let Some([median, longest]) = ready_ms {
+        writeln!(f, "  ready       {median} ms (median), {longest} ms (longest)")?;
+    }
+    for note in notes {
+        writeln!(f, "  {note}")?;
+    }
+    write!(f, "{violations}")?;
+    write!(f, "  {}", if violations.is_empty() { when_clean } else { "FAILED" })
 }
 
 #[cfg(test)]

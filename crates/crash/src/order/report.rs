@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::course::Course;
 use super::ledger::{Closed, Totals};
-use crate::report::Repeats;
+use crate::report::{Repeats, in_millis, write_end};
 use crate::violation::{Kind, Violations};
 
 /// What a run showed.
@@ -59,7 +59,7 @@ impl Report {
             answers_lost: course.answers_lost.load(Relaxed),
             refusals: course.refusals.load(Relaxed),
             repeats: Repeats::of(&closed.kills),
-            ready_ms: ready.map(|times| times.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))),
+            ready_ms: in_millis(ready),
             notes,
             violations: closed.violations.counts(),
             details: closed.violations,
@@ -115,13 +115,7 @@ impl fmt::Display for Report {
             "  repeats     {repeated}: after {} kills, at most {} (at most {} % of what was in flight); the oldest had been answered {} ms before",
             self.repeats.kills, self.repeats.most, self.repeats.of_bound_percent, self.repeats.oldest_ms
         )?;
-        if let Some([median, longest]) = self.ready_ms {
-            writeln!(f, "  ready       {median} ms (median), {longest} ms (longest)")?;
-        }
-        for note in &self.notes {
-            writeln!(f, "  {note}")?;
-        }
-        write!(f, "{}", self.details)?;
-        write!(f, "  {}", if self.is_clean() { "all in order" } else { "FAILED" })
+        let when_clean = "all in order";
+        write_end(f, self.ready_ms, &self.notes, &self.details, when_clean)
     }
 }
