@@ -35,6 +35,8 @@ pub enum AppKind {
     Tenant,
     /// Carries the environment's operational events to its owner's endpoints: one per environment, never listed.
     Operational,
+    /// Holds what a source brings in and what is done with it ([`crate::source`]): one per source, never listed.
+    Source,
 }
 
 /// An application: a tenant inside an environment that owns endpoints, sources and messages.

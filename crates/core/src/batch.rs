@@ -153,6 +153,7 @@ mod tests {
             deliver_at: None,
             traceparent: None,
             content_type: content_type.map(str::to_owned),
+            inbound: None,
             created_at: Timestamp::from_secs(1_766_000_000),
         }
     }

@@ -1,13 +1,15 @@
 //! An endpoint: where a message goes, and everything about how.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
     batch::BatchSettings,
     id::{AppId, EndpointId},
     order::OrderSettings,
     secret::SigningKey,
-    time::Timestamp,
+    time::{Timestamp, span::Span},
 };
 
 /// Where a message goes: a URL, its secrets, its filter and its limits.
@@ -51,6 +53,10 @@ pub struct Endpoint {
     pub batch: Option<BatchSettings>,
     /// Requests carry HTTP message signatures (RFC 9421) and a content digest (RFC 9530) as well.
     pub http_signatures: bool,
+    /// What is done with a message here: its kind, and that kind's settings.
+    pub action: ActionSettings,
+    /// Which messages come here, and what becomes of them on the way.
+    pub workflow: Workflow,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -70,6 +76,89 @@ impl Endpoint {
     pub fn accepts_attempts(&self) -> bool {
         self.disabled.is_none() && !self.paused
     }
+}
+
+/// The kind of an endpoint that posts signed messages to its URL.
+pub const HTTP: &str = "http";
+
+/// What an endpoint does with a message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ActionSettings {
+    /// One of the kinds of action: [`HTTP`], `email`, `sql`…
+    pub kind: Arc<str>,
+    /// The kind's settings as a JSON object; `None` where it has none. May hold passwords: sealed at rest, never shown whole.
+    pub settings: Option<Arc<str>>,
+    /// The operator wrote it (in the hooks file): addresses that strangers may not name are allowed.
+    pub trusted: bool,
+}
+
+impl Default for ActionSettings {
+    fn default() -> Self {
+        Self {
+            kind: HTTP.into(),
+            settings: None,
+            trusted: false,
+        }
+    }
+}
+
+impl ActionSettings {
+    /// Whether messages are posted, signed, to the endpoint's URL.
+    pub fn is_http(&self) -> bool {
+        &*self.kind == HTTP
+    }
+}
+
+impl fmt::Debug for ActionSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActionSettings")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which messages come to an endpoint, and what becomes of them on the way.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Workflow {
+    /// An expression: only messages for which it holds come here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Arc<str>>,
+    /// A template for JSON whose output is sent in the place of the payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transformation: Option<Arc<str>>,
+    /// What the payload is written as.
+    #[serde(default)]
+    pub format: Format,
+    /// At most one message of a kind in a span of time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<Throttle>,
+}
+
+/// What a payload is written as when it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// The bytes as they came.
+    #[default]
+    Json,
+    /// An XML document.
+    Xml,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    /// A CloudEvent whose attributes are headers (binary mode).
+    CloudeventsBinary,
+    /// A CloudEvent as one JSON document (structured mode).
+    CloudeventsStructured,
+}
+
+/// At most one message of a kind in a span of time: the others are cancelled, visibly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Throttle {
+    /// A template that says what is of a kind; all messages are when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Arc<str>>,
+    /// The span of time, counted from the last that was acted upon.
+    pub every: Span,
 }
 
 /// Since when and why nothing is sent to an endpoint. Its pending deliveries are cancelled.

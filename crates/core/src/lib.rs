@@ -26,6 +26,7 @@ pub mod route;
 pub mod seal;
 pub mod secret;
 pub mod sign;
+pub mod source;
 pub mod task;
 pub mod time;
 pub mod token;

@@ -1,10 +1,13 @@
 //! A message: one accepted event, immutable, durable before it is acknowledged.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::{
     id::{AppId, EndpointId, MessageId},
     order::Line,
+    source::Inbound,
     time::Timestamp,
 };
 
@@ -37,6 +40,8 @@ pub struct Message {
     pub traceparent: Option<String>,
     /// What the payload is sent as; `None` is `application/json`.
     pub content_type: Option<String>,
+    /// How it came in, when a source brought it.
+    pub inbound: Option<Arc<Inbound>>,
     /// When it was accepted.
     pub created_at: Timestamp,
 }
@@ -66,6 +71,8 @@ pub struct NewMessage {
     pub traceparent: Option<String>,
     /// What the payload is sent as; `None` is `application/json`.
     pub content_type: Option<String>,
+    /// How it came in, when a source brought it.
+    pub inbound: Option<Arc<Inbound>>,
     /// The matching endpoints, found by [`crate::route`].
     pub routes: Vec<Route>,
     /// Makes the publication happen once, however often it is asked for.

@@ -222,6 +222,8 @@ mod tests {
             order: Default::default(),
             batch: None,
             http_signatures: false,
+            action: Default::default(),
+            workflow: Default::default(),
             created_at: NOON,
             updated_at: NOON,
         }
@@ -241,6 +243,7 @@ mod tests {
             deliver_at: None,
             traceparent: None,
             content_type: None,
+            inbound: None,
             created_at: NOON,
         }
     }

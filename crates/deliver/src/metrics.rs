@@ -125,6 +125,7 @@ mod tests {
                 deliver_at,
                 traceparent: None,
                 content_type: None,
+                inbound: None,
                 created_at: noon,
             }),
             endpoint: EndpointId::from_number(3),

@@ -95,6 +95,7 @@ impl Load {
             deliver_at: None,
             traceparent: None,
             content_type: None,
+            inbound: None,
             routes: (0..self.fan_out)
                 .map(|endpoint| Route {
                     endpoint: EndpointId::from_number(app * 100 + endpoint + 1),

@@ -14,8 +14,9 @@ use bellwire_core::{
     delivery::{DeliveryKey, DeliveryState, Progress, Work},
     endpoint::Endpoint,
     event_type::EventType,
-    id::{AppId, AttemptId, EndpointId, EnvironmentId, Id as _, MessageId, TaskId, TokenId},
+    id::{AppId, AttemptId, EndpointId, EnvironmentId, Id as _, MessageId, SourceId, TaskId, TokenId},
     message::{Message, NewMessage},
+    source::Source,
     task::{Task, TaskStatus},
     time::Timestamp,
 };
@@ -24,8 +25,8 @@ use crate::{
     error::{AppendError, StoreError},
     query::{
         AttemptCounts, AttemptFilter, AttemptKey, AttemptRow, Backlog, CheckReport, Configuration, Cutoffs,
-        DeliveryCounts, DeliveryRow, EndpointMessage, LineQuery, LineRow, MessageFilter, Page, ReplayCandidate,
-        Requeue, Retained, Rows, StoreHealth, Tending,
+        DeliveryCounts, DeliveryRow, EndpointMessage, LineQuery, LineRow, MessageFilter, Page, RefusedRequest,
+        ReplayCandidate, Requeue, Retained, Rows, StoreHealth, StreamQuery, StreamRow, Tending,
     },
 };
 
@@ -124,6 +125,57 @@ pub struct Settlement {
 
 pub use bellwire_core::delivery::Lease;
 
+/// A message whose place among others of its key counts (see [`Store::arrive`]).
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// The message, with the endpoints it goes to.
+    pub message: NewMessage,
+    /// What it is about: the others of its application with this key are what it is put in order with.
+    pub key: String,
+    /// Its place among them.
+    pub place: ArrivalPlace,
+}
+
+/// Where a message stands among the others of its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArrivalPlace {
+    /// Numbers follow each other without gaps.
+    Sequence {
+        /// Its number.
+        number: u64,
+        /// The first number of the key; without it the least that comes within the wait is the first.
+        start: Option<u64>,
+        /// How long it waits for those before it.
+        wait: Duration,
+    },
+    /// Later ones are greater, as [`bellwire_core::sequence`] compares them; there is no telling whether one is missing.
+    Version(String),
+}
+
+/// What became of an arrival. Durable in each case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arrived {
+    /// Accepted, and those that waited for it.
+    Accepted(Appended),
+    /// It waits for those before it, until then at most.
+    Held {
+        /// When it no longer waits.
+        until: Timestamp,
+    },
+    /// It came after its turn (its number was given up, or its version is not newer than the newest): kept as a message that
+    /// goes nowhere and says why.
+    Stale(Appended),
+}
+
+/// What [`Store::release`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Released {
+    /// How many messages were accepted.
+    pub messages: u64,
+    /// When the next wait ends; `None` when nothing waits.
+    pub next: Option<Timestamp>,
+}
+
 /// A change of the configuration.
 #[derive(Debug, Clone)]
 pub enum Change {
@@ -150,6 +202,10 @@ pub enum Change {
     PutToken(Box<Token>),
     /// Removes it: refused from then on.
     DeleteToken(TokenId),
+    /// Creates or replaces; the uid must be free. Its application is put before it.
+    PutSource(Box<Source>),
+    /// Removes it; its application is removed by a change of its own.
+    DeleteSource(SourceId),
     /// Creates, or replaces while the task is running. One that has ended (finished, failed, cancelled) stays as it ended, and
     /// the change is accepted without effect: whoever wrote down progress or an end may have been overtaken.
     PutTask(Box<Task>),
@@ -164,11 +220,13 @@ impl Change {
             Self::PutEndpoint(new) => Some(new.id.number()),
             Self::PutToken(new) => Some(new.id.number()),
             Self::PutTask(new) => Some(new.id.number()),
+            Self::PutSource(new) => Some(new.id.number()),
             Self::PutEventType(_)
             | Self::DeleteApp(_)
             | Self::DeleteEndpoint(_)
             | Self::DeleteEventType { .. }
-            | Self::DeleteToken(_) => None,
+            | Self::DeleteToken(_)
+            | Self::DeleteSource(_) => None,
         }
     }
 }
@@ -231,6 +289,27 @@ pub trait Store: Send + Sync + 'static {
 
     /// How many deliveries wait for an endpoint, and since when.
     async fn backlog(&self, endpoint: EndpointId) -> Result<Backlog, StoreError>;
+
+    // -- sources ---------------------------------------------------------------------------------------------------
+
+    /// Accepts a message in its turn: at once, with those that waited for it, when it is next; otherwise it is held, durably,
+    /// until its turn or the end of its wait. Event ids are as unique as in [`Self::append`], those of held messages
+    /// included. Two arrivals with the same key and number, and different event ids, are both accepted, one after the other.
+    async fn arrive(&self, arrival: Arrival) -> Result<Arrived, AppendError>;
+
+    /// Accepts up to `limit` held messages whose wait is over, in the order of their numbers, and what then has its turn;
+    /// what was missing before them is noted as a gap, and is stale when it comes.
+    async fn release(&self, now: Timestamp, limit: usize) -> Result<Released, StoreError>;
+
+    /// How the keys of an application's arrivals stand, by key.
+    async fn streams(&self, app: AppId, query: StreamQuery) -> Result<Rows<StreamRow>, StoreError>;
+
+    /// Keeps requests that were refused, for people to look at; of each source the newest
+    /// [`REFUSED_MAX`](crate::query::REFUSED_MAX).
+    async fn refuse(&self, batch: Vec<RefusedRequest>) -> Result<(), StoreError>;
+
+    /// Requests that were refused, paged by number.
+    async fn refused(&self, source: SourceId, page: Page) -> Result<Rows<RefusedRequest>, StoreError>;
 
     // -- deliveries, by hand ---------------------------------------------------------------------------------------
 

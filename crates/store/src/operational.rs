@@ -196,6 +196,7 @@ pub fn event(directory: &Directory, environment: EnvironmentId, event: Operation
         deliver_at: None,
         traceparent: None,
         content_type: None,
+        inbound: None,
         routes,
         idempotency: None,
     })

@@ -10,7 +10,7 @@ use bellwire_core::{
     attempt::Attempt,
     delivery::{DeliveryState, Progress, Trigger},
     endpoint::Endpoint,
-    id::{AppId, AttemptId, EndpointId, MessageId},
+    id::{AppId, AttemptId, EndpointId, MessageId, SourceId},
     message::Message,
     time::Timestamp,
 };
@@ -187,6 +187,8 @@ pub struct Configuration {
     pub event_types: Vec<bellwire_core::event_type::EventType>,
     /// All tokens.
     pub tokens: Vec<bellwire_core::app::Token>,
+    /// All sources.
+    pub sources: Vec<bellwire_core::source::Source>,
     /// The largest number of an id that was ever put, deleted things included: no id is given twice.
     pub largest_number: u64,
     /// How endpoints are doing, where they are not simply fine.
@@ -321,4 +323,64 @@ pub struct Backlog {
     pub oldest_due: Option<Timestamp>,
     /// How many lines are blocked.
     pub blocked_lines: u64,
+}
+
+/// How many refused requests of one source are kept.
+pub const REFUSED_MAX: usize = 500;
+
+/// A request to a source that was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RefusedRequest {
+    /// Numbers them in time, across sources (a directory's new id).
+    pub number: u64,
+    /// To which source.
+    pub source: SourceId,
+    /// When it came.
+    pub at: Timestamp,
+    /// What it was answered.
+    pub status: u16,
+    /// Why, for programs: a stable name such as `mismatch` or `clock`.
+    pub reason: String,
+    /// Why, for people.
+    pub detail: String,
+    /// The method.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// Its headers, without credentials.
+    pub headers: Vec<(String, String)>,
+    /// Who connected.
+    pub peer: Option<String>,
+    /// The beginning of its body, as text.
+    pub body: String,
+    /// How many like it (same reason) were not kept since the last that was, because there were too many.
+    pub skipped: u64,
+}
+
+/// Which streams of an application are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamQuery {
+    /// This one only.
+    pub key: Option<String>,
+    /// Only those in which something waits.
+    pub held: bool,
+    /// Those whose key lies behind this one.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// How the arrivals of one key stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamRow {
+    /// The key.
+    pub key: String,
+    /// The last number or version that was accepted.
+    pub last: Option<String>,
+    /// How many wait for those before them.
+    pub held: u64,
+    /// When the first of those no longer waits.
+    pub until: Option<Timestamp>,
+    /// Numbers that were waited for in vain, first and last of each stretch; the newest hundred.
+    pub gaps: Vec<(u64, u64)>,
 }

@@ -1,27 +1,28 @@
-//! The stored form of an endpoint: a JSON document, and beside it, sealed, what is secret.
+//! The stored form of endpoints and sources: a JSON document, and beside it, sealed, what is secret.
 //!
 //! Backends store the two as they are; reading accepts documents of older versions (missing fields take their defaults).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bellwire_core::{
     batch::BatchSettings,
-    endpoint::{Disabled, Endpoint, LiveKey},
-    id::{AppId, EndpointId, EnvironmentId},
+    endpoint::{ActionSettings, Disabled, Endpoint, HTTP, LiveKey, Workflow},
+    id::{AppId, EndpointId, EnvironmentId, SourceId},
     order::OrderSettings,
     secret::SigningKey,
+    source::{Source, SourceRules},
     time::{Timestamp, span::Span},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{error::StoreError, vault::Vault};
 
-/// An endpoint as two columns.
+/// An endpoint, or a source, as two columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndpointRecord {
+pub struct Record {
     /// JSON, nothing secret in it.
     pub document: String,
-    /// Signing keys and custom headers, sealed for this endpoint and this version of the document.
+    /// Keys, custom headers and settings, sealed for this row and this version of the document.
     pub sealed: Vec<u8>,
 }
 
@@ -57,6 +58,12 @@ struct Document {
     batch: Option<BatchSettings>,
     #[serde(default)]
     http_signatures: bool,
+    #[serde(default = "http", skip_serializing_if = "is_http")]
+    action: Arc<str>,
+    #[serde(default)]
+    trusted: bool,
+    #[serde(default)]
+    workflow: Workflow,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -66,6 +73,16 @@ struct Secrets {
     keys: Vec<KeyText>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    action: Option<Arc<str>>,
+}
+
+fn http() -> Arc<str> {
+    HTTP.into()
+}
+
+fn is_http(kind: &Arc<str>) -> bool {
+    &**kind == HTTP
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,7 +103,7 @@ pub fn endpoint_to_record(
     endpoint: &Endpoint,
     environment: EnvironmentId,
     vault: &Vault,
-) -> Result<EndpointRecord, StoreError> {
+) -> Result<Record, StoreError> {
     let spans = |spans: &Vec<Duration>| spans.iter().copied().map(Span).collect();
     let document = Document {
         id: endpoint.id,
@@ -106,6 +123,9 @@ pub fn endpoint_to_record(
         order: endpoint.order.clone(),
         batch: endpoint.batch,
         http_signatures: endpoint.http_signatures,
+        action: Arc::clone(&endpoint.action.kind),
+        trusted: endpoint.action.trusted,
+        workflow: endpoint.workflow.clone(),
         created_at: endpoint.created_at,
         updated_at: endpoint.updated_at,
     };
@@ -120,11 +140,12 @@ pub fn endpoint_to_record(
     let secrets = Secrets {
         keys,
         headers: endpoint.headers.clone(),
+        action: endpoint.action.settings.clone(),
     };
     let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("endpoint {}: {error}", endpoint.id));
     let plain = serde_json::to_vec(&secrets).map_err(|error| corrupt(&error))?;
     let place = context(environment, endpoint.id, endpoint.updated_at);
-    Ok(EndpointRecord {
+    Ok(Record {
         document: serde_json::to_string(&document).map_err(|error| corrupt(&error))?,
         sealed: vault.seal(&plain, &place).map_err(|error| corrupt(&error))?,
     })
@@ -135,7 +156,7 @@ pub fn endpoint_to_record(
 /// # Errors
 /// `Corrupt`, with the reason, when document or secrets cannot be read.
 pub fn endpoint_from_record(
-    record: &EndpointRecord,
+    record: &Record,
     environment: EnvironmentId,
     vault: &Vault,
 ) -> Result<Endpoint, StoreError> {
@@ -174,6 +195,99 @@ pub fn endpoint_from_record(
         order: document.order,
         batch: document.batch,
         http_signatures: document.http_signatures,
+        action: ActionSettings {
+            kind: document.action,
+            settings: secrets.action,
+            trusted: document.trusted,
+        },
+        workflow: document.workflow,
+        created_at: document.created_at,
+        updated_at: document.updated_at,
+    })
+}
+
+#[derive(Serialize, Deserialize)]
+struct SourceDocument {
+    id: SourceId,
+    environment: EnvironmentId,
+    app: AppId,
+    uid: Option<String>,
+    name: String,
+    kind: String,
+    #[serde(default)]
+    rules: SourceRules,
+    #[serde(default)]
+    managed: bool,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SourceSecrets {
+    token: String,
+    settings: BTreeMap<String, Vec<String>>,
+}
+
+fn source_context(environment: EnvironmentId, source: SourceId, version: Timestamp) -> String {
+    format!("{environment}|{source}|{}", version.micros())
+}
+
+/// The stored form of a source: its settings and its URL's token are sealed.
+///
+/// # Errors
+/// `Corrupt` when it cannot be sealed.
+pub fn source_to_record(source: &Source, vault: &Vault) -> Result<Record, StoreError> {
+    let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("source {}: {error}", source.id));
+    let document = SourceDocument {
+        id: source.id,
+        environment: source.environment,
+        app: source.app,
+        uid: source.uid.clone(),
+        name: source.name.clone(),
+        kind: source.kind.clone(),
+        rules: source.rules.clone(),
+        managed: source.managed,
+        metadata: source.metadata.clone(),
+        created_at: source.created_at,
+        updated_at: source.updated_at,
+    };
+    let secrets = SourceSecrets {
+        token: source.token.clone(),
+        settings: source.settings.clone(),
+    };
+    let plain = serde_json::to_vec(&secrets).map_err(|error| corrupt(&error))?;
+    let place = source_context(source.environment, source.id, source.updated_at);
+    Ok(Record {
+        document: serde_json::to_string(&document).map_err(|error| corrupt(&error))?,
+        sealed: vault.seal(&plain, &place).map_err(|error| corrupt(&error))?,
+    })
+}
+
+/// Reads the stored form.
+///
+/// # Errors
+/// `Corrupt`, with the reason, when document or settings cannot be read.
+pub fn source_from_record(record: &Record, vault: &Vault) -> Result<Source, StoreError> {
+    let document: SourceDocument = serde_json::from_str(&record.document)
+        .map_err(|error| StoreError::Corrupt(format!("a source's document cannot be read: {error}")))?;
+    let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("source {}: {error}", document.id));
+    let place = source_context(document.environment, document.id, document.updated_at);
+    let plain = vault.open(&record.sealed, &place).map_err(|error| corrupt(&error))?;
+    let secrets: SourceSecrets = serde_json::from_slice(&plain).map_err(|_| corrupt(&"its settings cannot be read"))?;
+    Ok(Source {
+        id: document.id,
+        environment: document.environment,
+        app: document.app,
+        uid: document.uid,
+        name: document.name,
+        kind: document.kind,
+        token: secrets.token,
+        settings: secrets.settings,
+        rules: document.rules,
+        managed: document.managed,
+        metadata: document.metadata,
         created_at: document.created_at,
         updated_at: document.updated_at,
     })

@@ -118,6 +118,8 @@ impl World {
             order: Default::default(),
             batch: None,
             http_signatures: false,
+            action: Default::default(),
+            workflow: Default::default(),
             created_at: NOON,
             updated_at: NOON,
         }))
@@ -137,6 +139,7 @@ impl World {
             deliver_at: None,
             traceparent: None,
             content_type: None,
+            inbound: None,
             routes: if routed {
                 vec![Route {
                     endpoint: self.endpoint,

@@ -80,6 +80,8 @@ fn endpoint(id: EndpointId, app: AppId) -> Endpoint {
         order: Default::default(),
         batch: None,
         http_signatures: false,
+        action: Default::default(),
+        workflow: Default::default(),
         created_at: NOON,
         updated_at: NOON,
     }
@@ -170,6 +172,7 @@ impl House {
                 deliver_at: None,
                 traceparent: None,
                 content_type: None,
+                inbound: None,
                 routes: self.directory.routes(self.shop, &incoming),
                 idempotency: None,
             };

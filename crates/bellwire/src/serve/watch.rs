@@ -106,6 +106,8 @@ mod tests {
                 order: Default::default(),
                 batch: None,
                 http_signatures: false,
+                action: Default::default(),
+                workflow: Default::default(),
                 created_at: now,
                 updated_at: now,
             })),

@@ -122,6 +122,7 @@ mod tests {
             deliver_at: None,
             traceparent: None,
             content_type: None,
+            inbound: None,
             created_at: Timestamp::from_secs(1_766_000_000),
         }
     }

@@ -39,6 +39,7 @@ pub(super) fn work(number: u64, payload: Option<&str>, content_type: Option<&str
         deliver_at: None,
         traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
         content_type: content_type.map(str::to_owned),
+        inbound: None,
         created_at: NOON,
     };
     Work {
@@ -80,6 +81,8 @@ fn endpoint() -> Endpoint {
             format: BatchFormat::Json,
         }),
         http_signatures: false,
+        action: Default::default(),
+        workflow: Default::default(),
         created_at: NOON,
         updated_at: NOON,
     }

@@ -82,6 +82,8 @@ fn endpoint(url: &str) -> Endpoint {
         order: Default::default(),
         batch: None,
         http_signatures: false,
+        action: Default::default(),
+        workflow: Default::default(),
         created_at: NOW,
         updated_at: NOW,
     }
@@ -101,6 +103,7 @@ fn work(number: u64) -> Work {
         deliver_at: None,
         traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
         content_type: None,
+        inbound: None,
         created_at: NOW,
     };
     Work {

@@ -14,9 +14,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, atomic::Atomic
 use bellwire_core::{
     app::{App, AppKind, Environment, Token},
     event_type::EventType,
-    id::{AppId, EndpointId, EnvironmentId, Id, IdGenerator, TokenId},
+    id::{AppId, EndpointId, EnvironmentId, Id, IdGenerator, SourceId, TokenId},
     message::Route,
     route,
+    source::Source,
     time::Timestamp,
 };
 use tokio::sync::broadcast;
@@ -294,6 +295,51 @@ impl Directory {
         let view = self.view();
         let endpoints = view.endpoints_of.get(&app).into_iter().flat_map(|all| all.values());
         endpoints.map(|entry| entry.lane.waiting()).sum()
+    }
+
+    // -- sources ---------------------------------------------------------------------------------------------------
+
+    /// A source of the environment by its id or uid.
+    pub fn source(&self, environment: EnvironmentId, id_or_uid: &str) -> Option<Arc<Source>> {
+        let view = self.view();
+        let id = match id_or_uid.parse::<SourceId>() {
+            Ok(id) => id,
+            Err(_) => *view.source_uids.get(&(environment, id_or_uid.to_owned()))?,
+        };
+        let found = view.sources.get(&id);
+        found.filter(|source| source.environment == environment).cloned()
+    }
+
+    /// A source by its id, whatever its environment.
+    pub fn source_by_id(&self, id: SourceId) -> Option<Arc<Source>> {
+        self.view().sources.get(&id).cloned()
+    }
+
+    /// A source by the unguessable part of its URL.
+    pub fn source_by_token(&self, token: &str) -> Option<Arc<Source>> {
+        let view = self.view();
+        view.source_tokens
+            .get(token)
+            .and_then(|id| view.sources.get(id))
+            .cloned()
+    }
+
+    /// The source whose application this is.
+    pub fn source_of(&self, app: AppId) -> Option<Arc<Source>> {
+        let view = self.view();
+        view.source_apps.get(&app).and_then(|id| view.sources.get(id)).cloned()
+    }
+
+    /// The sources of an environment.
+    pub fn sources(&self, environment: EnvironmentId, page: Page) -> Rows<Arc<Source>> {
+        let view = self.view();
+        let all = view.sources.values().filter(|source| source.environment == environment);
+        page_of(all.cloned(), |source| source.id.number(), page)
+    }
+
+    /// All sources of all environments, oldest first.
+    pub fn all_sources(&self) -> Vec<Arc<Source>> {
+        self.view().sources.values().cloned().collect()
     }
 
     // -- event types -----------------------------------------------------------------------------------------------

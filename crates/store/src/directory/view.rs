@@ -10,8 +10,9 @@ use bellwire_core::{
     decide::Health,
     endpoint::Endpoint,
     event_type::EventType,
-    id::{AppId, EndpointId, EnvironmentId, TokenId},
+    id::{AppId, EndpointId, EnvironmentId, SourceId, TokenId},
     order::{Line, Ordering},
+    source::Source,
 };
 use bellwire_template::{KeyExpression, MessageScope};
 
@@ -106,6 +107,10 @@ pub(super) struct View {
     pub endpoints_of: HashMap<AppId, BTreeMap<EndpointId, Arc<EndpointEntry>>>,
     pub endpoint_uids: HashMap<(AppId, String), EndpointId>,
     pub event_types: BTreeMap<(EnvironmentId, String), Arc<EventType>>,
+    pub sources: BTreeMap<SourceId, Arc<Source>>,
+    pub source_uids: HashMap<(EnvironmentId, String), SourceId>,
+    pub source_tokens: HashMap<String, SourceId>,
+    pub source_apps: HashMap<AppId, SourceId>,
 }
 
 impl View {
@@ -117,6 +122,7 @@ impl View {
             endpoints,
             event_types,
             tokens,
+            sources,
             largest_number: _,
             health,
         } = configuration;
@@ -139,6 +145,9 @@ impl View {
         }
         for token in tokens {
             view.make(Change::PutToken(Box::new(token)));
+        }
+        for source in sources {
+            view.make(Change::PutSource(Box::new(source)));
         }
         view
     }
@@ -198,6 +207,28 @@ impl View {
                 self.event_types.contains_key(&(*environment, name.clone())),
                 "the event type",
             ),
+            Change::PutSource(new) => {
+                if !self.apps.contains_key(&new.app) && !made_earlier(new.app) {
+                    return Err(StoreError::NotFound("the source's application"));
+                }
+                let Some(uid) = &new.uid else { return Ok(()) };
+                let owner = self.source_uids.get(&(new.environment, uid.clone()));
+                let leaves = |id: &SourceId| {
+                    let left = |c: &Change| match c {
+                        Change::DeleteSource(gone) => gone == id,
+                        Change::PutSource(made) => made.id == *id && made.uid != new.uid,
+                        _ => false,
+                    };
+                    earlier.iter().any(left)
+                };
+                let clash_earlier = earlier.iter().any(|c| {
+                    matches!(c, Change::PutSource(made)
+                        if made.id != new.id && made.environment == new.environment && made.uid == new.uid)
+                });
+                let taken = owner.is_some_and(|id| *id != new.id && !leaves(id));
+                conflict_if(clash_earlier || taken, "source uid", uid)
+            }
+            Change::DeleteSource(id) => found_if(self.sources.contains_key(id), "the source"),
             Change::PutEventType(_) | Change::PutToken(_) | Change::PutTask(_) => Ok(()),
         }
     }
@@ -260,6 +291,16 @@ impl View {
             Change::DeleteToken(id) => {
                 self.tokens.remove(&id);
             }
+            Change::PutSource(new) => {
+                self.remove_source(new.id);
+                if let Some(uid) = &new.uid {
+                    self.source_uids.insert((new.environment, uid.clone()), new.id);
+                }
+                self.source_tokens.insert(new.token.clone(), new.id);
+                self.source_apps.insert(new.app, new.id);
+                self.sources.insert(new.id, Arc::new(*new));
+            }
+            Change::DeleteSource(id) => self.remove_source(id),
             Change::PutTask(_) => {}
         }
         Vec::new()
@@ -299,6 +340,15 @@ impl View {
         if let Some(uid) = &old.endpoint.uid {
             self.endpoint_uids.remove(&(old.endpoint.app, uid.clone()));
         }
+    }
+
+    fn remove_source(&mut self, id: SourceId) {
+        let Some(old) = self.sources.remove(&id) else { return };
+        if let Some(uid) = &old.uid {
+            self.source_uids.remove(&(old.environment, uid.clone()));
+        }
+        self.source_tokens.remove(&old.token);
+        self.source_apps.remove(&old.app);
     }
 
     fn remove_app(&mut self, id: AppId) -> Vec<EndpointId> {
@@ -372,6 +422,8 @@ mod tests {
             },
             batch: None,
             http_signatures: false,
+            action: Default::default(),
+            workflow: Default::default(),
             created_at: Timestamp::from_secs(1),
             updated_at: Timestamp::from_secs(1),
         };

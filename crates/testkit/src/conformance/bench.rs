@@ -167,6 +167,8 @@ impl<B: Backend> Bench<B> {
             order: Default::default(),
             batch: None,
             http_signatures: false,
+            action: Default::default(),
+            workflow: Default::default(),
             created_at: self.now(),
             updated_at: self.now(),
         }
@@ -208,6 +210,7 @@ impl<B: Backend> Bench<B> {
             deliver_at: None,
             traceparent: None,
             content_type: None,
+            inbound: None,
             routes: to
                 .iter()
                 .map(|endpoint| Route {

@@ -3,6 +3,7 @@
 use bellwire_core::{
     decide::Health,
     id::AppId,
+    source::Source,
     task::{Task, TaskStatus},
     time::Timestamp,
 };
@@ -19,6 +20,7 @@ impl State {
             endpoints: self.endpoints.values().cloned().collect(),
             event_types: self.event_types.values().cloned().collect(),
             tokens: self.tokens.values().cloned().collect(),
+            sources: self.sources.values().cloned().collect(),
             health: self
                 .health
                 .iter()
@@ -60,6 +62,7 @@ impl Configured {
             health: state.health.clone(),
             event_types: state.event_types.clone(),
             tokens: state.tokens.clone(),
+            sources: state.sources.clone(),
             tasks: state.tasks.clone(),
             ..State::default()
         }))
@@ -73,6 +76,7 @@ impl Configured {
             health,
             event_types,
             tokens,
+            sources,
             tasks,
             ..
         } = *self.0;
@@ -82,6 +86,7 @@ impl Configured {
         state.health = health;
         state.event_types = event_types;
         state.tokens = tokens;
+        state.sources = sources;
         state.tasks = tasks;
     }
 
@@ -116,6 +121,13 @@ impl Configured {
             Change::DeleteEventType { environment, name } => drop(all.event_types.remove(&(environment, name))),
             Change::PutToken(new) => drop(all.tokens.insert(new.id, *new)),
             Change::DeleteToken(id) => drop(all.tokens.remove(&id)),
+            Change::PutSource(new) => {
+                let same = |other: &&Source| other.environment == new.environment && other.id != new.id;
+                let taken = new.uid.is_some() && all.sources.values().filter(same).any(|other| other.uid == new.uid);
+                free_if(!taken, "source uid", new.uid.as_deref())?;
+                all.sources.insert(new.id, *new);
+            }
+            Change::DeleteSource(id) => drop(all.sources.remove(&id)),
             Change::PutTask(new) => {
                 let ended = |old: &Task| old.status != TaskStatus::Running;
                 if !all.tasks.get(&new.id).is_some_and(ended) {

@@ -21,18 +21,18 @@ use std::{
 use async_trait::async_trait;
 use bellwire_core::{
     delivery::{DeliveryState, Work},
-    id::{AppId, EndpointId, EnvironmentId, MessageId, TaskId},
+    id::{AppId, EndpointId, EnvironmentId, MessageId, SourceId, TaskId},
     message::{Message, NewMessage},
     task::{Task, TaskStatus},
     time::Timestamp,
 };
 use bellwire_store::{
-    AppendError, Appended, Change, ClaimRequest, Claimed, Clock, Handoff, LaneHead, Settlement, Store, StoreError,
-    StoredAnswer,
+    AppendError, Appended, Arrival, Arrived, Change, ClaimRequest, Claimed, Clock, Handoff, LaneHead, Released,
+    Settlement, Store, StoreError, StoredAnswer,
     query::{
         AttemptCounts, AttemptFilter, AttemptKey, AttemptRow, Backlog, CheckReport, Configuration, Cutoffs,
-        DeliveryCounts, DeliveryRow, EndpointMessage, LineQuery, LineRow, MessageFilter, Page, ReplayCandidate,
-        Requeue, Retained, Rows, StoreHealth, Tending,
+        DeliveryCounts, DeliveryRow, EndpointMessage, LineQuery, LineRow, MessageFilter, Page, RefusedRequest,
+        ReplayCandidate, Requeue, Retained, Rows, StoreHealth, StreamQuery, StreamRow, Tending,
     },
 };
 
@@ -206,6 +206,26 @@ impl Store for MemoryStore {
 
     async fn backlog(&self, endpoint: EndpointId) -> Result<Backlog, StoreError> {
         self.read(|state| state.backlog(endpoint)).await
+    }
+
+    async fn arrive(&self, _arrival: Arrival) -> Result<Arrived, AppendError> {
+        Err(StoreError::Unavailable("in work".to_owned()).into())
+    }
+
+    async fn release(&self, _now: Timestamp, _limit: usize) -> Result<Released, StoreError> {
+        Err(StoreError::Unavailable("in work".to_owned()))
+    }
+
+    async fn streams(&self, _app: AppId, _query: StreamQuery) -> Result<Rows<StreamRow>, StoreError> {
+        Err(StoreError::Unavailable("in work".to_owned()))
+    }
+
+    async fn refuse(&self, _batch: Vec<RefusedRequest>) -> Result<(), StoreError> {
+        Err(StoreError::Unavailable("in work".to_owned()))
+    }
+
+    async fn refused(&self, _source: SourceId, _page: Page) -> Result<Rows<RefusedRequest>, StoreError> {
+        Err(StoreError::Unavailable("in work".to_owned()))
     }
 
     async fn requeue(&self, batch: Vec<Requeue>) -> Result<u64, StoreError> {

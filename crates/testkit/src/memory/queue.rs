@@ -58,6 +58,7 @@ impl State {
             deliver_at: new.deliver_at,
             traceparent: new.traceparent,
             content_type: new.content_type,
+            inbound: new.inbound,
             created_at: now,
         });
         if let Some(event_id) = &message.event_id {

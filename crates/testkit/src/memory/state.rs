@@ -12,9 +12,10 @@ use bellwire_core::{
     delivery::{DeliveryKey, DeliveryState, Lease, Progress},
     endpoint::Endpoint,
     event_type::EventType,
-    id::{AppId, AttemptId, EndpointId, EnvironmentId, IdGenerator, MessageId, TaskId, TokenId},
+    id::{AppId, AttemptId, EndpointId, EnvironmentId, IdGenerator, MessageId, SourceId, TaskId, TokenId},
     message::{IdempotencyKey, Message},
     order::{Left, Lines},
+    source::Source,
     task::Task,
     time::Timestamp,
 };
@@ -102,6 +103,7 @@ pub(super) struct State {
     pub health: BTreeMap<EndpointId, Health>,
     pub event_types: BTreeMap<(EnvironmentId, String), EventType>,
     pub tokens: BTreeMap<TokenId, Token>,
+    pub sources: BTreeMap<SourceId, Source>,
     pub tasks: BTreeMap<TaskId, Task>,
     pub answers: BTreeMap<[u8; 32], StoredAnswer>,
 }
@@ -130,6 +132,7 @@ impl Default for State {
             health: BTreeMap::new(),
             event_types: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            sources: BTreeMap::new(),
             tasks: BTreeMap::new(),
             answers: BTreeMap::new(),
         }

@@ -55,6 +55,8 @@ fn new_endpoint(ground: &mut Ground, directory: &Directory, app: AppId) -> Endpo
         order,
         batch: None,
         http_signatures: false,
+        action: Default::default(),
+        workflow: Default::default(),
         created_at: now,
         updated_at: now,
     }

@@ -186,6 +186,7 @@ fn request(life: &mut Life<'_>, key: u64, app: AppId) {
             deliver_at: later,
             traceparent: None,
             content_type: None,
+            inbound: None,
             routes: routes.clone(),
             idempotency: Some(IdempotencyKey {
                 key: bytes,

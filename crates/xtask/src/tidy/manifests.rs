@@ -30,13 +30,18 @@ const ROOMS: &[Room] = &[
         tests_may_use: &["testkit"],
     },
     Room {
+        name: "action",
+        may_use: &["core", "template"],
+        tests_may_use: &[],
+    },
+    Room {
         name: "deliver",
-        may_use: &["core", "store", "template"],
+        may_use: &["core", "store", "template", "action"],
         tests_may_use: &["testkit"],
     },
     Room {
         name: "api",
-        may_use: &["core", "store", "template"],
+        may_use: &["core", "store", "template", "action", "listen"],
         tests_may_use: &["testkit"],
     },
     Room {
@@ -48,6 +53,16 @@ const ROOMS: &[Room] = &[
         name: "listen",
         may_use: &["core"],
         tests_may_use: &[],
+    },
+    Room {
+        name: "intake",
+        may_use: &["core", "store", "template", "listen"],
+        tests_may_use: &["testkit"],
+    },
+    Room {
+        name: "hooks",
+        may_use: &["core", "store", "template", "listen", "action"],
+        tests_may_use: &["testkit"],
     },
     Room {
         name: "bench",
@@ -66,7 +81,9 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "bellwire",
-        may_use: &["core", "store", "deliver", "api", "tasks", "listen", "bench"],
+        may_use: &[
+            "core", "template", "store", "action", "deliver", "api", "tasks", "listen", "intake", "hooks", "bench",
+        ],
         tests_may_use: &["testkit"],
     },
     Room {

@@ -181,6 +181,8 @@ mod tests {
             order: Default::default(),
             batch: None,
             http_signatures: false,
+            action: Default::default(),
+            workflow: Default::default(),
             created_at: NOON,
             updated_at: NOON,
         }

@@ -205,6 +205,8 @@ fn blank_of(app: AppId, id: EndpointId) -> Endpoint {
         order: OrderSettings::default(),
         batch: None,
         http_signatures: false,
+        action: Default::default(),
+        workflow: Default::default(),
         created_at: made,
         updated_at: made,
     }

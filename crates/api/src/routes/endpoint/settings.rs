@@ -369,6 +369,8 @@ impl EndpointIn {
             order: OrderSettings::default(),
             batch: None,
             http_signatures: false,
+            action: Default::default(),
+            workflow: Default::default(),
             created_at: now,
             updated_at: now,
         };

@@ -208,6 +208,7 @@ pub(in crate::routes) async fn accept<'a>(
         deliver_at,
         traceparent: traceparent(&cx.headers),
         content_type,
+        inbound: None,
         routes: wish.routes,
         idempotency: wish.idempotency,
     };

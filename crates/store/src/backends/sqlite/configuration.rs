@@ -6,6 +6,7 @@ use bellwire_core::{
     endpoint::Endpoint,
     event_type::EventType,
     id::{AppId, EndpointId, EnvironmentId, Id, TaskId},
+    source::Source,
     task::{Task, TaskStatus},
     time::Timestamp,
 };
@@ -24,7 +25,7 @@ use crate::{
     contract::{Change, StoredAnswer},
     error::StoreError,
     query::{Configuration, Page, Rows},
-    record::{EndpointRecord, endpoint_from_record, endpoint_to_record},
+    record::{Record, endpoint_from_record, endpoint_to_record, source_from_record, source_to_record},
     vault::Vault,
 };
 
@@ -58,6 +59,11 @@ pub(super) fn configuration(connection: &Connection, vault: &Vault) -> Result<Co
         endpoints.push(endpoint_from_record(&record, environment, vault)?);
         Ok(())
     })?;
+    let mut sources = Vec::new();
+    each_source(connection, |_, record| {
+        sources.push(source_from_record(&record, vault)?);
+        Ok(())
+    })?;
     let mut statement = connection.prepare("SELECT endpoint, failing_since FROM endpoint_health")?;
     let health = statement.query_map([], |row| {
         let health = Health {
@@ -73,6 +79,7 @@ pub(super) fn configuration(connection: &Connection, vault: &Vault) -> Result<Co
         endpoints,
         event_types,
         tokens,
+        sources,
         health,
     })
 }
@@ -80,18 +87,35 @@ pub(super) fn configuration(connection: &Connection, vault: &Vault) -> Result<Co
 /// Visits the records of all endpoints, with the environment that each is sealed for.
 pub(super) fn each_endpoint(
     connection: &Connection,
-    mut visit: impl FnMut(i64, EnvironmentId, EndpointRecord) -> Result<(), Fault>,
+    mut visit: impl FnMut(i64, EnvironmentId, Record) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let mut statement = connection.prepare(
         "SELECT endpoint.id, app.environment, endpoint.document, endpoint.sealed FROM endpoint JOIN app ON app.id = endpoint.app",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let record = EndpointRecord {
+        let record = Record {
             document: row.get(2)?,
             sealed: row.get(3)?,
         };
         visit(row.get(0)?, EnvironmentId::from_number(number(row.get(1)?)), record)?;
+    }
+    Ok(())
+}
+
+/// Visits the records of all sources.
+pub(super) fn each_source(
+    connection: &Connection,
+    mut visit: impl FnMut(i64, Record) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut statement = connection.prepare("SELECT id, document, sealed FROM source")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let record = Record {
+            document: row.get(1)?,
+            sealed: row.get(2)?,
+        };
+        visit(row.get(0)?, record)?;
     }
     Ok(())
 }
@@ -160,6 +184,10 @@ fn apply_one(connection: &Connection, vault: &Vault, change: Change) -> Result<(
         }
         Change::DeleteToken(id) => {
             connection.execute("DELETE FROM token WHERE id = ?1", [key(id.number())])?;
+        }
+        Change::PutSource(new) => put_source(connection, vault, &new)?,
+        Change::DeleteSource(id) => {
+            connection.execute("DELETE FROM source WHERE id = ?1", [key(id.number())])?;
         }
         Change::PutTask(new) => {
             // One that has ended stays as it ended.
@@ -265,6 +293,24 @@ fn put_endpoint(connection: &Connection, vault: &Vault, new: &Endpoint) -> Resul
     connection
         .prepare_cached(sql)?
         .execute(params![id, app, new.uid, record.document, record.sealed])?;
+    Ok(())
+}
+
+fn put_source(connection: &Connection, vault: &Vault, new: &Source) -> Result<(), Fault> {
+    let (id, environment) = (key(new.id.number()), key(new.environment.number()));
+    if let Some(uid) = &new.uid {
+        let taken = "SELECT 1 FROM source WHERE environment = ?1 AND uid = ?2 AND id <> ?3";
+        refuse_if(
+            connection.prepare_cached(taken)?.exists((environment, uid, id))?,
+            "source uid",
+            uid,
+        )?;
+    }
+    let record = source_to_record(new, vault)?;
+    let sql = "INSERT OR REPLACE INTO source (id, environment, uid, document, sealed) VALUES (?1, ?2, ?3, ?4, ?5)";
+    connection
+        .prepare_cached(sql)?
+        .execute(params![id, environment, new.uid, record.document, record.sealed])?;
     Ok(())
 }
 

@@ -24,8 +24,8 @@ use super::{
 use crate::{contract::Appended, error::AppendError};
 
 const INSERT_MESSAGE: &str = "INSERT INTO message_{d} (id, app, event_type, event_id, channels, tags, payload_expires_at, \
-     deliver_at, traceparent, content_type, created_at, endpoints, ordering_key) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+     deliver_at, traceparent, content_type, created_at, endpoints, ordering_key, inbound) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 const INSERT_PAYLOAD: &str = "INSERT INTO payload_{d} (id, body) VALUES (?1, ?2)";
 const FIND_KEY: &str = "SELECT body_hash, msg, expires_at FROM idempotent_{d} WHERE key = ?1";
 const INSERT_KEY: &str =
@@ -136,6 +136,9 @@ fn insert(tx: &mut Tx<'_>, id: u64, new: NewMessage) -> rusqlite::Result<(Messag
         created_at.micros(),
         endpoints,
         new.ordering_key,
+        new.inbound
+            .as_deref()
+            .and_then(|inbound| serde_json::to_string(inbound).ok()),
     ])?;
     tx.tables.count(Kind::Message, day, 1);
 
@@ -177,6 +180,7 @@ fn insert(tx: &mut Tx<'_>, id: u64, new: NewMessage) -> rusqlite::Result<(Messag
         deliver_at: new.deliver_at,
         traceparent: new.traceparent,
         content_type: new.content_type,
+        inbound: new.inbound,
         created_at,
     };
     Ok((message, routes))

@@ -14,7 +14,7 @@ use rusqlite::{Row, types::Type};
 
 /// The columns that [`message`] reads, in its order.
 pub(super) const MESSAGE_COLUMNS: &str = "id, app, event_type, event_id, channels, tags, payload_expires_at, deliver_at, \
-     traceparent, content_type, created_at, endpoints, ordering_key";
+     traceparent, content_type, created_at, endpoints, ordering_key, inbound";
 
 /// The columns that [`attempt`] reads, in its order.
 pub(super) const ATTEMPT_COLUMNS: &str = "msg, id, endpoint, app, started_at, duration_us, status, failure, trigger, number, \
@@ -48,6 +48,13 @@ fn read_list(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<String>> {
         None => Ok(Vec::new()),
         Some(text) => serde_json::from_str(text).map_err(|error| unreadable(at, error)),
     }
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<T>> {
+    let text = row.get_ref(at)?;
+    let text = text.as_str_or_null().map_err(|error| unreadable(at, error))?;
+    text.map(|text| serde_json::from_str(text).map_err(|error| unreadable(at, error)))
+        .transpose()
 }
 
 fn unreadable(at: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
@@ -97,6 +104,7 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Stored> {
         deliver_at: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_micros),
         traceparent: row.get(8)?,
         content_type: row.get(9)?,
+        inbound: read_json(row, 13)?,
         created_at: Timestamp::from_micros(row.get(10)?),
     };
     Ok(Stored {

@@ -32,6 +32,10 @@ const STEPS: &[Step] = &[
         sql: V2,
         partitions: &[(Kind::Message, V2_MESSAGE)],
     },
+    Step {
+        sql: V3,
+        partitions: &[(Kind::Message, V3_MESSAGE)],
+    },
 ];
 
 pub(super) const V1: &str = "
@@ -89,13 +93,24 @@ ALTER TABLE delivery_{d} ADD COLUMN era INTEGER;
 CREATE INDEX delivery_over_{d} ON delivery_{d} (endpoint, state, msg) WHERE state >= 2;
 ";
 
+/// Sources: who they are, and with each message how it came in.
+const V3: &str = "
+CREATE TABLE source (id INTEGER PRIMARY KEY, environment INTEGER NOT NULL, uid TEXT, document TEXT NOT NULL,
+    sealed BLOB NOT NULL) STRICT;
+CREATE UNIQUE INDEX source_uid ON source (environment, uid) WHERE uid IS NOT NULL;
+";
+
+const V3_MESSAGE: &str = "
+ALTER TABLE message_{d} ADD COLUMN inbound TEXT;
+";
+
 /// The accepted messages of a day and the deliveries that are not simply 'made at the first try': ordered ones all are there.
 /// The index holds those that failed or were cancelled.
 pub(super) const MESSAGE: &str = "
 CREATE TABLE IF NOT EXISTS message_{d} (id INTEGER PRIMARY KEY, app INTEGER NOT NULL, event_type TEXT NOT NULL,
     event_id TEXT, channels TEXT, tags TEXT, payload_expires_at INTEGER NOT NULL, deliver_at INTEGER, traceparent TEXT,
     content_type TEXT,
-    created_at INTEGER NOT NULL, endpoints BLOB NOT NULL, ordering_key TEXT) STRICT;
+    created_at INTEGER NOT NULL, endpoints BLOB NOT NULL, ordering_key TEXT, inbound TEXT) STRICT;
 CREATE INDEX IF NOT EXISTS message_app_{d} ON message_{d} (app);
 CREATE TABLE IF NOT EXISTS delivery_{d} (msg INTEGER NOT NULL, endpoint INTEGER NOT NULL, state INTEGER NOT NULL,
     run INTEGER NOT NULL, tries INTEGER NOT NULL, trigger INTEGER NOT NULL, next_at INTEGER,

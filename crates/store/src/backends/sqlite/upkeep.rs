@@ -7,7 +7,7 @@ use bellwire_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{
-    configuration::each_endpoint,
+    configuration::{each_endpoint, each_source},
     fault::Fault,
     location::{create_private, sync_directory},
     partition::{Kind, day_of, render},
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::StoreError,
     query::AttemptKey,
-    record::{endpoint_from_record, endpoint_to_record},
+    record::{endpoint_from_record, endpoint_to_record, source_from_record, source_to_record},
     vault::Vault,
 };
 
@@ -109,8 +109,21 @@ pub(super) fn reseal(tx: &mut Tx<'_>, vault: &Vault, limit: usize) -> Result<u64
             .prepare_cached("UPDATE endpoint SET document = ?2, sealed = ?3 WHERE id = ?1")?
             .execute((id, record.document, record.sealed))?;
     }
+    let mut sources = Vec::new();
+    each_source(tx.connection, |id, record| {
+        if outdated.len() + sources.len() < limit && vault.needs_reseal(&record.sealed) {
+            sources.push((id, record));
+        }
+        Ok(())
+    })?;
+    for (id, record) in &sources {
+        let record = source_to_record(&source_from_record(record, vault)?, vault)?;
+        tx.connection
+            .prepare_cached("UPDATE source SET document = ?2, sealed = ?3 WHERE id = ?1")?
+            .execute((id, record.document, record.sealed))?;
+    }
     put_seal(tx.connection, vault)?;
-    Ok(outdated.len() as u64)
+    Ok((outdated.len() + sources.len()) as u64)
 }
 
 /// Writes a consistent, compact copy.

@@ -27,6 +27,7 @@ fn message() -> Message {
         deliver_at: None,
         traceparent: None,
         content_type: None,
+        inbound: None,
         created_at: NOON,
     }
 }
@@ -52,6 +53,8 @@ fn endpoint() -> Endpoint {
         order: Default::default(),
         batch: None,
         http_signatures: false,
+        action: Default::default(),
+        workflow: Default::default(),
         created_at: NOON.minus(HOUR),
         updated_at: NOON.minus(HOUR),
     }

@@ -69,6 +69,7 @@ pub fn work(message: u64, endpoint: u64, due_at: Timestamp) -> Work {
         deliver_at: None,
         traceparent: None,
         content_type: None,
+        inbound: None,
         created_at: due_at,
     };
     Work {

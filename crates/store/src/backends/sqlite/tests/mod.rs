@@ -220,6 +220,7 @@ fn message(routes: &[(u64, bool)]) -> NewMessage {
         deliver_at: None,
         traceparent: None,
         content_type: None,
+        inbound: None,
         routes: routes
             .iter()
             .map(|(endpoint, stored)| Route {

@@ -347,6 +347,8 @@ pub(super) fn endpoint() -> Endpoint {
         order: Default::default(),
         batch: None,
         http_signatures: false,
+        action: Default::default(),
+        workflow: Default::default(),
         created_at: NOON,
         updated_at: NOON,
     }

@@ -1,0 +1,15 @@
+//! What an endpoint can do with a message: the kinds of action, their settings, and what exactly one of them would do.
+//!
+//! Each kind is a file and a row in [`kinds`]. A file reads the kind's settings (JSON, with templates in them), compiles them
+//! once, and makes a *plan* for one message: the request, the letter, the statement, the command, with everything filled in.
+//! Plans are carried out by the deliverer, shown by `bellwire hooks test`, and compared by tests: making one has no effects.
+//!
+//! Pure: no I/O, no clock, no randomness, no async. It does not know deliveries, retries or the store.
+
+mod event;
+pub mod kinds;
+mod problem;
+
+pub use self::event::Event;
+pub use self::kinds::{KINDS, Kind, Reach};
+pub use self::problem::{PlanError, Problem};

@@ -1,0 +1,152 @@
+//! A source: where messages come in besides the API.
+//!
+//! A source owns an application of its own ([`crate::app::AppKind::Source`]): what comes in becomes that application's
+//! messages, and what is done with it are that application's endpoints. So retries, order, limits and records are those of
+//! every other delivery.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{AppId, EnvironmentId, SourceId},
+    time::{Timestamp, span::Span},
+};
+
+/// Where messages come in: an inbound webhook URL, a schedule, or a watch.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its id.
+    pub id: SourceId,
+    /// The environment it belongs to.
+    pub environment: EnvironmentId,
+    /// The application that its messages and endpoints belong to; made and deleted with it.
+    pub app: AppId,
+    /// The owner's own name for it, unique in the environment, and a part of its URL.
+    pub uid: Option<String>,
+    /// A name for people.
+    pub name: String,
+    /// What it is: a provider of the listener's table, or `cron` or `monitor`.
+    pub kind: String,
+    /// The unguessable part of its URL; replaced when it is rotated.
+    pub token: String,
+    /// What its kind needs: names and values, the newest first. Some are secret: sealed at rest, never shown.
+    pub settings: BTreeMap<String, Vec<String>>,
+    /// What is done with what comes in before it becomes messages.
+    pub rules: SourceRules,
+    /// The hooks file says how it is: the API does not change it.
+    pub managed: bool,
+    /// The owner's notes.
+    pub metadata: BTreeMap<String, String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("id", &self.id)
+            .field("uid", &self.uid)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is done with a trusted request before it becomes messages. Expressions are the house's one language.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourceRules {
+    /// An expression whose value is a list: each item becomes a message of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<String>,
+    /// An expression for the event type; the provider's own when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<String>,
+    /// An expression for the id by which repetitions are recognised; the provider's own when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedupe: Option<String>,
+    /// In which order messages are accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<SourceOrder>,
+}
+
+/// How what comes in is put in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourceOrder {
+    /// An expression for the key: what the message is about. Messages of different keys do not wait for each other.
+    pub by: String,
+    /// An expression for the message's number; numbers of one key follow each other without gaps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<String>,
+    /// The first number of each key; without it the least that comes within the wait is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<u64>,
+    /// How long a message waits for those before it; [`SourceOrder::WAIT`] when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Span>,
+    /// An expression for a version or time: a message that is not newer than the newest of its key is stale, and nothing is
+    /// done with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+impl SourceOrder {
+    /// The wait for those before it, when nobody says.
+    pub const WAIT: Duration = Duration::from_secs(5);
+    /// The longest wait.
+    pub const WAIT_MAX: Duration = Duration::from_secs(3_600);
+}
+
+/// How a message came in, kept with it and shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inbound {
+    /// By which source.
+    pub source: SourceId,
+    /// The request's method; empty for what no request brought (`cron`, `monitor`).
+    #[serde(default)]
+    pub method: String,
+    /// Path and query of the URL that was called.
+    #[serde(default)]
+    pub target: String,
+    /// The request's headers in their order, names in lower case, without credentials.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// Who connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+    /// Why it was trusted, in words.
+    #[serde(default)]
+    pub verdict: String,
+    /// What the resequencer did with it, in words: waited, followed a gap, was stale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Which item of its request it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<Item>,
+}
+
+impl fmt::Debug for Inbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbound")
+            .field("source", &self.source)
+            .field("verdict", &self.verdict)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One item of a request that brought several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Item {
+    /// Its place, from 0.
+    pub index: u32,
+    /// How many the request brought.
+    pub count: u32,
+    /// The request's body without the list, as JSON; `None` when the list was all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<String>,
+}

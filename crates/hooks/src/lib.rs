@@ -1,0 +1,1 @@
+//! The hooks file: sources and actions as a person writes them, and how they become what is in force.
