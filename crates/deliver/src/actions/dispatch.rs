@@ -148,7 +148,7 @@ impl Actions {
         Ok(executor)
     }
 
-    async fn carry_out(&self, order: &Order<'_>) -> Result<Effect, Undone> {
+    async fn carry_out(&self, order: &Order<'_>, begun: Instant) -> Result<Effect, Undone> {
         let endpoint = &order.endpoint.endpoint;
         let executor = self.executor(endpoint)?;
         let Some(first) = order.works.first() else {
@@ -180,6 +180,7 @@ impl Actions {
             message,
             body: &letter.body,
             started_at: order.started_at,
+            begun,
             timeout,
             stages: Stages::at(Stage::Acting),
             may_begin: order.may_begin,
@@ -234,7 +235,7 @@ impl Action for Actions {
             return self.parts.http.act(order).await;
         }
         let begun = Instant::now();
-        let effect = match self.carry_out(&order).await {
+        let effect = match self.carry_out(&order, begun).await {
             Ok(effect) => effect,
             Err(Undone::Withheld) => return Acted::Withheld,
             Err(Undone::Failed(failure)) => Effect {
