@@ -75,6 +75,11 @@ const PARTS: &[Part] = &[
         run: crash::run_ordered,
     },
     Part {
+        name: "inbound",
+        about: "6,000 webhooks of 1,000 events and 1,000 shuffled numbers, kill -9 in between: each takes effect once, in order",
+        run: crash::run_inbound,
+    },
+    Part {
         name: "outage",
         about: "a full disk and an unwritable store; every message accounted for",
         run: outage::run,
