@@ -5,6 +5,7 @@
 //! where `CI=true` a skip is a failure.
 
 mod crash;
+mod examples;
 mod load;
 mod node;
 mod openapi;
@@ -63,6 +64,11 @@ const PARTS: &[Part] = &[
         name: "providers",
         about: "requests signed by the providers' own libraries are trusted, and none with a changed bit",
         run: providers::run,
+    },
+    Part {
+        name: "examples",
+        about: "each example with real parts: a mail server, PostgreSQL, processes, the providers' own signatures",
+        run: examples::run,
     },
     Part {
         name: "crash",
