@@ -2,27 +2,7 @@
 //!
 //! Read by the kinds whose servers do not speak HTTP. It judges no address: the deliverer's guard does, at each connection.
 
-use std::fmt;
-
-/// What is shown in a password's place.
-const HIDDEN: &str = "[hidden]";
-
-/// A password as it was written. Prints redacted.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(String);
-
-impl Password {
-    /// The password itself, for the server that asks for it and nobody else.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+use crate::{settings::HIDDEN, text::Secret};
 
 /// A server's URL, taken apart and decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +10,7 @@ pub(crate) struct ServerUrl {
     /// In lower case.
     pub scheme: String,
     pub user: Option<String>,
-    pub password: Option<Password>,
+    pub password: Option<Secret>,
     /// A name or an address, IPv6 without its brackets; empty where the URL names none.
     pub host: String,
     pub port: Option<u16>,
@@ -71,7 +51,7 @@ impl ServerUrl {
         Ok(Self {
             scheme: scheme.to_ascii_lowercase(),
             user,
-            password: password.map(Password),
+            password: password.map(Secret::new),
             host,
             port,
             path: decoded(path)?,
@@ -164,7 +144,7 @@ mod tests {
         let url = ServerUrl::parse("SMTPS://me@example.com:p%40ss:w%2Frd@[2001:db8::1]:4650/a%20b?tls=none&x").unwrap();
         assert_eq!(url.scheme, "smtps");
         assert_eq!(url.user.as_deref(), Some("me@example.com"));
-        assert_eq!(url.password.as_ref().map(Password::expose), Some("p@ss:w/rd"));
+        assert_eq!(url.password.as_ref().map(Secret::expose), Some("p@ss:w/rd"));
         assert_eq!((url.host.as_str(), url.port), ("2001:db8::1", Some(4650)));
         assert_eq!(url.path, "a b");
         assert_eq!(
@@ -199,7 +179,7 @@ mod tests {
     fn passwords_are_shown_nowhere() {
         let url = ServerUrl::parse("smtp://u:canary@h").unwrap();
         assert!(!format!("{url:?}").contains("canary"));
-        assert_eq!(without_password("smtp://u:can/a@ry@h:1/x"), "smtp://u:[hidden]@h:1/x");
+        assert_eq!(without_password("smtp://u:can/a@ry@h:1/x"), "smtp://u:[redacted]@h:1/x");
         assert_eq!(without_password("smtp://u@h"), "smtp://u@h");
         assert_eq!(without_password("sqlite:x.db"), "sqlite:x.db");
     }

@@ -18,6 +18,8 @@ use crate::PlanError;
 /// A letter for one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
+    /// What names this letter and no other, the same over attempts ([`Event::effect_id`](crate::Event::effect_id)).
+    pub id: String,
     /// Whom it is from.
     pub from: Mailbox,
     /// To whom; at least one.
@@ -38,17 +40,6 @@ pub struct Letter {
     pub headers: Vec<(String, String)>,
 }
 
-/// What makes a letter this one: the same over all attempts, but for the date.
-#[derive(Debug, Clone, Copy)]
-pub struct Stamp<'a> {
-    /// The message's id.
-    pub message: &'a str,
-    /// The endpoint's id.
-    pub endpoint: &'a str,
-    /// When it is written.
-    pub date: Timestamp,
-}
-
 /// A letter as a mail server takes it.
 #[derive(Debug, Clone)]
 pub struct Mail {
@@ -59,16 +50,15 @@ pub struct Mail {
 }
 
 impl Letter {
-    /// The letter with its `Message-ID` and `Date`. The id is made from the ids of message and endpoint, so that a mail system that
-    /// gets the letter twice can tell.
+    /// The letter as it is written at `date`. Its `Message-ID` is made from its id, so that a mail system that gets the letter twice can
+    /// tell.
     ///
     /// # Errors
     /// A letter that cannot be written: one without a recipient.
-    pub fn write(&self, stamp: Stamp<'_>) -> Result<Mail, PlanError> {
-        let id = format!("{}.{}", stamp.message, stamp.endpoint);
+    pub fn write(&self, date: Timestamp) -> Result<Mail, PlanError> {
         let mut builder = Message::builder()
-            .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
-            .date(system_time(stamp.date))
+            .message_id(Some(format!("<{}@{}>", self.id, self.from.email.domain())))
+            .date(system_time(date))
             .from(self.from.clone())
             .subject(self.subject.as_str());
         for mailbox in &self.to {
@@ -88,22 +78,27 @@ impl Letter {
                 .map_err(|_| PlanError::new(format!("headers.{name}"), "is not a header's name"))?;
             builder = builder.raw_header(HeaderValue::new(field, value.clone()));
         }
-        let plain = |text: &String| SinglePart::plain(text.clone());
-        let html = |html: &String| SinglePart::html(html.clone());
+        let plain = |text: &str| SinglePart::plain(lines(text));
+        let html = |html: &str| SinglePart::html(lines(html));
         let message = match (&self.text, &self.html) {
             (Some(text), Some(page)) => {
                 // Nobody who wrote the payload can know the message's id: the boundary occurs in no part.
-                let parts = MultiPart::alternative().boundary(format!("bellwire.{}", stamp.message));
+                let parts = MultiPart::alternative().boundary(self.boundary());
                 builder.multipart(parts.singlepart(plain(text)).singlepart(html(page)))
             }
             (None, Some(page)) => builder.singlepart(html(page)),
-            (text, None) => builder.singlepart(plain(text.as_ref().unwrap_or(&String::new()))),
+            (text, None) => builder.singlepart(plain(text.as_deref().unwrap_or_default())),
         };
         let message = message.map_err(|error| PlanError::new("to", error))?;
         Ok(Mail {
             envelope: message.envelope().clone(),
             bytes: message.formatted(),
         })
+    }
+
+    /// What stands between the parts: at most 70 characters (RFC 2046 section 5.1.1).
+    fn boundary(&self) -> String {
+        self.id.chars().take(70).collect()
     }
 
     /// The letter as JSON, to be shown.
@@ -129,6 +124,11 @@ impl Letter {
         }
         shown
     }
+}
+
+/// A text whose lines all end alike: what ends a line for one mail server and not for the next could hide a second letter in it.
+fn lines(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 fn system_time(date: Timestamp) -> SystemTime {

@@ -1,6 +1,9 @@
 //! The mail server a letter is handed to.
 
-use crate::server::{Password, ServerUrl, is_loopback};
+use crate::{
+    server::{ServerUrl, is_loopback},
+    text::Secret,
+};
 
 /// How the connection is kept from others' eyes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +28,7 @@ pub struct SmtpServer {
     /// How it is encrypted.
     pub tls: Tls,
     /// The user name and the password, where it wants them.
-    pub login: Option<(String, Password)>,
+    pub login: Option<(String, Secret)>,
 }
 
 impl SmtpServer {
