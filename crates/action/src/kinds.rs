@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::{Event, PlanError, Problem, file, settings};
+use crate::{Event, PlanError, Problem, email, file, settings, sql};
 
 /// Who may say that an endpoint is of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,11 +92,15 @@ impl Kind {
 }
 
 /// All kinds, in the order of documentation. The kind `http` without settings (a signed POST) is the deliverer's own.
-pub static KINDS: &[Kind] = &[Kind::of::<file::Settings>(
-    "file",
-    "appends a line to a file on this machine",
-    Reach::Machine,
-)];
+pub static KINDS: &[Kind] = &[
+    Kind::of::<email::Settings>("email", "writes a letter and hands it to a mail server", Reach::Calls),
+    Kind::of::<sql::Settings>(
+        "sql",
+        "writes a row into a database, or runs a statement in it, once for each message",
+        Reach::Calls,
+    ),
+    Kind::of::<file::Settings>("file", "appends a line to a file on this machine", Reach::Machine),
+];
 
 /// The kind of that name.
 pub fn by_name(name: &str) -> Option<&'static Kind> {

@@ -6,11 +6,14 @@
 //!
 //! Pure: no I/O, no clock, no randomness, no async. It does not know deliveries, retries or the store.
 
+pub mod email;
 mod event;
 pub mod file;
 pub mod kinds;
 mod problem;
+mod server;
 pub mod settings;
+pub mod sql;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -18,3 +21,4 @@ pub mod text;
 pub use self::event::Event;
 pub use self::kinds::{Compiled, KINDS, Kind, Reach, by_name};
 pub use self::problem::{PlanError, Problem};
+pub use self::server::is_loopback;

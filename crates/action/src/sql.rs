@@ -17,12 +17,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value as JsonValue, json};
 
+use self::query::{Conflict, Name};
 pub use self::{
     database::{Database, Place, Server, Tls},
     query::{Dialect, Query},
     value::Value,
 };
-use self::query::{Conflict, Name};
 use crate::{
     Compiled, Event, PlanError, Problem,
     server::without_password,
@@ -109,7 +109,10 @@ impl Settings {
 fn value(name: &str, text: &JsonText, scope: &MessageScope<'_>) -> Result<Value, PlanError> {
     let value = Value::from(text.render(name, scope)?);
     match &value {
-        Value::Text(text) if text.contains('\0') => Err(PlanError::new(name, "holds a zero byte, which databases refuse; take it out")),
+        Value::Text(text) if text.contains('\0') => Err(PlanError::new(
+            name,
+            "holds a zero byte, which databases refuse; take it out",
+        )),
         _ => Ok(value),
     }
 }
@@ -127,7 +130,12 @@ impl Compiled for Settings {
             (Some(table), None, None) => form.row(dialect, "insert", &table)?,
             (None, Some(table), None) => form.row(dialect, "upsert", &table)?,
             (None, None, Some(statement)) => form.statement(dialect, &statement)?,
-            _ => return Err(Problem::at([], "give exactly one of `insert`, `upsert` and `statement`")),
+            _ => {
+                return Err(Problem::at(
+                    [],
+                    "give exactly one of `insert`, `upsert` and `statement`",
+                ));
+            }
         };
         Ok(Self {
             database,
@@ -166,19 +174,34 @@ impl Form {
             return Err(Problem::at(["set"], "is empty; give each column its value"));
         }
         if !self.params.is_empty() {
-            return Err(Problem::at(["params"], "belongs to `statement`; give the columns in `set`"));
+            return Err(Problem::at(
+                ["params"],
+                "belongs to `statement`; give the columns in `set`",
+            ));
         }
         let column = |name: &String| Name::column(name).map_err(|why| Problem::at(["set"], why));
         let columns = self.set.keys().map(column).collect::<Result<Vec<_>, _>>()?;
         let find = |setting, name: &String| {
             let found = self.set.keys().position(|known| known == name);
-            found.ok_or_else(|| Problem::at([setting], format!("names `{name}`, which is not in `set`; give it a value there")))
+            found.ok_or_else(|| {
+                Problem::at(
+                    [setting],
+                    format!("names `{name}`, which is not in `set`; give it a value there"),
+                )
+            })
         };
-        let key = self.key.iter().map(|name| find("key", name)).collect::<Result<Vec<_>, _>>()?;
+        let key = self
+            .key
+            .iter()
+            .map(|name| find("key", name))
+            .collect::<Result<Vec<_>, _>>()?;
         let newer = self.newer.iter().map(|name| find("newer", name)).next().transpose()?;
         let conflict = match form {
             "upsert" if key.is_empty() => {
-                return Err(Problem::at(["key"], "is empty; name the columns that say which row it is"));
+                return Err(Problem::at(
+                    ["key"],
+                    "is empty; name the columns that say which row it is",
+                ));
             }
             "upsert" if newer.is_some_and(|newer| key.contains(&newer)) => {
                 return Err(Problem::at(["newer"], "is a column of `key`; name one that changes"));
@@ -196,7 +219,10 @@ impl Form {
 
     fn statement(self, dialect: Dialect, statement: &str) -> Result<Read, Problem> {
         if !self.set.is_empty() || !self.key.is_empty() || self.newer.is_some() {
-            return Err(Problem::at(["statement"], "takes `params` only; `set`, `key` and `newer` belong to `insert` and `upsert`"));
+            return Err(Problem::at(
+                ["statement"],
+                "takes `params` only; `set`, `key` and `newer` belong to `insert` and `upsert`",
+            ));
         }
         let at = |why| Problem::at(["statement"], why);
         let pieces = statement::parse(statement, dialect).map_err(at)?;
@@ -204,9 +230,15 @@ impl Form {
         let query = query::statement(dialect, &pieces, &names).map_err(at)?;
         if let Some(unused) = (0..names.len()).find(|number| !query.order.contains(number)) {
             let name = names[unused];
-            return Err(Problem::at(["params", name], format!("is given, and the statement has no `:{name}`")));
+            return Err(Problem::at(
+                ["params", name],
+                format!("is given, and the statement has no `:{name}`"),
+            ));
         }
-        let values = self.params.into_iter().map(|(name, text)| (format!("params.{name}"), text));
+        let values = self
+            .params
+            .into_iter()
+            .map(|(name, text)| (format!("params.{name}"), text));
         Ok((query, values.collect(), "sql:statement".to_owned()))
     }
 }

@@ -112,7 +112,10 @@ struct Writer {
 
 impl Writer {
     fn new(dialect: Dialect) -> Self {
-        let query = Query { text: String::new(), order: Vec::new() };
+        let query = Query {
+            text: String::new(),
+            order: Vec::new(),
+        };
         Self { dialect, query }
     }
 

@@ -8,16 +8,19 @@
 
 mod client;
 mod dispatch;
+mod email;
 mod executor;
 mod file;
 pub mod http;
 mod payload;
+mod pool;
+mod sql;
 
 pub use self::dispatch::{ActionParts, Actions};
 use self::executor::Make;
 
 /// What makes the executor of each kind, by its name. A row of [`bellwire_action::KINDS`] has one here.
-const EXECUTORS: &[(&str, Make)] = &[("file", file::make)];
+const EXECUTORS: &[(&str, Make)] = &[("email", email::make), ("sql", sql::make), ("file", file::make)];
 
 #[cfg(test)]
 mod tests {
