@@ -1,6 +1,6 @@
 //! Sources: made with their applications, changed, shown without their secrets, and deleted.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bellwire_core::{
     id::{AppId, SourceId},
@@ -8,7 +8,7 @@ use bellwire_core::{
     source::{Inbound, Item, Source},
     token::Scope,
 };
-use bellwire_store::Change;
+use bellwire_store::{Arrival, ArrivalPlace, Change, query::RefusedRequest};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -45,6 +45,26 @@ impl Api {
         };
         let changes = vec![Change::PutSource(Box::new(managed))];
         self.state.directory.commit(changes, None).await.unwrap();
+    }
+}
+
+/// A message that goes nowhere.
+fn message(app: AppId, payload: &'static [u8]) -> NewMessage {
+    NewMessage {
+        app,
+        event_type: "push".to_owned(),
+        event_id: None,
+        channels: Vec::new(),
+        tags: Vec::new(),
+        ordering_key: None,
+        payload: Bytes::from_static(payload),
+        payload_expires_at: START.plus(Duration::from_secs(60)),
+        deliver_at: None,
+        traceparent: None,
+        content_type: None,
+        inbound: None,
+        routes: Vec::new(),
+        idempotency: None,
     }
 }
 
@@ -385,20 +405,9 @@ async fn a_message_that_a_source_brought_says_how_it_came_in_and_what_its_body_i
             }),
         };
         let message = NewMessage {
-            app,
-            event_type: "push".to_owned(),
-            event_id: None,
-            channels: Vec::new(),
-            tags: Vec::new(),
-            ordering_key: None,
-            payload: Bytes::from_static(payload),
-            payload_expires_at: START.plus(std::time::Duration::from_secs(60)),
-            deliver_at: None,
-            traceparent: None,
             content_type: content_type.map(str::to_owned),
             inbound: Some(Arc::new(inbound)),
-            routes: Vec::new(),
-            idempotency: None,
+            ..message(app, payload)
         };
         let id = api.state.store.append(message).await.unwrap().id;
         let path = format!("{}/msg/{id}", app_path(&made));
@@ -437,4 +446,81 @@ async fn a_message_that_a_source_brought_says_how_it_came_in_and_what_its_body_i
         (&json!("/wA="), &json!("base64"))
     );
     assert_eq!(raw, json!({ "payload": "/wA=", "encoding": "base64" }));
+}
+
+#[tokio::test]
+async fn refused_requests_are_listed_newest_first_with_why_and_without_the_token() {
+    let api = Api::new().await;
+    let made = api.github().await;
+    let kept = api.kept(&made);
+    let refused = |number: u64, reason: &str| RefusedRequest {
+        number,
+        source: kept.id,
+        at: START,
+        status: 401,
+        reason: reason.to_owned(),
+        detail: format!("{reason}: the secret is another one"),
+        method: "POST".to_owned(),
+        target: format!("/in/{}", kept.token),
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        peer: None,
+        body: "{}".to_owned(),
+        skipped: 3,
+    };
+    let batch = (1..=3).map(|number| refused(number, "mismatch")).collect();
+    api.state.store.refuse(batch).await.unwrap();
+    let path = format!("{PATH}/code/log");
+    let list = api.get(&format!("{path}?limit=2")).await.ok(200);
+    let first = &list["data"][0];
+    let id = first["id"].as_str().unwrap();
+    assert!(id.starts_with("log") && id.len() == 30, "{id}");
+    assert_eq!(first["source_id"], made["id"]);
+    assert_eq!(
+        (&first["status_code"], &first["reason"], &first["skipped"]),
+        (&json!(401), &json!("mismatch"), &json!(3))
+    );
+    assert_eq!((&first["target"], &first["payload"]), (&json!("/in/…"), &json!("{}")));
+    assert_eq!(first["headers"], json!({ "content-type": "application/json" }));
+    assert_eq!(first["created_at"], first["updated_at"]);
+    assert_eq!(api.walk(&path).await.len(), 3);
+    let oldest = api.get(&format!("{path}?order=ascending")).await.ok(200);
+    assert_eq!(oldest["data"][2]["id"], first["id"]);
+}
+
+#[tokio::test]
+async fn streams_say_what_waits_for_what() {
+    let api = Api::new().await;
+    let made = api.github().await;
+    let app: AppId = made["appId"].as_str().unwrap().parse().unwrap();
+    for (key, number) in [("a", 1), ("a", 3), ("b", 1)] {
+        let arrival = Arrival {
+            message: message(app, b"{}"),
+            key: key.to_owned(),
+            place: ArrivalPlace::Sequence {
+                number,
+                start: Some(1),
+                wait: Duration::from_secs(5),
+            },
+        };
+        api.state.store.arrive(arrival).await.unwrap();
+    }
+    let path = format!("{PATH}/code/stream");
+    let list = api.get(&path).await.ok(200);
+    let until = "2026-01-02T03:04:10.000000Z";
+    let waiting = json!({ "key": "a", "last": "1", "held": 1, "until": until, "gaps": [] });
+    let idle = json!({ "key": "b", "last": "1", "held": 0, "until": null, "gaps": [] });
+    assert_eq!(list["data"], json!([waiting, idle]));
+    assert_eq!(list["prevIterator"], Value::Null);
+    assert_eq!(
+        api.get(&format!("{path}?held=true")).await.ok(200)["data"],
+        json!([waiting])
+    );
+    assert_eq!(api.get(&format!("{path}?key=b")).await.ok(200)["data"], json!([idle]));
+    let page = api.get(&format!("{path}?limit=1")).await.ok(200);
+    let next = page["iterator"].as_str().unwrap();
+    assert_eq!(
+        api.get(&format!("{path}?limit=1&iterator={next}")).await.ok(200)["data"],
+        json!([idle])
+    );
+    api.get(&format!("{path}?iterator=nonsense")).await.refused(422);
 }
