@@ -97,17 +97,14 @@ fn attributes(event: &Event) -> Vec<(String, String)> {
     there.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// What the bytes are, for whoever reads them: what the request says, unless that hides an object or a list of JSON.
+/// What the bytes are: what the request says, and otherwise JSON (nothing, for short) or a text.
 fn content_type(said: Option<&str>, body: &Bytes) -> Option<String> {
-    let vague = said.is_none_or(|said| said.trim_start().to_ascii_lowercase().starts_with("text/plain"));
-    let is_json = || {
-        matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
-            && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
-    };
-    if vague && is_json() {
-        return Some("application/json".to_owned());
+    let is_json = || matches!(body.trim_ascii_start().first(), None | Some(b'{' | b'['));
+    match said {
+        Some(said) => Some(said.to_owned()),
+        None if is_json() => None,
+        None => Some("text/plain".to_owned()),
     }
-    Some(said.unwrap_or("text/plain").to_owned())
 }
 
 fn malformed(detail: String) -> Refusal {

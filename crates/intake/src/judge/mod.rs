@@ -284,7 +284,9 @@ impl Prepared {
             )));
         }
         for (index, json) in split.items.into_iter().enumerate() {
-            let scope = MessageScope::new(&known.event_type, &[], &json).with_headers(headers);
+            let scope = MessageScope::new(&known.event_type, &[], &json)
+                .with_headers(headers)
+                .with_item(split.rest.as_deref().map(str::as_bytes));
             let mut found = self
                 .rules
                 .identify_item(&known, &scope, id_of_all.as_deref(), index, steps)?;
