@@ -6,8 +6,9 @@
 //! templates.
 //!
 //! Called by the directory (ordering keys), and by whoever compiles what a person wrote. It does not know endpoints or
-//! deliveries; a [`MessageScope`] is all that an expression sees.
+//! deliveries; a [`MessageScope`] is all that an expression sees. Expressions see JSON: [`decode`] makes it of other bodies.
 
+mod decode;
 mod engine;
 mod error;
 mod expression;
@@ -21,6 +22,7 @@ mod scope;
 mod template;
 mod tree;
 
+pub use self::decode::{DecodeError, decode};
 pub use self::error::{Reason, TemplateError};
 pub use self::expression::Expression;
 pub use self::key::KeyExpression;
