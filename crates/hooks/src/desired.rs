@@ -14,7 +14,7 @@ use bellwire_core::{
     source::SourceRules,
 };
 
-use crate::finding::Mark;
+use crate::finding::{Finding, Mark};
 
 /// Everything that a file asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +29,25 @@ impl Desired {
     /// The hook of that name.
     pub fn hook(&self, name: &str) -> Option<&Hook> {
         self.hooks.iter().find(|hook| hook.name == name)
+    }
+}
+
+/// A file that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Rejected {
+    /// Everything that is wrong, in the order of the file; at least one thing.
+    pub findings: Vec<Finding>,
+    /// The files besides itself that it refers to, as far as it could be read: what is wrong may be mended there.
+    pub files: BTreeSet<PathBuf>,
+}
+
+impl From<Finding> for Rejected {
+    fn from(finding: Finding) -> Self {
+        Self {
+            findings: vec![finding],
+            files: BTreeSet::new(),
+        }
     }
 }
 

@@ -6,16 +6,19 @@
 //! Deliberately absent: opening files and looking at the environment (passed in as [`Surroundings`]), watching, and what a kind
 //! of action or a provider is: those are rows of their own tables, and what they need is read from there.
 
+mod changes;
 mod desired;
 mod finding;
 mod nearest;
 mod read;
 mod reading;
+pub mod schema;
 mod surroundings;
 mod veil;
 mod yaml;
 
-pub use self::desired::{Desired, Hook, HookAction};
+pub use self::changes::{Changes, ChangesError, Line, Standing, What};
+pub use self::desired::{Desired, Hook, HookAction, Rejected};
 pub use self::finding::{Finding, Mark};
 pub use self::surroundings::Surroundings;
 
@@ -28,7 +31,7 @@ impl File {
     ///
     /// # Errors
     /// Everything that is wrong with it, in its order. No finding holds what a reference was replaced by.
-    pub fn read(text: &str, around: &Surroundings<'_>) -> Result<Desired, Vec<Finding>> {
+    pub fn read(text: &str, around: &Surroundings<'_>) -> Result<Desired, Rejected> {
         read::read(text, around)
     }
 }

@@ -13,6 +13,8 @@ use crate::{
 
 /// The longest file that a reference reads, in bytes.
 const FILE_BYTES_MAX: usize = 64 << 10;
+/// How deep references may lie in each other's defaults.
+const NESTED_MAX: usize = 8;
 
 /// Where references lead.
 pub struct Surroundings<'a> {
@@ -84,7 +86,7 @@ impl<'a> Resolver<'a> {
             }
             filled.push_str(before);
             let inside = &rest[at + 2..];
-            let Some((reference, after)) = inside.split_once('}') else {
+            let Some((reference, after)) = end(inside) else {
                 let advice = "close it; a `${` that is meant as it stands is written `$${`";
                 return Err(("a reference `${` has no end".to_owned(), advice.to_owned()));
             };
@@ -114,9 +116,10 @@ impl<'a> Resolver<'a> {
             return Err((what, advice.to_owned()));
         }
         match ((self.around.variable)(name), default) {
-            (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
-            (Some(value), _) => Ok(value),
-            (None, Some(default)) => Ok(default.to_owned()),
+            (Some(value), None) => Ok(value),
+            (Some(value), Some(_)) if !value.is_empty() => Ok(value),
+            // A default may hold references.
+            (_, Some(default)) => self.fill(default).map(|(value, _)| value),
             (None, None) => Err((
                 format!("the variable {name} is not set"),
                 format!("set it where this is run, or write `${{{name}:-default}}`"),
@@ -139,6 +142,25 @@ impl<'a> Resolver<'a> {
         // The line break that editors and `echo` leave at the end is no part of a secret.
         Ok(text.trim_end_matches(['\r', '\n']).to_owned())
     }
+}
+
+/// A reference and what comes behind it, when it has an end.
+fn end(inside: &str) -> Option<(&str, &str)> {
+    let mut open = 1_usize;
+    for (at, letter) in inside.char_indices() {
+        match letter {
+            '{' if inside[..at].ends_with('$') => open += 1,
+            '}' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return Some((&inside[..at], &inside[at + 1..]));
+        }
+        if open > NESTED_MAX {
+            return None;
+        }
+    }
+    None
 }
 
 fn is_name(text: &str) -> bool {
@@ -184,6 +206,7 @@ mod tests {
             ("a: ${SET}", r#"{"a":"value"}"#.to_owned()),
             ("a: ${NOT:-b:-c}", r#"{"a":"b:-c"}"#.to_owned()),
             ("a: ${EMPTY:-d}", r#"{"a":"d"}"#.to_owned()),
+            ("a: ${NOT:-<${NEITHER:-${SET}}>}!", r#"{"a":"<value>!"}"#.to_owned()),
             ("a: ${EMPTY}", r#"{"a":""}"#.to_owned()),
             ("a: ${NOT:-}", r#"{"a":""}"#.to_owned()),
             ("a: ${file:/run/secrets/x}", r#"{"a":"from a file"}"#.to_owned()),
@@ -200,6 +223,7 @@ mod tests {
         for (text, says) in [
             ("a: {b: [x, \"${NOT}\"]}", "1:12: a.b[1]: the variable NOT is not set; set it where this is run, or write `${NOT:-default}`"),
             ("a: ${SET", "1:4: a: a reference `${` has no end; close it"),
+            ("a: ${NOT:-${NEITHER}}", "1:4: a: the variable NEITHER is not set"),
             ("a: ${a-b}", "1:4: a: `${a-b}` is no reference; write"),
             ("a: ${file:}", "names no file"),
             ("a: ${file:/nowhere}", "1:4: a: cannot read the file /nowhere: "),

