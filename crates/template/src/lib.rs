@@ -11,6 +11,7 @@
 mod decode;
 mod engine;
 mod error;
+mod escape;
 mod expression;
 mod json;
 mod key;
@@ -24,10 +25,11 @@ mod tree;
 
 pub use self::decode::{DecodeError, decode};
 pub use self::error::{Reason, TemplateError};
+pub use self::escape::{Escape, percent_encoded};
 pub use self::expression::Expression;
 pub use self::key::KeyExpression;
 pub use self::scope::MessageScope;
-pub use self::template::{Escape, Template};
+pub use self::template::Template;
 pub use self::tree::JsonTemplate;
 
 /// The longest expression, in bytes.

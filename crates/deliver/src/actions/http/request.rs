@@ -1,7 +1,7 @@
 //! Makes the request: what is the same for every attempt at an endpoint is prepared once.
 
 use bellwire_core::{
-    address::{self, AddressPolicy, Target},
+    address::{self, AddressPolicy},
     attempt::Failure,
     batch,
     endpoint::Endpoint,
@@ -15,7 +15,7 @@ use hyper::{
     header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT},
 };
 
-use crate::{action::Order, config::DeliverConfig};
+use crate::{action::Order, actions::client::Place, config::DeliverConfig};
 
 const WEBHOOK: [HeaderName; 3] = [
     HeaderName::from_static("webhook-id"),
@@ -46,8 +46,8 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(super) struct Prepared {
     /// The version of the endpoint it was made from.
     pub version: Timestamp,
-    /// Where to connect.
-    pub target: Target,
+    /// Where to connect, and the connections there.
+    pub place: Place,
     path: Uri,
     absolute: Uri,
     /// The same as text: what is signed as `@target-uri`.
@@ -98,7 +98,7 @@ impl Prepared {
         }
         Ok(Self {
             version: endpoint.updated_at,
-            target,
+            place: Place::new(target),
             path,
             absolute,
             target_uri,
