@@ -13,7 +13,6 @@ mod executor;
 mod file;
 mod forward;
 pub mod http;
-mod payload;
 mod publish;
 mod request;
 mod run;

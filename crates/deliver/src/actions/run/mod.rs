@@ -21,7 +21,7 @@ use std::{
 
 use async_trait::async_trait;
 use bellwire_action::{
-    Compiled as _,
+    Compiled as _, Problem,
     run::{Exit, Settings, TIMEOUT},
 };
 use bellwire_core::{attempt::Failure, endpoint::Endpoint, time::format_span};
@@ -42,6 +42,8 @@ struct RunAction {
     settings: Settings,
     /// How long one may take.
     timeout: Duration,
+    /// Where they work. Absolute: they are looked for from somewhere else than they start in.
+    cwd: Option<PathBuf>,
     parts: Arc<ActionParts>,
 }
 
@@ -51,7 +53,9 @@ pub(super) fn make(
     settings: &Value,
 ) -> Result<Arc<dyn Executor>, Failure> {
     let settings = Settings::read(settings).map_err(|problem| unusable(&problem))?;
+    let cwd = settings.cwd.as_ref().map(std::path::absolute).transpose();
     Ok(Arc::new(RunAction {
+        cwd: cwd.map_err(|error| unusable(&Problem::at(["cwd"], error.to_string())))?,
         timeout: settings.timeout.or(endpoint.timeout).unwrap_or(TIMEOUT),
         settings,
         parts: Arc::clone(parts),
@@ -73,16 +77,16 @@ impl Executor for RunAction {
         }
         env.extend(plan.env);
         let command = Command {
-            program: find(self.settings.command(), &env)?,
+            program: find(self.settings.command(), &env, self.cwd.as_deref())?,
             arguments: plan.argv.into_iter().skip(1).collect(),
             env,
-            cwd: self.settings.cwd.clone(),
+            cwd: self.cwd.clone(),
             user,
             stdin: plan.stdin,
             output_max: self.settings.output,
         };
         task.begin()?;
-        let (ended, output) = process::run(command, self.timeout).await?;
+        let (ended, output) = process::run(command, task.timeout).await?;
         let failure = match ended {
             Ended::Exited(status) => self.judge(status),
             Ended::TimedOut => Some(Failure {
@@ -90,7 +94,7 @@ impl Executor for RunAction {
                 detail: format!(
                     "the command did not end within {}; it was killed with its children. Raise the action's `timeout` if \
                      it may take longer",
-                    format_span(self.timeout)
+                    format_span(task.timeout)
                 ),
             }),
         };
@@ -138,16 +142,15 @@ impl RunAction {
     }
 }
 
-/// Where the command is.
-fn find(name: &str, env: &BTreeMap<String, String>) -> Result<PathBuf, Failure> {
-    let is_command = |path: &Path| fs::metadata(path).is_ok_and(|found| found.is_file());
+/// Where the command is: a path begins in the working directory, a name is looked for in `PATH`.
+fn find(name: &str, env: &BTreeMap<String, String>, cwd: Option<&Path>) -> Result<PathBuf, Failure> {
     let runs = |path: &PathBuf| fs::metadata(path).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0);
-    if name.starts_with('/') {
-        let path = PathBuf::from(name);
-        return if is_command(&path) {
-            Ok(path)
-        } else {
-            Err(not_found(name, "there is no such file"))
+    if name.contains('/') {
+        let path = cwd.map_or_else(|| PathBuf::from(name), |cwd| cwd.join(name));
+        return match fs::metadata(&path) {
+            Ok(found) if found.is_file() => Ok(path),
+            Ok(_) => Err(not_found(name, "it is no file")),
+            Err(error) => Err(not_found(name, &error.to_string())),
         };
     }
     let path = env.get("PATH").map(OsStr::new).unwrap_or_default();
