@@ -9,6 +9,7 @@
 mod chat;
 mod client;
 mod dispatch;
+mod email;
 mod executor;
 mod file;
 mod forward;
@@ -16,6 +17,9 @@ pub mod http;
 mod publish;
 mod request;
 mod run;
+mod payload;
+mod pool;
+mod sql;
 
 pub use self::dispatch::{ActionParts, Actions};
 use self::executor::Make;
@@ -28,6 +32,8 @@ const EXECUTORS: &[(&str, Make)] = &[
     ("run", run::make),
     ("file", file::make),
     ("publish", publish::make),
+    ("email", email::make),
+    ("sql", sql::make),
 ];
 
 #[cfg(test)]
