@@ -84,9 +84,7 @@ impl Kind {
     pub fn asked(kind: &str) -> Result<Self, ApiError> {
         let refuse = |msg: String| ApiError::invalid(Problem::body(["type"], msg));
         if kind.eq_ignore_ascii_case(MONITOR) {
-            return Err(refuse(
-                "monitors are written in the hooks file; see docs/hooks.md".to_owned(),
-            ));
+            return Err(refuse("monitors are written in the hooks file".to_owned()));
         }
         Self::of(kind).ok_or_else(|| {
             let short: String = kind.chars().take(64).collect();
