@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::{Event, PlanError, Problem, email, file, settings, sql};
+use crate::{Event, PlanError, Problem, chat, email, file, forward, http, publish, run, settings, sql};
 
 /// Who may say that an endpoint is of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,13 +93,26 @@ impl Kind {
 
 /// All kinds, in the order of documentation. The kind `http` without settings (a signed POST) is the deliverer's own.
 pub static KINDS: &[Kind] = &[
+    Kind::of::<http::Settings>("http", "calls a URL with a request made from the message", Reach::Calls),
+    Kind::of::<forward::Settings>("forward", "passes on what came in, bytes and headers", Reach::Calls),
+    Kind::of::<chat::Settings>(
+        "chat",
+        "says something on Slack, Discord, Teams, Mattermost or Telegram",
+        Reach::Calls,
+    ),
+    Kind::of::<run::Settings>("run", "runs a command on this machine", Reach::Machine),
+    Kind::of::<file::Settings>("file", "appends a line to a file on this machine", Reach::Machine),
+    Kind::of::<publish::Settings>(
+        "publish",
+        "publishes to the endpoints of an application",
+        Reach::Machine,
+    ),
     Kind::of::<email::Settings>("email", "writes a letter and hands it to a mail server", Reach::Calls),
     Kind::of::<sql::Settings>(
         "sql",
         "writes a row into a database, or runs a statement in it, once for each message",
         Reach::Calls,
     ),
-    Kind::of::<file::Settings>("file", "appends a line to a file on this machine", Reach::Machine),
 ];
 
 /// The kind of that name.

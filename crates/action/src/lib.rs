@@ -6,11 +6,16 @@
 //!
 //! Pure: no I/O, no clock, no randomness, no async. It does not know deliveries, retries or the store.
 
+pub mod chat;
 pub mod email;
 mod event;
 pub mod file;
+pub mod forward;
+pub mod http;
 pub mod kinds;
 mod problem;
+pub mod publish;
+pub mod run;
 mod server;
 pub mod settings;
 pub mod sql;

@@ -32,27 +32,19 @@ pub fn read<'a, T: Deserialize<'a>>(settings: &'a Value) -> Result<T, Problem> {
     })
 }
 
-/// The settings with the texts at these paths hidden. A `*` stands for all members of an object or list.
-pub fn hide(settings: &Value, paths: &[&[&str]]) -> Value {
-    let mut shown = settings.clone();
-    for path in paths {
-        hide_at(&mut shown, path);
-    }
-    shown
-}
-
-fn hide_at(value: &mut Value, path: &[&str]) {
+/// Hides what stands at the path. A `*` stands for all members of an object or list.
+pub fn hide(value: &mut Value, path: &[&str]) {
     match path {
         [] if !value.is_null() => *value = Value::from(HIDDEN),
         [] => {}
         ["*", rest @ ..] => match value {
-            Value::Object(members) => members.values_mut().for_each(|member| hide_at(member, rest)),
-            Value::Array(items) => items.iter_mut().for_each(|item| hide_at(item, rest)),
+            Value::Object(members) => members.values_mut().for_each(|member| hide(member, rest)),
+            Value::Array(items) => items.iter_mut().for_each(|item| hide(item, rest)),
             _ => {}
         },
         [step, rest @ ..] => {
             if let Some(member) = value.get_mut(*step) {
-                hide_at(member, rest);
+                hide(member, rest);
             }
         }
     }
@@ -98,7 +90,10 @@ mod tests {
     fn what_is_secret_is_hidden_wherever_it_stands_and_nothing_appears_that_was_not_there() {
         let settings =
             json!({"a": {"b": "s", "c": "open"}, "d": [{"e": "s"}], "headers": {"Authorization": "s", "x-a": "open"}});
-        let mut shown = hide(&settings, &[&["a", "b"], &["d", "*", "e"], &["missing", "x"]]);
+        let mut shown = settings.clone();
+        for path in [&["a", "b"][..], &["d", "*", "e"], &["missing", "x"]] {
+            hide(&mut shown, path);
+        }
         hide_sensitive(&mut shown, "headers");
         assert_eq!(
             shown,

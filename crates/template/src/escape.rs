@@ -36,7 +36,8 @@ pub(crate) fn apply<'a>(name: &str, text: &'a str) -> Cow<'a, str> {
     }
 }
 
-fn percent_encoded(text: &str) -> Cow<'_, str> {
+/// The text with everything percent-encoded but letters, digits and `-._~` (RFC 3986 section 2.3), as [`Escape::Url`] writes it.
+pub fn percent_encoded(text: &str) -> Cow<'_, str> {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     if text.bytes().all(is_plain) {

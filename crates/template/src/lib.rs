@@ -25,7 +25,7 @@ mod tree;
 
 pub use self::decode::{DecodeError, decode};
 pub use self::error::{Reason, TemplateError};
-pub use self::escape::Escape;
+pub use self::escape::{Escape, percent_encoded};
 pub use self::expression::Expression;
 pub use self::key::KeyExpression;
 pub use self::scope::MessageScope;

@@ -6,13 +6,17 @@
 //!
 //! [`Executor`]: executor::Executor
 
+mod chat;
 mod client;
 mod dispatch;
 mod email;
 mod executor;
 mod file;
+mod forward;
 pub mod http;
-mod payload;
+mod publish;
+mod request;
+mod run;
 mod pool;
 mod sql;
 
@@ -20,7 +24,16 @@ pub use self::dispatch::{ActionParts, Actions};
 use self::executor::Make;
 
 /// What makes the executor of each kind, by its name. A row of [`bellwire_action::KINDS`] has one here.
-const EXECUTORS: &[(&str, Make)] = &[("email", email::make), ("sql", sql::make), ("file", file::make)];
+const EXECUTORS: &[(&str, Make)] = &[
+    ("http", request::make),
+    ("forward", forward::make),
+    ("chat", chat::make),
+    ("run", run::make),
+    ("file", file::make),
+    ("publish", publish::make),
+    ("email", email::make),
+    ("sql", sql::make),
+];
 
 #[cfg(test)]
 mod tests {
