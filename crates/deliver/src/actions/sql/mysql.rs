@@ -11,11 +11,11 @@ use async_trait::async_trait;
 use bellwire_action::sql::{Place, Plan, Server, Tls, Value};
 use bellwire_core::attempt::Failure;
 use mysql_async::{Conn, DriverError, Error, OptsBuilder, Params, SslOpts, prelude::Queryable as _};
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::timeout};
 
 use super::{
     super::{executor::Undone, pool::Pool},
-    Backend, Begin, CONNECTIONS_MAX, Done, Limit, NO_CONNECTION, NOT_DONE, failure,
+    Backend, Begin, CONNECTIONS_MAX, Done, GOODBYE, Limit, NO_CONNECTION, NOT_DONE, failure,
 };
 use crate::guard::{Guard, Service};
 
@@ -183,7 +183,7 @@ impl Backend for Mysql {
         };
         let is_ended = match &outcome {
             Ok(Done::Rows(_)) => true,
-            _ => connection.query_drop("ROLLBACK").await.is_ok(),
+            _ => matches!(timeout(GOODBYE, connection.query_drop("ROLLBACK")).await, Ok(Ok(()))),
         };
         if is_ended {
             self.pool.put(connection);
