@@ -17,7 +17,6 @@ pub mod http;
 mod publish;
 mod request;
 mod run;
-mod payload;
 mod pool;
 mod sql;
 
