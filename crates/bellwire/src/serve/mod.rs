@@ -213,6 +213,10 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         // Without a public address a link stays relative: it leads to the very server that answered.
         docs_url: config.http.public_url.clone().unwrap_or_default() + DOCS_PATH,
         sent_headers,
+        check_cron: |settings| {
+            let read = bellwire_intake::cron::read(settings);
+            read.map(drop).map_err(|error| (error.setting, error.why))
+        },
         ..ApiState::new(
             Arc::clone(&store),
             Arc::clone(&directory),
