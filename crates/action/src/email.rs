@@ -37,8 +37,20 @@ const RECIPIENTS_MAX: usize = 100;
 const LINE_BYTES_MAX: usize = 900;
 /// Headers that are written from other settings, or that only mail servers write.
 const OWN_HEADERS: &[&str] = &[
-    "from", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "sender", "return-path", "received",
-    "mime-version", "dkim-signature", "authentication-results",
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "reply-to",
+    "subject",
+    "date",
+    "message-id",
+    "sender",
+    "return-path",
+    "received",
+    "mime-version",
+    "dkim-signature",
+    "authentication-results",
 ];
 /// What tells other robots not to answer (RFC 3834 section 5).
 const AUTO_SUBMITTED: &str = "Auto-Submitted";
@@ -142,16 +154,23 @@ impl Settings {
         let form = &self.form;
         let to = mailboxes("to", &form.to, &scope)?;
         if to.is_empty() {
-            return Err(PlanError::new("to", "is empty for this message: there is nobody to write to"));
+            return Err(PlanError::new(
+                "to",
+                "is empty for this message: there is nobody to write to",
+            ));
         }
         let from = mailbox("from", &self.from, &scope)?;
         let body = |name, text: Option<&Text>| match text {
             Some(text) => text.render(name, &scope).map(|text| Some(text.into_owned())),
             None => Ok(None),
         };
-        let header = |(name, text): (&String, &Text)| Ok((name.clone(), line(&format!("headers.{name}"), text, &scope)?));
+        let header =
+            |(name, text): (&String, &Text)| Ok((name.clone(), line(&format!("headers.{name}"), text, &scope)?));
         let mut headers = form.headers.iter().map(header).collect::<Result<Vec<_>, _>>()?;
-        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(AUTO_SUBMITTED)) {
+        if !headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case(AUTO_SUBMITTED))
+        {
             headers.push((AUTO_SUBMITTED.to_owned(), "auto-generated".to_owned()));
         }
         Ok(Letter {
@@ -182,14 +201,18 @@ impl Compiled for Settings {
             (None, _) => return Err(Problem::at(["from"], "is missing; give the sender's address")),
         };
         if form.text.is_none() && form.html.is_none() {
-            return Err(Problem::at(["text"], "is missing; a letter needs `text` or `html`, or both"));
+            return Err(Problem::at(
+                ["text"],
+                "is missing; a letter needs `text` or `html`, or both",
+            ));
         }
         if form.to.0.is_empty() {
             return Err(Problem::at(["to"], "is empty; give at least one recipient"));
         }
         let recipients = form.to.0.len() + form.cc.0.len() + form.bcc.0.len();
         if recipients > RECIPIENTS_MAX {
-            let message = format!("names {recipients} recipients with cc and bcc; a letter has at most {RECIPIENTS_MAX}");
+            let message =
+                format!("names {recipients} recipients with cc and bcc; a letter has at most {RECIPIENTS_MAX}");
             return Err(Problem::at(["to"], message));
         }
         for name in form.headers.keys() {
@@ -216,7 +239,10 @@ impl Compiled for Settings {
 /// A text that is no template, whatever is in it.
 fn constant(name: &str, text: &str) -> Result<Text, Problem> {
     match text.contains('{') {
-        true => Err(Problem::at([name], "is missing, and the user name of `smtp` is no plain address; give it")),
+        true => Err(Problem::at(
+            [name],
+            "is missing, and the user name of `smtp` is no plain address; give it",
+        )),
         false => Text::compile(text, Escape::None).map_err(|why| Problem::at([name], why)),
     }
 }
@@ -225,10 +251,16 @@ fn check_header(name: &str) -> Result<(), Problem> {
     let lower = name.to_ascii_lowercase();
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if name.is_empty() || !name.bytes().all(is_name) {
-        return Err(Problem::at(["headers", name], "is not a header's name; use letters, digits and hyphens"));
+        return Err(Problem::at(
+            ["headers", name],
+            "is not a header's name; use letters, digits and hyphens",
+        ));
     }
     if OWN_HEADERS.contains(&lower.as_str()) || lower.starts_with("content-") || lower.starts_with("resent-") {
-        return Err(Problem::at(["headers", name], "is written by Bellwire or the mail server; take it out"));
+        return Err(Problem::at(
+            ["headers", name],
+            "is written by Bellwire or the mail server; take it out",
+        ));
     }
     Ok(())
 }
@@ -255,7 +287,8 @@ fn line(name: &str, text: &Text, scope: &MessageScope<'_>) -> Result<String, Pla
     }
     if line.len() > LINE_BYTES_MAX {
         let bytes = line.len();
-        let what = format!("has {bytes} bytes for this message and may have {LINE_BYTES_MAX}; take a part, such as `[:200]`");
+        let what =
+            format!("has {bytes} bytes for this message and may have {LINE_BYTES_MAX}; take a part, such as `[:200]`");
         return Err(PlanError::new(name, what));
     }
     Ok(line.to_owned())

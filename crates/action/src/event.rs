@@ -35,9 +35,13 @@ pub struct Event<'a> {
 impl<'a> Event<'a> {
     /// What templates see of it.
     pub fn scope(&self) -> MessageScope<'a> {
-        MessageScope::new(self.event_type, self.channels, self.json)
+        let scope = MessageScope::new(self.event_type, self.channels, self.json)
             .with_message_id(self.id)
-            .with_headers(self.headers)
+            .with_headers(self.headers);
+        match self.item {
+            Some(item) => scope.with_item(item.rest.as_deref().map(str::as_bytes)),
+            None => scope,
+        }
     }
 
     /// What names this effect and no other, the same over attempts: the message at this endpoint.

@@ -28,8 +28,8 @@ const OURS: &str = "BELLWIRE_";
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Form {
-    /// The command and its arguments. The command is an absolute path, or is looked for in `PATH`. Each argument is a template,
-    /// and stays one argument whatever the message says.
+    /// The command and its arguments. The command is a path (`./page.sh` begins in `cwd`) or a name that is looked for in
+    /// `PATH`. Each argument is a template, and stays one argument whatever the message says.
     argv: Vec<Text>,
     /// What the command reads: `raw` (the payload as it came), `json` (the payload as JSON), `none`, or a template. `none` when
     /// left out.
@@ -221,12 +221,10 @@ impl Compiled for Settings {
             ));
         }
         let name = command.source();
-        if name.is_empty() || (name.contains('/') && !name.starts_with('/')) {
+        if name.is_empty() || name.ends_with('/') {
             return Err(Problem::at(
                 ["argv", "0"],
-                format!(
-                    "`{name}` depends on where the server was started; write an absolute path, or a name to look for in PATH"
-                ),
+                "write a path, or a name to look for in PATH",
             ));
         }
         if let Some(at) = form
@@ -395,7 +393,7 @@ mod tests {
             (json!({"argv": []}), "argv", "name the command"),
             (json!({"argv": "rm -rf /"}), "argv", "sequence"),
             (json!({"argv": ["{{ cmd }}"]}), "argv.0", "must not choose"),
-            (json!({"argv": ["bin/x"]}), "argv.0", "absolute"),
+            (json!({"argv": [""]}), "argv.0", "PATH"),
             (json!({"argv": ["x", "{{ a"]}), "argv.1", "line 1"),
             (
                 json!({"argv": ["x"], "env": {"BELLWIRE_X": "1"}}),

@@ -79,7 +79,7 @@ pub(crate) fn without_password(url: &str) -> String {
 }
 
 /// Whether a host is this machine, by its name or address alone.
-pub(crate) fn is_loopback(host: &str) -> bool {
+pub fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host
             .parse::<std::net::IpAddr>()
@@ -123,7 +123,9 @@ fn decoded(text: &str) -> Result<String, String> {
         }
         let digit = |at: usize| tail.get(at).and_then(|byte| char::from(*byte).to_digit(16));
         let (Some(high), Some(low)) = (digit(0), digit(1)) else {
-            return Err("has a `%` that is not followed by two hexadecimal digits; a percent sign is written %25".to_owned());
+            return Err(
+                "has a `%` that is not followed by two hexadecimal digits; a percent sign is written %25".to_owned(),
+            );
         };
         bytes.push((high * 16 + low) as u8);
         rest = &tail[2..];
@@ -186,7 +188,14 @@ mod tests {
 
     #[test]
     fn loopback_is_known_by_its_names() {
-        for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+        for host in [
+            "localhost",
+            "LOCALHOST",
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "::ffff:127.0.0.1",
+        ] {
             assert!(is_loopback(host), "{host}");
         }
         for host in ["localhost.example.com", "10.0.0.1", "", "mail"] {

@@ -10,19 +10,19 @@ mod statement;
 mod tests;
 mod value;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bellwire_template::MessageScope;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value as JsonValue, json};
 
+use self::query::{Conflict, Name};
 pub use self::{
     database::{Database, Place, Server, Tls},
     query::{Dialect, Query},
     value::Value,
 };
-use self::query::{Conflict, Name};
 use crate::{
     Compiled, Event, PlanError, Problem,
     server::without_password,
@@ -67,6 +67,7 @@ fn yes() -> bool {
 pub struct Settings {
     database: Database,
     query: Query,
+    row: Option<Arc<Row>>,
     /// Each value's setting and template.
     values: Vec<(String, JsonText)>,
     target: String,
@@ -80,8 +81,21 @@ pub struct Plan {
     pub text: String,
     /// The values, by place.
     pub values: Vec<Value>,
+    /// Where the values go, when they are a row's.
+    pub row: Option<Arc<Row>>,
     /// What names this effect and no other: written in the same transaction, and not done again where it is there already.
     pub once: Option<String>,
+}
+
+/// A row's place: a value for each column, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The table's schema, where it is named.
+    pub schema: Option<String>,
+    /// The table.
+    pub table: String,
+    /// The columns.
+    pub columns: Vec<String>,
 }
 
 impl Settings {
@@ -101,6 +115,7 @@ impl Settings {
         Ok(Plan {
             text: self.query.text.clone(),
             values: self.query.order.iter().map(|number| values[*number].clone()).collect(),
+            row: self.row.clone(),
             once: self.once.then(|| event.effect_id()),
         })
     }
@@ -109,7 +124,10 @@ impl Settings {
 fn value(name: &str, text: &JsonText, scope: &MessageScope<'_>) -> Result<Value, PlanError> {
     let value = Value::from(text.render(name, scope)?);
     match &value {
-        Value::Text(text) if text.contains('\0') => Err(PlanError::new(name, "holds a zero byte, which databases refuse; take it out")),
+        Value::Text(text) if text.contains('\0') => Err(PlanError::new(
+            name,
+            "holds a zero byte, which databases refuse; take it out",
+        )),
         _ => Ok(value),
     }
 }
@@ -123,15 +141,21 @@ impl Compiled for Settings {
         let database = url.map_err(|why| Problem::at(["url"], format!("the URL {why}")))?;
         let dialect = database.dialect();
         let once = form.once;
-        let (query, values, target) = match (form.insert.take(), form.upsert.take(), form.statement.take()) {
+        let (query, row, values, target) = match (form.insert.take(), form.upsert.take(), form.statement.take()) {
             (Some(table), None, None) => form.row(dialect, "insert", &table)?,
             (None, Some(table), None) => form.row(dialect, "upsert", &table)?,
             (None, None, Some(statement)) => form.statement(dialect, &statement)?,
-            _ => return Err(Problem::at([], "give exactly one of `insert`, `upsert` and `statement`")),
+            _ => {
+                return Err(Problem::at(
+                    [],
+                    "give exactly one of `insert`, `upsert` and `statement`",
+                ));
+            }
         };
         Ok(Self {
             database,
             query,
+            row: row.map(Arc::new),
             values,
             target,
             once,
@@ -155,8 +179,8 @@ impl Compiled for Settings {
     }
 }
 
-/// The SQL, the values it takes with their settings' names, and what an attempt shows.
-type Read = (Query, Vec<(String, JsonText)>, String);
+/// The SQL, the row it writes, the values it takes with their settings' names, and what an attempt shows.
+type Read = (Query, Option<Row>, Vec<(String, JsonText)>, String);
 
 impl Form {
     fn row(self, dialect: Dialect, form: &str, table: &str) -> Result<Read, Problem> {
@@ -166,19 +190,34 @@ impl Form {
             return Err(Problem::at(["set"], "is empty; give each column its value"));
         }
         if !self.params.is_empty() {
-            return Err(Problem::at(["params"], "belongs to `statement`; give the columns in `set`"));
+            return Err(Problem::at(
+                ["params"],
+                "belongs to `statement`; give the columns in `set`",
+            ));
         }
         let column = |name: &String| Name::column(name).map_err(|why| Problem::at(["set"], why));
         let columns = self.set.keys().map(column).collect::<Result<Vec<_>, _>>()?;
         let find = |setting, name: &String| {
             let found = self.set.keys().position(|known| known == name);
-            found.ok_or_else(|| Problem::at([setting], format!("names `{name}`, which is not in `set`; give it a value there")))
+            found.ok_or_else(|| {
+                Problem::at(
+                    [setting],
+                    format!("names `{name}`, which is not in `set`; give it a value there"),
+                )
+            })
         };
-        let key = self.key.iter().map(|name| find("key", name)).collect::<Result<Vec<_>, _>>()?;
+        let key = self
+            .key
+            .iter()
+            .map(|name| find("key", name))
+            .collect::<Result<Vec<_>, _>>()?;
         let newer = self.newer.iter().map(|name| find("newer", name)).next().transpose()?;
         let conflict = match form {
             "upsert" if key.is_empty() => {
-                return Err(Problem::at(["key"], "is empty; name the columns that say which row it is"));
+                return Err(Problem::at(
+                    ["key"],
+                    "is empty; name the columns that say which row it is",
+                ));
             }
             "upsert" if newer.is_some_and(|newer| key.contains(&newer)) => {
                 return Err(Problem::at(["newer"], "is a column of `key`; name one that changes"));
@@ -190,13 +229,22 @@ impl Form {
             _ => None,
         };
         let query = query::insert(dialect, &named, &columns, conflict);
+        let (schema, table) = named.into_table();
+        let row = Row {
+            schema,
+            table,
+            columns: self.set.keys().cloned().collect(),
+        };
         let values = self.set.into_iter().map(|(name, text)| (format!("set.{name}"), text));
-        Ok((query, values.collect(), target))
+        Ok((query, Some(row), values.collect(), target))
     }
 
     fn statement(self, dialect: Dialect, statement: &str) -> Result<Read, Problem> {
         if !self.set.is_empty() || !self.key.is_empty() || self.newer.is_some() {
-            return Err(Problem::at(["statement"], "takes `params` only; `set`, `key` and `newer` belong to `insert` and `upsert`"));
+            return Err(Problem::at(
+                ["statement"],
+                "takes `params` only; `set`, `key` and `newer` belong to `insert` and `upsert`",
+            ));
         }
         let at = |why| Problem::at(["statement"], why);
         let pieces = statement::parse(statement, dialect).map_err(at)?;
@@ -204,9 +252,15 @@ impl Form {
         let query = query::statement(dialect, &pieces, &names).map_err(at)?;
         if let Some(unused) = (0..names.len()).find(|number| !query.order.contains(number)) {
             let name = names[unused];
-            return Err(Problem::at(["params", name], format!("is given, and the statement has no `:{name}`")));
+            return Err(Problem::at(
+                ["params", name],
+                format!("is given, and the statement has no `:{name}`"),
+            ));
         }
-        let values = self.params.into_iter().map(|(name, text)| (format!("params.{name}"), text));
-        Ok((query, values.collect(), "sql:statement".to_owned()))
+        let values = self
+            .params
+            .into_iter()
+            .map(|(name, text)| (format!("params.{name}"), text));
+        Ok((query, None, values.collect(), "sql:statement".to_owned()))
     }
 }

@@ -66,7 +66,12 @@ pub enum Tls {
 }
 
 /// Parameters that other programs put into URLs and that change nothing here.
-const IGNORED: &[&str] = &["channel_binding", "connect_timeout", "gssencmode", "target_session_attrs"];
+const IGNORED: &[&str] = &[
+    "channel_binding",
+    "connect_timeout",
+    "gssencmode",
+    "target_session_attrs",
+];
 
 impl Database {
     /// Reads `postgres://user:password@host/database`, `mysql://…` or `sqlite:path`.
@@ -87,9 +92,7 @@ impl Database {
                 PathBuf::from(folder).join(format!(".s.PGSQL.{port}"))
             })
             .map(Self::Postgres),
-            "mysql" | "mariadb" => {
-                Server::new(url, 3306, "socket", |file, _| PathBuf::from(file)).map(Self::Mysql)
-            }
+            "mysql" | "mariadb" => Server::new(url, 3306, "socket", |file, _| PathBuf::from(file)).map(Self::Mysql),
             _ => Err("does not start with postgres://, mysql:// or sqlite:".to_owned()),
         }
     }
@@ -125,7 +128,11 @@ impl Server {
                 "application_name" => application = Some(value),
                 name if name == socket && value.starts_with('/') => place = Some(Place::Socket(path(&value, port))),
                 name if IGNORED.contains(&name) => {}
-                name => return Err(format!("has the unknown option `{name}`; there are sslmode, {socket}, options and application_name")),
+                name => {
+                    return Err(format!(
+                        "has the unknown option `{name}`; there are sslmode, {socket}, options and application_name"
+                    ));
+                }
             }
         }
         let place = match place {
@@ -145,7 +152,9 @@ impl Server {
                 Place::Tcp { .. } => tls.unwrap_or(usual),
             },
             place,
-            user: url.user.ok_or("names no user; write postgres://user:password@host/database")?,
+            user: url
+                .user
+                .ok_or("names no user; write postgres://user:password@host/database")?,
             password: url.password,
             database: Some(url.path).filter(|name| !name.is_empty()),
             options,
@@ -181,7 +190,10 @@ mod tests {
         for (url, tls) in [
             ("postgres://u@db.example.com/d", Tls::VerifyFull),
             ("postgresql://u@10.0.0.1/d", Tls::VerifyFull),
-            ("postgres://u@db.example.com/d?sslmode=require&channel_binding=require", Tls::Require),
+            (
+                "postgres://u@db.example.com/d?sslmode=require&channel_binding=require",
+                Tls::Require,
+            ),
             ("mysql://u@db.example.com/d?sslmode=disable", Tls::Disable),
             ("mysql://u@127.0.0.1/d", Tls::Prefer),
             ("postgres://u@localhost/d?sslmode=verify-full", Tls::VerifyFull),
@@ -201,7 +213,11 @@ mod tests {
             assert!(Database::parse(url).unwrap().is_local());
             assert_eq!(server(url).place, Place::Socket(path.into()), "{url}");
         }
-        for (url, path) in [("sqlite:a.db", "a.db"), ("sqlite:/var/a.db", "/var/a.db"), ("sqlite:///var/a.db", "/var/a.db")] {
+        for (url, path) in [
+            ("sqlite:a.db", "a.db"),
+            ("sqlite:/var/a.db", "/var/a.db"),
+            ("sqlite:///var/a.db", "/var/a.db"),
+        ] {
             assert_eq!(Database::parse(url).unwrap(), Database::Sqlite(path.into()));
         }
         assert!(!Database::parse("postgres://u@db").unwrap().is_local());

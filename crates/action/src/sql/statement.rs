@@ -20,15 +20,28 @@ pub(super) enum Piece<'a> {
 /// What is wrong and what to do.
 pub(super) fn parse(text: &str, dialect: Dialect) -> Result<Vec<Piece<'_>>, String> {
     if text.len() > STATEMENT_BYTES_MAX {
-        return Err(format!("has {} bytes; a statement has at most {STATEMENT_BYTES_MAX}", text.len()));
+        return Err(format!(
+            "has {} bytes; a statement has at most {STATEMENT_BYTES_MAX}",
+            text.len()
+        ));
     }
     if text.contains('\0') {
         return Err("holds a zero byte; remove it".to_owned());
     }
-    let mut reader = Reader { text, dialect, at: 0, taken: 0, pieces: Vec::new() };
+    let mut reader = Reader {
+        text,
+        dialect,
+        at: 0,
+        taken: 0,
+        pieces: Vec::new(),
+    };
     reader.read()?;
     reader.sql_until(text.len());
-    if !reader.pieces.iter().any(|piece| matches!(piece, Piece::Sql(sql) if !sql.trim().is_empty())) {
+    if !reader
+        .pieces
+        .iter()
+        .any(|piece| matches!(piece, Piece::Sql(sql) if !sql.trim().is_empty()))
+    {
         return Err("is empty".to_owned());
     }
     Ok(reader.pieces)
@@ -76,7 +89,10 @@ impl<'a> Reader<'a> {
     }
 
     fn before(&self, back: usize) -> Option<u8> {
-        self.at.checked_sub(back).and_then(|at| self.text.as_bytes().get(at)).copied()
+        self.at
+            .checked_sub(back)
+            .and_then(|at| self.text.as_bytes().get(at))
+            .copied()
     }
 
     fn sql_until(&mut self, end: usize) {
@@ -108,7 +124,10 @@ impl<'a> Reader<'a> {
                 self.at += 1;
             }
         }
-        Err(format!("has a `{}` at byte {start} that is never closed", char::from(close)))
+        Err(format!(
+            "has a `{}` at byte {start} that is never closed",
+            char::from(close)
+        ))
     }
 
     fn is_line_comment(&self) -> bool {
@@ -151,10 +170,12 @@ impl<'a> Reader<'a> {
             return Ok(true);
         }
         let rest = self.text.get(self.at + 1..).unwrap_or_default();
-        let tag = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).map(|end| &rest[..end]);
-        let Some(tag) = tag.filter(|tag| {
-            rest[tag.len()..].starts_with('$') && !tag.starts_with(|c: char| c.is_ascii_digit())
-        }) else {
+        let tag = rest
+            .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .map(|end| &rest[..end]);
+        let Some(tag) =
+            tag.filter(|tag| rest[tag.len()..].starts_with('$') && !tag.starts_with(|c: char| c.is_ascii_digit()))
+        else {
             return Ok(false);
         };
         let mark = format!("${tag}$");
@@ -177,7 +198,10 @@ impl<'a> Reader<'a> {
             _ => follows.is_some_and(is_word),
         };
         if is_parameter && !self.before(1).is_some_and(is_word) {
-            return Err(format!("has the placeholder `{mark}` at byte {}; write `:name` and give it in params", self.at));
+            return Err(format!(
+                "has the placeholder `{mark}` at byte {}; write `:name` and give it in params",
+                self.at
+            ));
         }
         self.at += 1;
         Ok(())
@@ -185,7 +209,9 @@ impl<'a> Reader<'a> {
 
     fn parameter(&mut self) {
         let rest = self.text.get(self.at + 1..).unwrap_or_default();
-        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+            .unwrap_or(rest.len());
         let name = &rest[..end];
         if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
             self.at += 1;
@@ -234,7 +260,10 @@ mod tests {
     fn parameters_are_found_and_nothing_else_is_one() {
         for dialect in [Postgres, Sqlite, Mysql] {
             assert_eq!(params("update a set b = :b, c=:c where d=:b", dialect), ["b", "c", "b"]);
-            assert_eq!(params("select ':a', \"x:b\", 'it''s :c' -- :d\n /* :e */ , :f", dialect), ["f"]);
+            assert_eq!(
+                params("select ':a', \"x:b\", 'it''s :c' -- :d\n /* :e */ , :f", dialect),
+                ["f"]
+            );
             assert_eq!(params("select a[1:2], 'x' : y, 12:30, :ok", dialect), ["ok"]);
         }
         assert_eq!(params("select :a::jsonb, b::text", Postgres), ["a"]);

@@ -1,26 +1,8 @@
-use bellwire_core::time::Timestamp;
-
 use super::*;
+use crate::tests::event;
 
 const PG: &str = "postgres://u:canary@db.example.com/shop";
 const MYSQL: &str = "mysql://u:canary@db.example.com/shop";
-
-fn event(body: &str) -> Event<'_> {
-    Event {
-        id: "msg_1",
-        event_type: "customer.updated",
-        channels: &[],
-        payload: body.as_bytes(),
-        content_type: "application/json",
-        json: body.as_bytes(),
-        headers: &[],
-        item: None,
-        accepted_at: Timestamp::from_secs(0),
-        source: "",
-        endpoint: "ep_2",
-        attempt: 1,
-    }
-}
 
 fn read(url: &str, mut settings: JsonValue) -> Result<Settings, Problem> {
     settings["url"] = url.into();
@@ -42,7 +24,10 @@ fn upsert() -> JsonValue {
 fn rows_are_added_and_changed_in_each_databases_own_words() {
     let insert = json!({"insert": "a", "set": {"b": 1, "c": "{{ c }}"}});
     assert_eq!(sql(PG, insert.clone()), r#"INSERT INTO "a" ("b", "c") VALUES ($1, $2)"#);
-    assert_eq!(sql("sqlite:x.db", insert.clone()), r#"INSERT INTO "a" ("b", "c") VALUES (?1, ?2)"#);
+    assert_eq!(
+        sql("sqlite:x.db", insert.clone()),
+        r#"INSERT INTO "a" ("b", "c") VALUES (?1, ?2)"#
+    );
     assert_eq!(sql(MYSQL, insert), "INSERT INTO `a` (`b`, `c`) VALUES (?, ?)");
     assert_eq!(
         sql(PG, upsert()),
@@ -51,7 +36,10 @@ fn rows_are_added_and_changed_in_each_databases_own_words() {
          WHERE kept.\"updated_at\" IS NULL OR kept.\"updated_at\" < excluded.\"updated_at\""
     );
     assert_eq!(
-        sql(MYSQL, json!({"upsert": "c", "key": ["id"], "newer": "at", "set": {"at": 1, "id": 2, "z": 3}})),
+        sql(
+            MYSQL,
+            json!({"upsert": "c", "key": ["id"], "newer": "at", "set": {"at": 1, "id": 2, "z": 3}})
+        ),
         "INSERT INTO `c` (`at`, `id`, `z`) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE \
          `z` = IF(`at` IS NULL OR VALUES(`at`) > `at`, VALUES(`z`), `z`), \
          `at` = IF(`at` IS NULL OR VALUES(`at`) > `at`, VALUES(`at`), `at`)"
@@ -67,7 +55,10 @@ fn a_parameter_used_twice_is_one_place_where_places_have_numbers() {
         "statement": "update t set n = n + :by, last = :by where id = :id;",
         "params": {"by": "{{ by }}", "id": "{{ id }}"},
     });
-    assert_eq!(sql(PG, settings.clone()), "update t set n = n + $1, last = $1 where id = $2");
+    assert_eq!(
+        sql(PG, settings.clone()),
+        "update t set n = n + $1, last = $1 where id = $2"
+    );
     let body = r#"{"by": 5, "id": "x"}"#;
     let values = |url| read(url, settings.clone()).unwrap().plan(&event(body)).unwrap().values;
     let (five, x) = (Value::Integer(5), Value::Text("x".to_owned()));
@@ -103,7 +94,7 @@ fn values_keep_their_types_and_never_become_sql() {
         ]
     );
     assert!(!plan.text.contains("drop"));
-    assert_eq!(plan.once.as_deref(), Some("msg_1.ep_2"));
+    assert_eq!(plan.once.as_deref(), Some("msg_1.ep_1"));
 }
 
 #[test]
@@ -121,19 +112,40 @@ fn settings_that_cannot_work_are_refused_with_their_place() {
         (json!({}), "exactly one of"),
         (json!({"insert": "a", "upsert": "b", "set": {"a": 1}}), "exactly one of"),
         (json!({"insert": "a"}), "`set`: is empty"),
-        (json!({"insert": "a; drop table b", "set": {"a": 1}}), "`insert`: `a; drop table b` is not a name"),
+        (
+            json!({"insert": "a; drop table b", "set": {"a": 1}}),
+            "`insert`: `a; drop table b` is not a name",
+        ),
         (json!({"insert": "a.b.c", "set": {"a": 1}}), "too many dots"),
         (json!({"insert": "a", "set": {"b\"": 1}}), "`set`"),
         (json!({"insert": "a", "set": {"1": 1}}), "`set`"),
         (json!({"insert": "a", "set": {"a": 1}, "key": ["a"]}), "write `upsert`"),
-        (json!({"insert": "a", "set": {"a": 1}, "params": {"b": 1}}), "`params`: belongs to"),
+        (
+            json!({"insert": "a", "set": {"a": 1}, "params": {"b": 1}}),
+            "`params`: belongs to",
+        ),
         (json!({"upsert": "a", "set": {"a": 1}}), "`key`: is empty"),
-        (json!({"upsert": "a", "key": ["b"], "set": {"a": 1}}), "`key`: names `b`"),
-        (json!({"upsert": "a", "key": ["a"], "newer": "b", "set": {"a": 1}}), "`newer`: names `b`"),
-        (json!({"upsert": "a", "key": ["a"], "newer": "a", "set": {"a": 1}}), "`newer`: is a column of `key`"),
+        (
+            json!({"upsert": "a", "key": ["b"], "set": {"a": 1}}),
+            "`key`: names `b`",
+        ),
+        (
+            json!({"upsert": "a", "key": ["a"], "newer": "b", "set": {"a": 1}}),
+            "`newer`: names `b`",
+        ),
+        (
+            json!({"upsert": "a", "key": ["a"], "newer": "a", "set": {"a": 1}}),
+            "`newer`: is a column of `key`",
+        ),
         (json!({"statement": "select :a"}), "`statement`: has `:a`"),
-        (json!({"statement": "select 1", "params": {"a": 1}}), "`params.a`: is given"),
-        (json!({"statement": "select 1", "set": {"a": 1}}), "`statement`: takes `params` only"),
+        (
+            json!({"statement": "select 1", "params": {"a": 1}}),
+            "`params.a`: is given",
+        ),
+        (
+            json!({"statement": "select 1", "set": {"a": 1}}),
+            "`statement`: takes `params` only",
+        ),
         (json!({"insert": "a", "set": {"a": "{{ b"}}), "`set.a`: syntax error"),
         (json!({"insret": "a"}), "insret"),
     ] {
@@ -141,7 +153,10 @@ fn settings_that_cannot_work_are_refused_with_their_place() {
         assert!(error.contains(says) && !error.contains("canary"), "{says}: {error}");
     }
     let error = read("postgres://u:canary@h:p", json!({})).unwrap_err().to_string();
-    assert!(error.starts_with("`url`: the URL has a port") && !error.contains("canary"), "{error}");
+    assert!(
+        error.starts_with("`url`: the URL has a port") && !error.contains("canary"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -152,6 +167,8 @@ fn what_is_shown_holds_no_password() {
     let settings = read(PG, upsert()).unwrap();
     assert_eq!(settings.target(), "sql:shop.customers");
     assert!(!format!("{settings:?}").contains("canary"));
-    let preview = settings.preview(&event(r#"{"id": 1, "email": "a", "updated_at": null}"#)).unwrap();
+    let preview = settings
+        .preview(&event(r#"{"id": 1, "email": "a", "updated_at": null}"#))
+        .unwrap();
     assert_eq!(preview["values"], json!(["a", 1, null]));
 }

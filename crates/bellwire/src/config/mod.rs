@@ -19,7 +19,7 @@ mod read;
 mod settings;
 mod show;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use bellwire_api::PublishLimits;
 use bellwire_core::{
@@ -60,6 +60,8 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// How the process runs.
     pub process: Process,
+    /// The variables of its environment that commands are given as well; no setting.
+    pub inherited: BTreeMap<String, String>,
 }
 
 /// How the server is reached.

@@ -30,7 +30,11 @@ use std::{
 use axum::Router;
 use bellwire_api::{ApiLimits, ApiMetrics, ApiState, DOCS_PATH};
 use bellwire_core::token::hash_opaque;
-use bellwire_deliver::{Scheduler, SchedulerParts, actions::http::HttpAction, guard::GuardError};
+use bellwire_deliver::{
+    Scheduler, SchedulerParts,
+    actions::{ActionParts, Actions, http::HttpAction},
+    guard::GuardError,
+};
 use bellwire_store::{Directory, OpenError, Store, StoreError, SystemClock, backends, feed::Feed, vault::Vault};
 use bellwire_tasks::Tasks;
 use tokio::{net::TcpListener, sync::Notify};
@@ -147,7 +151,8 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         .as_ref()
         .and_then(|listener| listener.local_addr().ok());
 
-    let guard = calls::guard(&config.calls)?;
+    let guard = Arc::new(calls::guard(&config.calls)?);
+    let trusted_guard = Arc::new(calls::trusted_guard(&config.calls)?);
     let keys = keys::load(&config)?;
     let clock = Arc::new(SystemClock);
     let options = backends::OpenOptions::new(clock.clone(), Vault::new(keys.ring.clone()));
@@ -162,7 +167,20 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let feed = Arc::new(Feed::default());
     let deliver = calls::deliver(&config.delivery);
     let sent_headers = calls::sent_headers(&deliver);
-    let action = Arc::new(HttpAction::new(guard, deliver.clone(), TaskTracker::new()));
+    let tasks = TaskTracker::new();
+    let action = Arc::new(Actions::new(ActionParts {
+        http: Arc::new(HttpAction::new(Arc::clone(&guard), deliver.clone(), tasks.clone())),
+        guard,
+        trusted_guard,
+        store: Arc::clone(&store),
+        directory: Arc::clone(&directory),
+        feed: Arc::clone(&feed),
+        config: deliver.clone(),
+        data: config.storage.data.clone(),
+        variables: config.inherited.clone(),
+        payload_retention: config.retention.payloads.unwrap_or(Duration::MAX),
+        tasks,
+    }));
     let parts = SchedulerParts {
         store: Arc::clone(&store),
         directory: Arc::clone(&directory),

@@ -529,8 +529,24 @@ fn a_host_alone_is_judged_like_one_in_a_url() {
         assert_eq!(check_host(host, &strict), Ok(found), "{host}");
     }
     for host in [
-        "", "localhost", "mail", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "::1", "::ffff:10.0.0.1", "[::1]", "fd00::1",
-        "db.internal", "a b.example.com", "a.example.com\r\n", "a%2eexample.com", "a/b.example.com", "u@a.example.com", "a..example.com",
+        "",
+        "localhost",
+        "mail",
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "::1",
+        "::ffff:10.0.0.1",
+        "[::1]",
+        "fd00::1",
+        "db.internal",
+        "a b.example.com",
+        "a.example.com\r\n",
+        "a%2eexample.com",
+        "a/b.example.com",
+        "u@a.example.com",
+        "a..example.com",
     ] {
         assert!(check_host(host, &strict).is_err(), "{host:?}");
     }

@@ -1,6 +1,7 @@
 //! From an endpoint's kind to what carries it out, and from an effect to an outcome.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -25,7 +26,6 @@ use super::{
     client::{Client, Stage, Stages},
     executor::{Effect, Executor, Task, Undone, unusable},
     http::HttpAction,
-    payload,
 };
 use crate::{
     action::{Acted, Action, Order},
@@ -148,7 +148,7 @@ impl Actions {
         Ok(executor)
     }
 
-    async fn carry_out(&self, order: &Order<'_>) -> Result<Effect, Undone> {
+    async fn carry_out(&self, order: &Order<'_>, begun: Instant) -> Result<Effect, Undone> {
         let endpoint = &order.endpoint.endpoint;
         let executor = self.executor(endpoint)?;
         let Some(first) = order.works.first() else {
@@ -159,7 +159,8 @@ impl Actions {
         let inbound = message.inbound.as_deref();
         let source = inbound.map(|inbound| self.source_name(inbound.source));
         let endpoint_id = endpoint.id.to_string();
-        let json = payload::json(letter.content_type, &letter.body);
+        // What cannot be read is nothing to templates; actions that need none of it carry it all the same.
+        let json = bellwire_template::decode(letter.content_type, &letter.body).unwrap_or(Cow::Borrowed(b"null"));
         let timeout = executor.timeout(order.timeout);
         let task = Task {
             event: Event {
@@ -180,6 +181,7 @@ impl Actions {
             message,
             body: &letter.body,
             started_at: order.started_at,
+            begun,
             timeout,
             stages: Stages::at(Stage::Acting),
             may_begin: order.may_begin,
@@ -234,7 +236,7 @@ impl Action for Actions {
             return self.parts.http.act(order).await;
         }
         let begun = Instant::now();
-        let effect = match self.carry_out(&order).await {
+        let effect = match self.carry_out(&order, begun).await {
             Ok(effect) => effect,
             Err(Undone::Withheld) => return Acted::Withheld,
             Err(Undone::Failed(failure)) => Effect {

@@ -1,6 +1,9 @@
 //! What a kind of action is to the deliverer: an executor, the task it is given, and the effect it tells of.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use bellwire_action::{Event, PlanError, Problem};
@@ -50,6 +53,8 @@ pub(super) struct Task<'a> {
     pub body: &'a Bytes,
     /// When the attempt begins.
     pub started_at: Timestamp,
+    /// The same, to measure by.
+    pub begun: Instant,
     /// How long it may take.
     pub timeout: Duration,
     /// How far it has come, for what is said when its time is over.

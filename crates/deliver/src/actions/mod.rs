@@ -6,18 +6,34 @@
 //!
 //! [`Executor`]: executor::Executor
 
+mod chat;
 mod client;
 mod dispatch;
+mod email;
 mod executor;
 mod file;
+mod forward;
 pub mod http;
-mod payload;
+mod publish;
+mod request;
+mod run;
+mod pool;
+mod sql;
 
 pub use self::dispatch::{ActionParts, Actions};
 use self::executor::Make;
 
 /// What makes the executor of each kind, by its name. A row of [`bellwire_action::KINDS`] has one here.
-const EXECUTORS: &[(&str, Make)] = &[("file", file::make)];
+const EXECUTORS: &[(&str, Make)] = &[
+    ("http", request::make),
+    ("forward", forward::make),
+    ("chat", chat::make),
+    ("run", run::make),
+    ("file", file::make),
+    ("publish", publish::make),
+    ("email", email::make),
+    ("sql", sql::make),
+];
 
 #[cfg(test)]
 mod tests {

@@ -28,10 +28,7 @@ impl Guard {
         for (index, &ip) in ips.iter().take(tries).enumerate() {
             let share = share_of(deadline.saturating_duration_since(Instant::now()), tries - index);
             let peer = SocketAddr::new(ip, port);
-            let via = self
-                .proxy
-                .as_ref()
-                .filter(|_| !self.exceptions.cover(host, ip));
+            let via = self.proxy.as_ref().filter(|_| !self.exceptions.cover(host, ip));
             let timed_out = || match via {
                 None => ConnectError::ConnectTimeout {
                     peer,
@@ -57,9 +54,7 @@ impl Guard {
             failure = Some(clearer(failure, error));
         }
         // The addresses are never empty; the name is what there is to say if they were.
-        Err(failure.unwrap_or_else(|| ConnectError::DnsNotFound {
-            name: host_text(host),
-        }))
+        Err(failure.unwrap_or_else(|| ConnectError::DnsNotFound { name: host_text(host) }))
     }
 
     /// Connects to one judged address and makes sure that it is the one that answers.

@@ -28,11 +28,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bellwire_core::address::{AddressError, AddressPolicy, Scheme, Target, TargetHost, check_resolved, check_target};
-use thiserror::Error;
 pub use error::ConnectError;
 pub use proxy::{ProxyConfig, ProxyConfigError, ProxyCredentials, ProxyKind};
 pub use service::{Certificate, Opened, Service};
 pub use stream::Stream;
+use thiserror::Error;
 
 use proxy::Exceptions;
 use resolve::Resolver;
@@ -208,7 +208,8 @@ impl Guard {
                 proxied,
             }),
             Scheme::Https => {
-                let (stream, http2) = tls::handshake(&self.tls.http, tcp, peer, target.host(), self.tls_timeout).await?;
+                let (stream, http2) =
+                    tls::handshake(&self.tls.http, tcp, peer, target.host(), self.tls_timeout).await?;
                 Ok(Connected {
                     io: Stream::tls(stream),
                     http2,

@@ -3,6 +3,7 @@
 //! What every action that speaks HTTP has in common. It knows no endpoints and no settings.
 
 mod answer;
+mod caller;
 mod connection;
 mod shelf;
 
@@ -21,6 +22,7 @@ use hyper::{Request, Response, body::Incoming};
 use tokio_util::task::TaskTracker;
 
 pub(super) use self::answer::{Answer, judge};
+pub(super) use self::caller::{Call, Caller, answered, header_map, insert, not_ok};
 use self::{connection::Connection, shelf::Shelf};
 use crate::guard::{ConnectError, Guard};
 

@@ -145,11 +145,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
         let from = envelope.from().map(ToString::to_string).unwrap_or_default();
         let is_ascii = from.is_ascii() && envelope.to().iter().all(|to| AsRef::<str>::as_ref(to).is_ascii());
         if !is_ascii && !offers.utf8 {
-            return Err(Trouble::Lacks("SMTPUTF8, which addresses with letters beyond ASCII need"));
+            return Err(Trouble::Lacks(
+                "SMTPUTF8, which addresses with letters beyond ASCII need",
+            ));
         }
-        let size = if offers.size { format!(" SIZE={bytes}") } else { String::new() };
+        let size = if offers.size {
+            format!(" SIZE={bytes}")
+        } else {
+            String::new()
+        };
         let utf8 = if is_ascii { "" } else { " BODY=8BITMIME SMTPUTF8" };
-        self.say("MAIL FROM", &format!("MAIL FROM:<{from}>{size}{utf8}"), 250).await?;
+        self.say("MAIL FROM", &format!("MAIL FROM:<{from}>{size}{utf8}"), 250)
+            .await?;
         for to in envelope.to() {
             // 251: the server passes it on to another address.
             let reply = self.ask(&format!("RCPT TO:<{to}>")).await?;
@@ -197,8 +204,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             }
             let line = String::from_utf8_lossy(&line);
             let line = line.trim_end();
-            let code = line.get(..3).filter(|code| code.bytes().all(|byte| byte.is_ascii_digit()));
-            let code = code.and_then(|code| code.parse().ok()).filter(|code| (200..600).contains(code));
+            let code = line
+                .get(..3)
+                .filter(|code| code.bytes().all(|byte| byte.is_ascii_digit()));
+            let code = code
+                .and_then(|code| code.parse().ok())
+                .filter(|code| (200..600).contains(code));
             let more = line.as_bytes().get(3).copied();
             let (Some(code), None | Some(b' ' | b'-')) = (code, more) else {
                 return Err(io::Error::other("an answer is no SMTP"));
@@ -263,7 +274,13 @@ mod tests {
 
     #[test]
     fn offers_are_found_whatever_their_spelling() {
-        let lines = ["mail.example.com hello AUTH", "size 1000", "AUTH LOGIN plain", "StartTLS", "X-OTHER"];
+        let lines = [
+            "mail.example.com hello AUTH",
+            "size 1000",
+            "AUTH LOGIN plain",
+            "StartTLS",
+            "X-OTHER",
+        ];
         let offers = Offers::of(&Reply {
             code: 250,
             lines: lines.map(str::to_owned).to_vec(),

@@ -100,9 +100,7 @@ impl EmailAction {
             return Err(undone);
         }
         let sent = timeout_at(deadline, session.send(&mail)).await;
-        let sent = sent.unwrap_or_else(|_| {
-            Err(late("the mail server did not take the letter, or did not say so,"))
-        });
+        let sent = sent.unwrap_or_else(|_| Err(late("the mail server did not take the letter, or did not say so,")));
         if !matches!(&sent, Err(failure) if matches!(failure.reason, "smtp_failed" | "smtp_timeout")) {
             self.sessions.put(session);
         }

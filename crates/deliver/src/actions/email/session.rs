@@ -33,7 +33,10 @@ impl Session {
         let name = our_name(opened.tcp.local_addr().ok());
         let (stream, offers) = match server.tls {
             Tls::Implicit => {
-                let stream = guard.secure(opened, Certificate::Verified).await.map_err(not_connected)?;
+                let stream = guard
+                    .secure(opened, Certificate::Verified)
+                    .await
+                    .map_err(not_connected)?;
                 (stream, None)
             }
             Tls::None => (opened.plain(), None),
@@ -43,7 +46,10 @@ impl Session {
                 let offers = clear.hello(&name).await.map_err(not_greeted)?;
                 if offers.starttls {
                     clear.starttls().await.map_err(not_encrypted)?;
-                    let stream = guard.secure(opened, Certificate::Verified).await.map_err(not_connected)?;
+                    let stream = guard
+                        .secure(opened, Certificate::Verified)
+                        .await
+                        .map_err(not_connected)?;
                     let mut dialog = Dialog::new(stream);
                     // What was offered in the clear counts no more (RFC 3207 section 4.2).
                     let offers = dialog.hello(&name).await.map_err(not_greeted)?;
@@ -79,16 +85,19 @@ impl Session {
         if is_clear && server.tls != Tls::None && !is_loopback(&server.host) {
             return Err(Failure {
                 reason: "smtp_tls",
-                detail: "the server does not offer STARTTLS, and a password is not sent in the clear; write smtps://, or \
+                detail:
+                    "the server does not offer STARTTLS, and a password is not sent in the clear; write smtps://, or \
                          tls=none where it may be read on its way"
-                    .to_owned(),
+                        .to_owned(),
             });
         }
         let login = self.dialog.login(self.offers, user, password).await;
         login.map_err(|trouble| match trouble {
             Trouble::Lacks(what) => Failure {
                 reason: "smtp_auth",
-                detail: format!("the server does not offer {what}; take user name and password out of the URL, or encrypt"),
+                detail: format!(
+                    "the server does not offer {what}; take user name and password out of the URL, or encrypt"
+                ),
             },
             Trouble::Refused { reply, .. } if reply.code >= 500 => Failure {
                 reason: "smtp_auth",
@@ -106,7 +115,10 @@ impl Session {
 
     /// Hands over a letter; what the server says to it. A refused letter leaves the session usable.
     pub async fn send(&mut self, mail: &Mail) -> Result<String, Failure> {
-        let envelope = self.dialog.envelope(&mail.envelope, mail.bytes.len(), self.offers).await;
+        let envelope = self
+            .dialog
+            .envelope(&mail.envelope, mail.bytes.len(), self.offers)
+            .await;
         let sent = match envelope {
             Ok(()) => self.dialog.data(&mail.bytes).await,
             Err(trouble) => Err(trouble),

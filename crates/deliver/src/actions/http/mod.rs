@@ -17,6 +17,7 @@ use bellwire_core::{
 use bytes::Bytes;
 use tokio_util::task::TaskTracker;
 
+pub(super) use self::request::continue_trace;
 use self::{
     pool::Pools,
     request::{Prepared, Sealed},

@@ -227,7 +227,7 @@ fn sign_request(headers: &mut Vec<(HeaderName, HeaderValue)>, order: &Order<'_>,
 }
 
 /// The publisher's trace with a new span as its parent (W3C Trace Context section 3.2.2).
-fn continue_trace(parent: &str, span: u64) -> Option<HeaderValue> {
+pub(in crate::actions) fn continue_trace(parent: &str, span: u64) -> Option<HeaderValue> {
     let mut parts = parent.split('-');
     let (version, trace, _, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     HeaderValue::from_str(&format!("{version}-{trace}-{span:016x}-{flags}")).ok()
