@@ -152,7 +152,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let first::Prepared { environment, new_token } = first::prepare(&directory, &config).await?;
 
     let feed = Arc::new(Feed::default());
-    let deliver = calls::deliver(&config.delivery);
+    let deliver = calls::deliver(&config.delivery, config.http.public_url.as_deref());
     let sent_headers = calls::sent_headers(&deliver);
     let action = Arc::new(HttpAction::new(guard, deliver.clone(), TaskTracker::new()));
     let parts = SchedulerParts {
