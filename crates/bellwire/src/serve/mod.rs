@@ -165,7 +165,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let hooks = hooks::open(&config, &directory, environment.id).await?;
 
     let feed = Arc::new(Feed::default());
-    let deliver = calls::deliver(&config.delivery);
+    let deliver = calls::deliver(&config.delivery, config.http.public_url.as_deref());
     let sent_headers = calls::sent_headers(&deliver);
     let tasks = TaskTracker::new();
     let action = Arc::new(Actions::new(ActionParts {
