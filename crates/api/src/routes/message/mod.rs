@@ -2,7 +2,6 @@
 
 use bellwire_core::{app::App, id::MessageId, message::Message};
 use bellwire_store::{
-    directory::Incoming,
     query::{MessageFilter, Order, Page},
 };
 use schemars::JsonSchema;
