@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::{Event, PlanError, Problem, chat, file, forward, http, publish, run, settings};
+use crate::{Event, PlanError, Problem, chat, email, file, forward, http, publish, run, settings, sql};
 
 /// Who may say that an endpoint is of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +106,12 @@ pub static KINDS: &[Kind] = &[
         "publish",
         "publishes to the endpoints of an application",
         Reach::Machine,
+    ),
+    Kind::of::<email::Settings>("email", "writes a letter and hands it to a mail server", Reach::Calls),
+    Kind::of::<sql::Settings>(
+        "sql",
+        "writes a row into a database, or runs a statement in it, once for each message",
+        Reach::Calls,
     ),
 ];
 

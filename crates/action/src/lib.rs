@@ -7,6 +7,7 @@
 //! Pure: no I/O, no clock, no randomness, no async. It does not know deliveries, retries or the store.
 
 pub mod chat;
+pub mod email;
 mod event;
 pub mod file;
 pub mod forward;
@@ -15,7 +16,9 @@ pub mod kinds;
 mod problem;
 pub mod publish;
 pub mod run;
+mod server;
 pub mod settings;
+pub mod sql;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -23,3 +26,4 @@ pub mod text;
 pub use self::event::Event;
 pub use self::kinds::{Compiled, KINDS, Kind, Reach, by_name};
 pub use self::problem::{PlanError, Problem};
+pub use self::server::is_loopback;

@@ -51,7 +51,7 @@ pub struct Failure {
 
 /// Failures after which a delivery is given up at once: the same message would fail in the same way until a person changes
 /// something, who then recovers it.
-pub const FINAL: &[&str] = &["exit_given_up", "publish_refused", "template_failed"];
+pub const FINAL: &[&str] = &["exit_given_up", "publish_refused", "smtp_permanent", "template_failed"];
 
 /// The receiver said that nothing is to be sent there any more.
 pub const GONE: &str = "status_gone";

@@ -36,7 +36,7 @@ pub struct Stream {
     pub gaps: Vec<Gap>,
 }
 
-/// What becomes of an arrival.
+/// What becomes of an arrival that has a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judged {
     /// It has its turn: it is accepted, and then the held ones that follow it.
@@ -89,15 +89,18 @@ impl Stream {
         }
     }
 
-    /// Judges an arrival by its version: stale when it is older than the newest. One that is equally new is accepted, because
-    /// many senders tell no more than seconds.
-    pub fn judge_version(&self, version: &str) -> Judged {
+    /// Judges an arrival by its version. One that is as new as the newest is accepted, because many senders tell no more than
+    /// seconds.
+    ///
+    /// # Errors
+    /// It is older than the newest.
+    pub fn judge_version(&self, version: &str) -> Result<(), Stale> {
         match &self.version {
-            Some(newest) if compare(version, newest).is_lt() => Judged::Stale(Stale::Version {
+            Some(newest) if compare(version, newest).is_lt() => Err(Stale::Version {
                 version: version.to_owned(),
                 newest: newest.clone(),
             }),
-            _ => Judged::Accept,
+            _ => Ok(()),
         }
     }
 

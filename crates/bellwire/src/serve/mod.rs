@@ -7,6 +7,7 @@ pub mod backup;
 mod calls;
 pub mod command;
 mod first;
+pub mod hooks;
 mod ingress;
 pub mod keys;
 mod page;
@@ -82,6 +83,9 @@ pub enum ServeError {
         /// Why not.
         error: std::io::Error,
     },
+    /// The hooks file.
+    #[error(transparent)]
+    Hooks(#[from] hooks::HooksError),
     /// The machine gives no randomness.
     #[error("the machine gives no random bytes; no token can be made")]
     NoRandomness,
@@ -97,6 +101,8 @@ pub struct Running {
     pub new_token: Option<Hidden>,
     /// Stops it.
     pub stop: Stop,
+    /// Its hooks file, where it has one.
+    pub hooks: Option<Arc<hooks::Hooks>>,
     supervisor: Supervisor,
     store: Arc<dyn Store>,
     ready: Arc<AtomicBool>,
@@ -156,6 +162,8 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let directory = Arc::new(Directory::open(Arc::clone(&store), clock).await?);
     let first::Prepared { environment, new_token } = first::prepare(&directory, &config).await?;
 
+    let hooks = hooks::open(&config, &directory, environment.id).await?;
+
     let feed = Arc::new(Feed::default());
     let deliver = calls::deliver(&config.delivery);
     let sent_headers = calls::sent_headers(&deliver);
@@ -205,6 +213,10 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         // Without a public address a link stays relative: it leads to the very server that answered.
         docs_url: config.http.public_url.clone().unwrap_or_default() + DOCS_PATH,
         sent_headers,
+        check_cron: |settings| {
+            let read = bellwire_intake::cron::read(settings);
+            read.map(drop).map_err(|error| (error.setting, error.why))
+        },
         ..ApiState::new(
             Arc::clone(&store),
             Arc::clone(&directory),
@@ -220,6 +232,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         scheduler: Arc::clone(&scheduler),
         api: Arc::<ApiMetrics>::clone(&api.metrics),
         connections: Arc::clone(&connections),
+        hooks: hooks.clone(),
     };
 
     let mut supervisor = Supervisor::default();
@@ -227,7 +240,11 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let copies_in = config.storage.data.clone();
     let router = bellwire_api::router(api.clone())
         .merge(page::pages(&api.public_url))
-        .merge(backup::route(api, copies_in, instance.clone()));
+        .merge(backup::route(api.clone(), copies_in, instance.clone()));
+    let router = match &hooks {
+        Some(hooks) => router.merge(hooks::routes(api, Arc::clone(hooks))),
+        None => router,
+    };
     let router = if config.telemetry.metrics == Metrics::On {
         router.merge(page::metrics(metrics.clone()))
     } else {
@@ -261,6 +278,9 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     supervisor.spawn(Stage::Background, "retention", OnPanic::Restart, move |stop| {
         bellwire_tasks::keep(Arc::clone(&kept_in), Arc::clone(&told_by), kept, stop)
     });
+    if let Some(hooks) = &hooks {
+        hooks::watch(&mut supervisor, hooks);
+    }
     let grace = config.process.grace;
     watch::scheduler(&mut supervisor, scheduler, grace);
     supervisor.spawn(Stage::Delivery, "connections", OnPanic::Restart, move |stop| {
@@ -286,6 +306,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         metrics_address,
         new_token,
         stop: Stop::default(),
+        hooks,
         supervisor,
         store,
         ready,

@@ -236,13 +236,13 @@ fn only_an_older_version_is_stale() {
         "2026-01-31T10:30:00+02:00",
         "2026-01-31T08:30:01Z",
     ] {
-        assert_eq!(stream.judge_version(version), Judged::Accept, "{version}");
+        assert_eq!(stream.judge_version(version), Ok(()), "{version}");
         stream.accept_version(version.to_owned());
     }
     let older = "2026-01-31T08:30:00.9Z";
     assert_eq!(
         stream.judge_version(older),
-        Judged::Stale(Stale::Version {
+        Err(Stale::Version {
             version: older.to_owned(),
             newest: "2026-01-31T08:30:01Z".to_owned()
         })
@@ -254,12 +254,12 @@ fn a_source_that_goes_over_to_another_rule_begins_anew() {
     let mut stream = Stream::default();
     stream.accept_number(5);
     stream.accept_number(9);
-    assert_eq!(stream.judge_version("1"), Judged::Accept);
+    assert_eq!(stream.judge_version("1"), Ok(()));
     stream.accept_version("1".to_owned());
     assert_eq!((stream.last, &stream.gaps), (None, &Vec::new()));
     assert_eq!(stream.judge_number(3, None, None), held(None));
     stream.accept_number(3);
-    assert_eq!(stream.judge_version("0"), Judged::Accept);
+    assert_eq!(stream.judge_version("0"), Ok(()));
 }
 
 /// One thing that happens.

@@ -9,13 +9,16 @@
 mod chat;
 mod client;
 mod dispatch;
+mod email;
 mod executor;
 mod file;
 mod forward;
 pub mod http;
+mod pool;
 mod publish;
 mod request;
 mod run;
+mod sql;
 
 pub use self::dispatch::{ActionParts, Actions};
 use self::executor::Make;
@@ -28,6 +31,8 @@ const EXECUTORS: &[(&str, Make)] = &[
     ("run", run::make),
     ("file", file::make),
     ("publish", publish::make),
+    ("email", email::make),
+    ("sql", sql::make),
 ];
 
 #[cfg(test)]
