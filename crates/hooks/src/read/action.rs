@@ -75,7 +75,9 @@ impl Files<'_, '_> {
         };
         self.files.insert(path.clone());
         let read = match (self.around.file)(&path) {
-            Ok(bytes) if bytes.len() > TEMPLATE_BYTES_MAX => Err(format!("it has more than {TEMPLATE_BYTES_MAX} bytes")),
+            Ok(bytes) if bytes.len() > TEMPLATE_BYTES_MAX => {
+                Err(format!("it has more than {TEMPLATE_BYTES_MAX} bytes"))
+            }
             Ok(bytes) => String::from_utf8(bytes).map_err(|_| "it is no UTF-8 text".to_owned()),
             Err(error) => Err(error.to_string()),
         };
@@ -83,7 +85,11 @@ impl Files<'_, '_> {
             Ok(text) => Some((setting, text)),
             Err(why) => {
                 let advice = "a relative path begins in the folder of the hooks file";
-                reading.wrong(field, format!("cannot read the template {}: {why}", shorten(name)), advice);
+                reading.wrong(
+                    field,
+                    format!("cannot read the template {}: {why}", shorten(name)),
+                    advice,
+                );
                 None
             }
         }
@@ -117,8 +123,13 @@ pub(super) fn read<'a>(
     let throttle = common.get("throttle").and_then(|field| hook::throttle(&field, reading));
     let workflow = Workflow {
         filter: hook::both(given.when, when, field, reading).map(Arc::from),
-        transformation: common.get("transformation").and_then(|field| transformation(&field, reading)),
-        format: common.get("format").and_then(|field| format(&field, reading)).unwrap_or_default(),
+        transformation: common
+            .get("transformation")
+            .and_then(|field| transformation(&field, reading)),
+        format: common
+            .get("format")
+            .and_then(|field| format(&field, reading))
+            .unwrap_or_default(),
         throttle: throttle.or_else(|| given.throttle.clone()),
     };
     let action = HookAction {
@@ -129,12 +140,17 @@ pub(super) fn read<'a>(
         workflow,
         ordering: given.ordering,
         retry_schedule: common.get("retry").and_then(|field| retry(&field, reading)),
-        timeout: common.get("timeout").and_then(|field| reading.span(&field, TIMEOUT[0], TIMEOUT[1])),
+        timeout: common
+            .get("timeout")
+            .and_then(|field| reading.span(&field, TIMEOUT[0], TIMEOUT[1])),
         max_in_flight: common
             .get("max_in_flight")
             .and_then(|field| reading.number(&field, 1, AT_ONCE_MAX))
             .and_then(|number| u16::try_from(number).ok()),
-        disabled: common.get("disabled").and_then(|field| reading.truth(&field)).unwrap_or_default(),
+        disabled: common
+            .get("disabled")
+            .and_then(|field| reading.truth(&field))
+            .unwrap_or_default(),
     };
     let (url, settings) = settings?;
     Some(HookAction {
@@ -157,7 +173,12 @@ fn kind_of<'a>(field: &Field<'a>, beside: &Table<'a>, reading: &mut Reading<'a>)
             continue;
         }
         let Some(kind) = by_name(name) else {
-            reading.unknown(&inside, format!("no action is called `{}`", shorten(name)), name, &names);
+            reading.unknown(
+                &inside,
+                format!("no action is called `{}`", shorten(name)),
+                name,
+                &names,
+            );
             return None;
         };
         if found.replace((kind, inside.clone())).is_some() {
@@ -167,7 +188,11 @@ fn kind_of<'a>(field: &Field<'a>, beside: &Table<'a>, reading: &mut Reading<'a>)
         }
     }
     if found.is_none() {
-        reading.wrong(field, "it does not say what to do", format!("write one of {}", listed(&names)));
+        reading.wrong(
+            field,
+            "it does not say what to do",
+            format!("write one of {}", listed(&names)),
+        );
     }
     found
 }
@@ -176,7 +201,9 @@ fn kind_of<'a>(field: &Field<'a>, beside: &Table<'a>, reading: &mut Reading<'a>)
 pub(crate) fn properties(kind: &Kind) -> BTreeSet<String> {
     let schema = (kind.schema)();
     let members = schema.get("properties").and_then(Json::as_object);
-    members.map(|members| members.keys().cloned().collect()).unwrap_or_default()
+    members
+        .map(|members| members.keys().cloned().collect())
+        .unwrap_or_default()
 }
 
 /// What every endpoint has, wherever it is written.
@@ -205,8 +232,15 @@ impl<'a> Common<'a> {
         if !name.is_empty() && name.len() <= 256 && name.bytes().all(allowed) && !name.starts_with(EndpointId::PREFIX) {
             return Some(name.to_owned());
         }
-        let advice = format!("use letters, digits, `-`, `_` and `.`; it may not start with `{}`", EndpointId::PREFIX);
-        reading.wrong(&field, format!("`{}` cannot be an action's name", shorten(name)), advice);
+        let advice = format!(
+            "use letters, digits, `-`, `_` and `.`; it may not start with `{}`",
+            EndpointId::PREFIX
+        );
+        reading.wrong(
+            &field,
+            format!("`{}` cannot be an action's name", shorten(name)),
+            advice,
+        );
         None
     }
 }
@@ -238,8 +272,18 @@ fn settings<'a>(
             }
         } else if written != VIA && !COMMON.iter().any(|common| is_named(written, common)) {
             let known: Vec<String> = own.iter().map(|name| snake(name)).collect();
-            let known: Vec<&str> = known.iter().map(String::as_str).chain([VIA]).chain(COMMON.iter().copied()).collect();
-            reading.unknown(&field, format!("`{}` has no setting `{}`", kind.name, shorten(written)), written, &known);
+            let known: Vec<&str> = known
+                .iter()
+                .map(String::as_str)
+                .chain([VIA])
+                .chain(COMMON.iter().copied())
+                .collect();
+            reading.unknown(
+                &field,
+                format!("`{}` has no setting `{}`", kind.name, shorten(written)),
+                written,
+                &known,
+            );
             is_whole = false;
         }
     }
@@ -296,7 +340,10 @@ fn misplaced<'a>(
     let mut steps = problem.path.iter();
     let found = steps.next().and_then(|name| places.get(name));
     let Some(field) = found else {
-        let path = problem.path.iter().fold(inside.path.clone(), |path, step| path.member(step));
+        let path = problem
+            .path
+            .iter()
+            .fold(inside.path.clone(), |path, step| path.member(step));
         reading.find(inside.at, &path, &problem.message, "");
         return;
     };
@@ -315,7 +362,10 @@ fn misplaced<'a>(
 fn step_into<'a>(node: &'a Node, step: &str) -> Option<&'a Node> {
     match &node.value {
         Value::List(items) => items.get(step.parse::<usize>().ok()?),
-        Value::Map(entries) => entries.iter().find(|entry| is_named(step, &entry.key) || entry.key == step).map(|entry| &entry.value),
+        Value::Map(entries) => entries
+            .iter()
+            .find(|entry| is_named(step, &entry.key) || entry.key == step)
+            .map(|entry| &entry.value),
         _ => None,
     }
 }
@@ -326,11 +376,19 @@ fn retry<'a>(field: &Field<'a>, reading: &mut Reading<'a>) -> Option<Vec<Duratio
         return Some(Vec::new());
     }
     let Value::List(items) = &field.node.value else {
-        reading.wrong(field, "write the wait before each retry, such as `[10s, 1m, 10m]`", "`none` is a single attempt");
+        reading.wrong(
+            field,
+            "write the wait before each retry, such as `[10s, 1m, 10m]`",
+            "`none` is a single attempt",
+        );
         return None;
     };
     if items.len() > RETRIES_MAX {
-        reading.wrong(field, format!("there are {} waits; give at most {RETRIES_MAX}", items.len()), "");
+        reading.wrong(
+            field,
+            format!("there are {} waits; give at most {RETRIES_MAX}", items.len()),
+            "",
+        );
         return None;
     }
     let waits: Vec<_> = items

@@ -93,7 +93,11 @@ fn document<'a>(
     if let Some(version) = top.get("version")
         && version.node.written() != Some("1")
     {
-        reading.wrong(&version, "this program reads version 1 of the file", "write `version: 1`, or leave it out");
+        reading.wrong(
+            &version,
+            "this program reads version 1 of the file",
+            "write `version: 1`, or leave it out",
+        );
     }
     let shared = Shared {
         connections: connection::read_all(&top, reading),
@@ -106,10 +110,21 @@ fn document<'a>(
     let mut read = Vec::new();
     for (at, (name, field)) in hooks.fields().enumerate() {
         if at == HOOKS_MAX {
-            reading.find(field.name_at, &hooks.path, format!("there are more than {HOOKS_MAX} hooks"), "");
+            reading.find(
+                field.name_at,
+                &hooks.path,
+                format!("there are more than {HOOKS_MAX} hooks"),
+                "",
+            );
             break;
         }
-        read.extend(hook::read(name, &field, &shared, reading, &mut action::Files { files, around }));
+        read.extend(hook::read(
+            name,
+            &field,
+            &shared,
+            reading,
+            &mut action::Files { files, around },
+        ));
     }
     read
 }

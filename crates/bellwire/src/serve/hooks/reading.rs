@@ -75,15 +75,17 @@ fn bring(kind: &str, settings: &BTreeMap<String, Vec<String>>) -> Result<(), (St
 /// As [`read`], on a thread that may wait for a disk.
 pub(super) async fn in_background(file: PathBuf) -> Result<Desired, Rejected> {
     let path = file.clone();
-    tokio::task::spawn_blocking(move || read(&path)).await.unwrap_or_else(|died| {
-        Err(Rejected {
-            error: HooksError::Unreadable {
-                file,
-                error: io::Error::other(died),
-            },
-            files: BTreeSet::new(),
+    tokio::task::spawn_blocking(move || read(&path))
+        .await
+        .unwrap_or_else(|died| {
+            Err(Rejected {
+                error: HooksError::Unreadable {
+                    file,
+                    error: io::Error::other(died),
+                },
+                files: BTreeSet::new(),
+            })
         })
-    })
 }
 
 fn bounded(file: &Path) -> io::Result<Vec<u8>> {

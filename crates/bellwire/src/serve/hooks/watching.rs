@@ -84,7 +84,11 @@ impl Hooks {
         let look = move || {
             let states = files.into_iter().map(|file| {
                 let state = fs::metadata(&file).ok().map(|found| {
-                    let (device, inode, size) = (found.dev().cast_signed(), found.ino().cast_signed(), found.size().cast_signed());
+                    let (device, inode, size) = (
+                        found.dev().cast_signed(),
+                        found.ino().cast_signed(),
+                        found.size().cast_signed(),
+                    );
                     let (changed, touched) = ([found.ctime(), found.ctime_nsec()], [found.mtime(), found.mtime_nsec()]);
                     [device, inode, size, changed[0], changed[1], touched[0], touched[1]]
                 });
