@@ -142,7 +142,7 @@ fn settings_that_cannot_work_are_refused_with_their_place() {
         ),
         (
             json!({"to": vec!["a@example.com"; 101]}),
-            "`to`: there are 101 recipients",
+            "`to`: names 101 recipients",
         ),
     ] {
         let error = Settings::read(&settings(more)).unwrap_err().to_string();
