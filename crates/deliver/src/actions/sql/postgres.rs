@@ -195,7 +195,7 @@ impl Backend for Postgres {
             Ok(()) => limit
                 .keep(NOT_DONE, effect(&connection.client, &plan, &limit))
                 .await?
-                .map_err(Undone::from),
+                .map_err(|failure| connection.explained(failure).into()),
         };
         let is_ended = match &outcome {
             Ok(Done::Rows(_)) => true,
