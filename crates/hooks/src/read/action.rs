@@ -5,7 +5,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -58,34 +57,29 @@ pub(super) struct Given<'a> {
     pub ordering: Ordering,
 }
 
-/// The files whose contents are settings.
-pub(super) struct Files<'a, 'b> {
-    pub files: &'a mut BTreeSet<PathBuf>,
-    pub around: &'a Surroundings<'b>,
-}
-
-impl Files<'_, '_> {
-    /// The text of a file that holds a template, and the setting that it is: HTML, or plain text.
-    fn template<'a>(&mut self, field: &Field<'a>, reading: &mut Reading<'a>) -> Option<(&'static str, String)> {
-        let name = reading.text(field)?;
-        let path = self.around.folder.join(name);
-        let setting = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("txt" | "md") => TEXT,
-            _ => HTML,
-        };
-        self.files.insert(path.clone());
-        let read = match (self.around.file)(&path) {
-            Ok(bytes) if bytes.len() > TEMPLATE_BYTES_MAX => Err(format!("it has more than {TEMPLATE_BYTES_MAX} bytes")),
-            Ok(bytes) => String::from_utf8(bytes).map_err(|_| "it is no UTF-8 text".to_owned()),
-            Err(error) => Err(error.to_string()),
-        };
-        match read {
-            Ok(text) => Some((setting, text)),
-            Err(why) => {
-                let advice = "a relative path begins in the folder of the hooks file";
-                reading.wrong(field, format!("cannot read the template {}: {why}", shorten(name)), advice);
-                None
-            }
+/// The text of a file that holds a template, and the setting that it is: HTML, or plain text.
+fn template<'a>(
+    field: &Field<'a>,
+    around: &Surroundings<'_>,
+    reading: &mut Reading<'a>,
+) -> Option<(&'static str, String)> {
+    let name = reading.text(field)?;
+    let path = around.folder.join(name);
+    let setting = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("txt" | "md") => TEXT,
+        _ => HTML,
+    };
+    let read = match (around.file)(&path) {
+        Ok(bytes) if bytes.len() > TEMPLATE_BYTES_MAX => Err(format!("it has more than {TEMPLATE_BYTES_MAX} bytes")),
+        Ok(bytes) => String::from_utf8(bytes).map_err(|_| "it is no UTF-8 text".to_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    match read {
+        Ok(text) => Some((setting, text)),
+        Err(why) => {
+            let advice = "a relative path begins in the folder of the hooks file";
+            reading.wrong(field, format!("cannot read the template {}: {why}", shorten(name)), advice);
+            None
         }
     }
 }
@@ -101,7 +95,6 @@ pub(super) fn read<'a>(
     shared: &Shared<'a>,
     counts: &mut Counts,
     reading: &mut Reading<'a>,
-    files: &mut Files<'_, '_>,
 ) -> Option<HookAction> {
     let beside = reading.map(field.node, &field.path, "an action")?;
     let (kind, inside) = kind_of(field, &beside, reading)?;
@@ -110,7 +103,7 @@ pub(super) fn read<'a>(
     let unnamed = format!("{}-{number}", kind.name);
     let inside = reading.map(inside.node, &inside.path, &format!("`{}`", kind.name))?;
     let own = properties(kind);
-    let settings = settings(kind, &own, &inside, shared, reading, files);
+    let settings = settings(kind, &own, &inside, shared, reading);
     let common = Common { beside, inside, own };
     let uid = common.uid(unnamed, reading);
     let when = common.get("when").and_then(|field| reading.expression(&field));
@@ -218,7 +211,6 @@ fn settings<'a>(
     inside: &Table<'a>,
     shared: &Shared<'a>,
     reading: &mut Reading<'a>,
-    files: &mut Files<'_, '_>,
 ) -> Option<(String, Json)> {
     let mut settings = Map::new();
     let mut places: BTreeMap<String, Field<'a>> = BTreeMap::new();
@@ -229,7 +221,7 @@ fn settings<'a>(
             settings.insert(name.clone(), field.node.to_json());
             places.insert(name, field);
         } else if name == TEMPLATE && own.contains(HTML) {
-            match files.template(&field, reading) {
+            match template(&field, shared.around, reading) {
                 Some((name, text)) => {
                     settings.insert(name.to_owned(), text.into());
                     places.insert(name.to_owned(), field);

@@ -7,13 +7,13 @@ mod apply;
 mod check;
 mod try_out;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use bellwire_hooks::{Desired, schema::schema};
+use bellwire_hooks::schema::schema;
 use clap::{Args, Subcommand};
 
 use super::{Client, Globals, exit::Failure, out::Out};
-use crate::serve::hooks::{self, HooksError};
+use crate::serve::hooks::read;
 
 /// What to do with a hooks file.
 #[derive(Subcommand)]
@@ -52,10 +52,6 @@ impl HooksCommand {
             }
         }
     }
-}
-
-fn read(file: &Path) -> Result<Desired, HooksError> {
-    hooks::read(file).map_err(|rejected| rejected.error)
 }
 
 /// How often something is there: `1 hook`, `2 hooks`.
