@@ -131,7 +131,10 @@ impl<'a> Resolver<'a> {
 
     fn file(&mut self, path: &str) -> Result<String, (String, String)> {
         if path.is_empty() {
-            return Err(("a reference names no file".to_owned(), "write `${file:/path}`".to_owned()));
+            return Err((
+                "a reference names no file".to_owned(),
+                "write `${file:/path}`".to_owned(),
+            ));
         }
         let full = self.around.folder.join(path);
         let cannot = |why: String| (format!("cannot read the file {path}: {why}"), String::new());
@@ -223,7 +226,10 @@ mod tests {
     #[test]
     fn what_cannot_be_replaced_is_named_with_its_place_and_never_by_a_value() {
         for (text, says) in [
-            ("a: {b: [x, \"${NOT}\"]}", "1:12: a.b[1]: the variable NOT is not set; set it where this is run, or write `${NOT:-default}`"),
+            (
+                "a: {b: [x, \"${NOT}\"]}",
+                "1:12: a.b[1]: the variable NOT is not set; set it where this is run, or write `${NOT:-default}`",
+            ),
             ("a: ${SET", "1:4: a: a reference `${` has no end; close it"),
             ("a: ${NOT:-${NEITHER}}", "1:4: a: the variable NEITHER is not set"),
             ("a: ${a-b}", "1:4: a: `${a-b}` is no reference; write"),

@@ -226,14 +226,23 @@ impl Out<'_> {
 
     /// What the hooks file says about itself.
     fn hooks(&mut self, figures: HooksFigures) -> fmt::Result {
-        self.gauge("bellwire_hooks", "Hooks of the hooks file that are in force", figures.hooks as f64)?;
+        self.gauge(
+            "bellwire_hooks",
+            "Hooks of the hooks file that are in force",
+            figures.hooks as f64,
+        )?;
         self.gauge(
             "bellwire_hooks_file_in_force",
             "Whether the hooks file is in force as it is: 1 when it is, 0 when it could not be used and the one before it is",
             f64::from(u8::from(figures.is_in_force)),
         )?;
         let reads = [("applied", figures.applied), ("refused", figures.refused)];
-        self.counters("bellwire_hooks_reads", "How often the hooks file was read, by what came of it", "result", reads)
+        self.counters(
+            "bellwire_hooks_reads",
+            "How often the hooks file was read, by what came of it",
+            "result",
+            reads,
+        )
     }
 
     /// What the scheduler says about the lanes of endpoints.

@@ -40,8 +40,14 @@ pub(super) fn read<'a>(
 ) -> Option<Hook> {
     let is_named_well = is_uid(name);
     if !is_named_well {
-        let what = format!("`{}` cannot be a hook's name, which is a part of its URL", shorten(name));
-        let advice = format!("use at most {UID_MAX} letters, digits, `-` and `_`; it may not start with `{}`", SourceId::PREFIX);
+        let what = format!(
+            "`{}` cannot be a hook's name, which is a part of its URL",
+            shorten(name)
+        );
+        let advice = format!(
+            "use at most {UID_MAX} letters, digits, `-` and `_`; it may not start with `{}`",
+            SourceId::PREFIX
+        );
         reading.find(field.name_at, &field.path, what, advice);
     }
     let known = [ORIGINS, MEMBERS].concat();
@@ -74,7 +80,10 @@ fn source<'a>(
     shared: &Shared<'a>,
     reading: &mut Reading<'a>,
 ) -> Option<verify::Source> {
-    let origins: Vec<_> = ORIGINS.iter().filter_map(|name| Some((*name, table.get(name)?))).collect();
+    let origins: Vec<_> = ORIGINS
+        .iter()
+        .filter_map(|name| Some((*name, table.get(name)?)))
+        .collect();
     match origins.as_slice() {
         [] => {
             verify::missing(field.name_at, &field.path, reading, ORIGINS);
@@ -86,7 +95,12 @@ fn source<'a>(
         [_, (second, field), ..] => {
             let names: Vec<&str> = origins.iter().map(|(name, _)| *name).collect();
             let what = format!("there are {}, and a hook has one of them", listed(&names));
-            reading.find(field.name_at, &field.path, what, format!("make a hook of its own for `{second}`"));
+            reading.find(
+                field.name_at,
+                &field.path,
+                what,
+                format!("make a hook of its own for `{second}`"),
+            );
             None
         }
     }
@@ -159,7 +173,10 @@ fn actions<'a>(
             continue;
         };
         if let Some(same) = read.iter().find(|other| other.uid == action.uid) {
-            let what = format!("an action of this hook is already called `{}`, on line {}", action.uid, same.at.line);
+            let what = format!(
+                "an action of this hook is already called `{}`, on line {}",
+                action.uid, same.at.line
+            );
             reading.wrong(&field, what, "give them different names");
         }
         read.push(action);

@@ -1,7 +1,7 @@
 //! From the text of a file to what it asks for.
 //!
 //! [`read`] composes the YAML, replaces references and reads the file's parts: [`connection`], [`monitor`] and [`hook`], which
-//! reads where messages come from ([`verify`], [`origin`]), in which order ([`order`]) and what is done ([`action`]). All of it
+//! reads where messages come from ([`verify`], [`origin`]), in which order ([`order`]) and what is done ([`action`], [`settings`]). All of it
 //! is read whatever is wrong elsewhere, so that one run tells everything.
 
 pub(crate) mod action;
@@ -10,6 +10,7 @@ pub(crate) mod hook;
 pub(crate) mod monitor;
 pub(crate) mod order;
 pub(crate) mod origin;
+pub(crate) mod settings;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -86,7 +87,11 @@ fn document<'a>(root: &'a Node, reading: &mut Reading<'a>, around: &'a Surroundi
     if let Some(version) = top.get("version")
         && version.node.written() != Some("1")
     {
-        reading.wrong(&version, "this program reads version 1 of the file", "write `version: 1`, or leave it out");
+        reading.wrong(
+            &version,
+            "this program reads version 1 of the file",
+            "write `version: 1`, or leave it out",
+        );
     }
     let shared = Shared {
         connections: connection::read_all(&top, reading),
@@ -99,7 +104,12 @@ fn document<'a>(root: &'a Node, reading: &mut Reading<'a>, around: &'a Surroundi
     let mut read = Vec::new();
     for (at, (name, field)) in hooks.fields().enumerate() {
         if at == HOOKS_MAX {
-            reading.find(field.name_at, &hooks.path, format!("there are more than {HOOKS_MAX} hooks"), "");
+            reading.find(
+                field.name_at,
+                &hooks.path,
+                format!("there are more than {HOOKS_MAX} hooks"),
+                "",
+            );
             break;
         }
         read.extend(hook::read(name, &field, &shared, reading));

@@ -47,7 +47,8 @@ impl HooksCommand {
             Self::Test(args) => args.run(&mut out),
             Self::Apply(args) => args.run(&Client::new(globals)?, &mut out),
             Self::Schema => {
-                let schema = serde_json::to_string_pretty(&schema()).map_err(|error| Failure::Failed(error.to_string()))?;
+                let schema =
+                    serde_json::to_string_pretty(&schema()).map_err(|error| Failure::Failed(error.to_string()))?;
                 out.line(&schema)
             }
         }

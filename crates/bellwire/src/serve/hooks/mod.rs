@@ -24,10 +24,10 @@ use bellwire_store::{
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::sync::{Notify, watch};
 
-pub use self::reading::read;
-pub(super) use self::{route::routes, watching::watch};
-pub use self::route::PATH;
 use self::reading::State;
+pub use self::reading::read;
+pub use self::route::PATH;
+pub(super) use self::{route::routes, watching::watch};
 use crate::config::Config;
 
 /// Why a hooks file is not in force.
@@ -129,7 +129,9 @@ pub struct Hooks {
 
 impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hooks").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("Hooks")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
     }
 }
 

@@ -88,7 +88,11 @@ fn read_with(file: &Path, bounded: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> Res
 /// The state of a file now, links followed.
 pub(super) fn state(file: &Path) -> State {
     let found = fs::metadata(file).ok()?;
-    let (device, inode, size) = (found.dev().cast_signed(), found.ino().cast_signed(), found.size().cast_signed());
+    let (device, inode, size) = (
+        found.dev().cast_signed(),
+        found.ino().cast_signed(),
+        found.size().cast_signed(),
+    );
     let (changed, written) = ([found.ctime(), found.ctime_nsec()], [found.mtime(), found.mtime_nsec()]);
     Some([device, inode, size, changed[0], changed[1], written[0], written[1]])
 }
