@@ -73,6 +73,8 @@ pub struct HookAction {
     pub timeout: Option<Duration>,
     /// How many attempts may run at once; `None` is the server's.
     pub max_in_flight: Option<u16>,
+    /// What is to be done waits until it is resumed.
+    pub paused: bool,
     /// Nothing is done for now.
     pub disabled: bool,
 }

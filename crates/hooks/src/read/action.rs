@@ -34,6 +34,7 @@ pub(crate) const COMMON: &[&str] = &[
     "throttle",
     "transformation",
     "format",
+    "paused",
     "disabled",
 ];
 
@@ -99,10 +100,8 @@ pub(super) fn read<'a>(
             .get("max_in_flight")
             .and_then(|field| reading.number(&field, 1, AT_ONCE_MAX))
             .and_then(|number| u16::try_from(number).ok()),
-        disabled: common
-            .get("disabled")
-            .and_then(|field| reading.truth(&field))
-            .unwrap_or_default(),
+        paused: common.truth("paused", reading),
+        disabled: common.truth("disabled", reading),
     };
     let (url, settings) = settings?;
     Some(HookAction {
@@ -164,6 +163,12 @@ impl<'a> Common<'a> {
             false => self.inside.get(name),
         };
         self.beside.get(name).or_else(inside)
+    }
+
+    fn truth(&self, name: &str, reading: &mut Reading<'a>) -> bool {
+        self.get(name)
+            .and_then(|field| reading.truth(&field))
+            .unwrap_or_default()
     }
 
     fn uid(&self, unnamed: String, reading: &mut Reading<'a>) -> Option<String> {
