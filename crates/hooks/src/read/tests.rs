@@ -46,7 +46,7 @@ fn read_text(text: &str) -> Result<Desired, Vec<String>> {
         },
     };
     let read = File::read(text, &around);
-    read.map_err(|rejected| rejected.findings.iter().map(ToString::to_string).collect())
+    read.map_err(|findings| findings.iter().map(ToString::to_string).collect())
 }
 
 fn desired(text: &str) -> Desired {
@@ -108,10 +108,6 @@ fn the_example_of_the_design_is_what_it_says() {
         "{}",
         email.url
     );
-    assert_eq!(
-        desired.files.iter().next().unwrap(),
-        FilePath::new("/etc/bellwire/welcome.html")
-    );
 
     assert_eq!(payments.settings["secret"].len(), 2);
     let http = settings(&payments.actions[0]);
@@ -150,7 +146,10 @@ fn the_example_of_the_design_is_what_it_says() {
 fn every_whole_file_of_the_guide_and_the_examples_can_be_used() {
     let root = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let guide = std::fs::read_to_string(root.join("docs/hooks.md")).unwrap();
-    let blocks = guide.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let blocks = guide
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next());
     let whole: Vec<&str> = blocks.filter(|block| block.contains("hooks:\n")).collect();
     assert!(whole.len() >= 3, "{whole:?}");
     whole.into_iter().for_each(|block| drop(desired(block)));
