@@ -10,7 +10,7 @@ mod statement;
 mod tests;
 mod value;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bellwire_template::MessageScope;
 use schemars::JsonSchema;
@@ -67,6 +67,7 @@ fn yes() -> bool {
 pub struct Settings {
     database: Database,
     query: Query,
+    row: Option<Arc<Row>>,
     /// Each value's setting and template.
     values: Vec<(String, JsonText)>,
     target: String,
@@ -80,8 +81,21 @@ pub struct Plan {
     pub text: String,
     /// The values, by place.
     pub values: Vec<Value>,
+    /// Where the values go, when they are a row's.
+    pub row: Option<Arc<Row>>,
     /// What names this effect and no other: written in the same transaction, and not done again where it is there already.
     pub once: Option<String>,
+}
+
+/// A row's place: a value for each column, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The table's schema, where it is named.
+    pub schema: Option<String>,
+    /// The table.
+    pub table: String,
+    /// The columns.
+    pub columns: Vec<String>,
 }
 
 impl Settings {
@@ -101,6 +115,7 @@ impl Settings {
         Ok(Plan {
             text: self.query.text.clone(),
             values: self.query.order.iter().map(|number| values[*number].clone()).collect(),
+            row: self.row.clone(),
             once: self.once.then(|| event.effect_id()),
         })
     }
@@ -126,7 +141,7 @@ impl Compiled for Settings {
         let database = url.map_err(|why| Problem::at(["url"], format!("the URL {why}")))?;
         let dialect = database.dialect();
         let once = form.once;
-        let (query, values, target) = match (form.insert.take(), form.upsert.take(), form.statement.take()) {
+        let (query, row, values, target) = match (form.insert.take(), form.upsert.take(), form.statement.take()) {
             (Some(table), None, None) => form.row(dialect, "insert", &table)?,
             (None, Some(table), None) => form.row(dialect, "upsert", &table)?,
             (None, None, Some(statement)) => form.statement(dialect, &statement)?,
@@ -140,6 +155,7 @@ impl Compiled for Settings {
         Ok(Self {
             database,
             query,
+            row: row.map(Arc::new),
             values,
             target,
             once,
@@ -163,8 +179,8 @@ impl Compiled for Settings {
     }
 }
 
-/// The SQL, the values it takes with their settings' names, and what an attempt shows.
-type Read = (Query, Vec<(String, JsonText)>, String);
+/// The SQL, the row it writes, the values it takes with their settings' names, and what an attempt shows.
+type Read = (Query, Option<Row>, Vec<(String, JsonText)>, String);
 
 impl Form {
     fn row(self, dialect: Dialect, form: &str, table: &str) -> Result<Read, Problem> {
@@ -213,8 +229,14 @@ impl Form {
             _ => None,
         };
         let query = query::insert(dialect, &named, &columns, conflict);
+        let (schema, table) = named.into_table();
+        let row = Row {
+            schema,
+            table,
+            columns: self.set.keys().cloned().collect(),
+        };
         let values = self.set.into_iter().map(|(name, text)| (format!("set.{name}"), text));
-        Ok((query, values.collect(), target))
+        Ok((query, Some(row), values.collect(), target))
     }
 
     fn statement(self, dialect: Dialect, statement: &str) -> Result<Read, Problem> {
@@ -239,6 +261,6 @@ impl Form {
             .params
             .into_iter()
             .map(|(name, text)| (format!("params.{name}"), text));
-        Ok((query, values.collect(), "sql:statement".to_owned()))
+        Ok((query, None, values.collect(), "sql:statement".to_owned()))
     }
 }

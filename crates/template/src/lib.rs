@@ -9,6 +9,7 @@
 //! deliveries; a [`MessageScope`] is all that an expression sees. Expressions see JSON: [`decode`] makes it of other bodies.
 
 mod decode;
+pub mod encode;
 mod engine;
 mod error;
 mod escape;
@@ -19,8 +20,11 @@ mod language;
 mod measure;
 mod output;
 mod path;
+mod reads;
 mod scope;
 mod template;
+mod tokens;
+mod transformation;
 mod tree;
 
 pub use self::decode::{DecodeError, decode};
@@ -28,8 +32,10 @@ pub use self::error::{Reason, TemplateError};
 pub use self::escape::{Escape, percent_encoded};
 pub use self::expression::Expression;
 pub use self::key::KeyExpression;
+pub use self::reads::Read;
 pub use self::scope::MessageScope;
 pub use self::template::Template;
+pub use self::transformation::Transformation;
 pub use self::tree::JsonTemplate;
 
 /// The longest expression, in bytes.

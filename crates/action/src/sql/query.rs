@@ -34,6 +34,12 @@ impl Name {
             _ => Err(format!("`{name}` has too many dots; write table or schema.table")),
         }
     }
+
+    /// The schema, where it is named, and the table.
+    pub fn into_table(mut self) -> (Option<String>, String) {
+        let table = self.0.pop().unwrap_or_default();
+        (self.0.pop(), table)
+    }
 }
 
 fn check(name: &str) -> Result<String, String> {

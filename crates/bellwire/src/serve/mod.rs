@@ -166,7 +166,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let hooks = hooks::open(&config, &directory, environment.id).await?;
 
     let feed = Arc::new(Feed::default());
-    let deliver = calls::deliver(&config.delivery);
+    let deliver = calls::deliver(&config.delivery, config.http.public_url.as_deref());
     let sent_headers = calls::sent_headers(&deliver);
     let user_agent = deliver.user_agent.clone();
     let tasks = TaskTracker::new();
@@ -215,6 +215,10 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         // Without a public address a link stays relative: it leads to the very server that answered.
         docs_url: config.http.public_url.clone().unwrap_or_default() + DOCS_PATH,
         sent_headers,
+        check_cron: |settings| {
+            let read = bellwire_intake::cron::read(settings);
+            read.map(drop).map_err(|error| (error.setting, error.why))
+        },
         ..ApiState::new(
             Arc::clone(&store),
             Arc::clone(&directory),

@@ -81,7 +81,9 @@ impl House {
         let options = OpenOptions::new(Arc::new(SystemClock), vault);
         let url = format!("sqlite:{}", folder.path().join("store").display());
         let store = backends::open(&url, options).await.unwrap();
-        let directory = Directory::open(Arc::clone(&store), Arc::new(SystemClock)).await.unwrap();
+        let directory = Directory::open(Arc::clone(&store), Arc::new(SystemClock))
+            .await
+            .unwrap();
         let directory = Arc::new(directory);
         let environment = Environment {
             id: ENVIRONMENT,

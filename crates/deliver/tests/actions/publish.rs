@@ -12,14 +12,21 @@ async fn published(house: &House) -> Vec<bellwire_core::message::Message> {
         order: Order::Ascending,
         limit: 10,
     };
-    let rows = house.store.messages(ACME, MessageFilter::default(), page, true).await.unwrap();
+    let rows = house
+        .store
+        .messages(ACME, MessageFilter::default(), page, true)
+        .await
+        .unwrap();
     rows.rows
 }
 
 #[tokio::test]
 async fn a_message_becomes_one_of_the_application_once_however_often_it_is_tried() {
     let house = House::open().await;
-    let publish = endpoint("publish", &json!({"app": "acme", "type": "stripe.{{ type }}", "orderingKey": "{{ id }}"}));
+    let publish = endpoint(
+        "publish",
+        &json!({"app": "acme", "type": "stripe.{{ type }}", "orderingKey": "{{ id }}"}),
+    );
     let payload = "{\"id\": 1.50}";
     for _ in 0..3 {
         let outcome = house.act(publish.clone(), message(payload)).await;
@@ -28,7 +35,10 @@ async fn a_message_becomes_one_of_the_application_once_however_often_it_is_tried
     }
     let all = published(&house).await;
     assert_eq!(all.len(), 1);
-    assert_eq!((all[0].event_type.as_str(), all[0].ordering_key.as_deref()), ("stripe.invoice.paid", Some("1.5")));
+    assert_eq!(
+        (all[0].event_type.as_str(), all[0].ordering_key.as_deref()),
+        ("stripe.invoice.paid", Some("1.5"))
+    );
     assert_eq!(all[0].payload.as_deref(), Some(payload.as_bytes()));
     let event_id = all[0].event_id.as_ref().unwrap();
     assert!(event_id.parse::<MessageId>().is_ok(), "{event_id}");
@@ -45,7 +55,11 @@ async fn another_action_of_the_same_message_publishes_something_else() {
         publish.id = bellwire_core::id::Id::from_number(if event_type == "a" { 7 } else { 8 });
         assert_eq!(reason(&house.act(publish, message("{}")).await), "");
     }
-    let types: Vec<_> = published(&house).await.into_iter().map(|message| message.event_type).collect();
+    let types: Vec<_> = published(&house)
+        .await
+        .into_iter()
+        .map(|message| message.event_type)
+        .collect();
     assert_eq!(types, ["a", "b"]);
 }
 
@@ -54,7 +68,10 @@ async fn what_is_not_json_is_published_as_the_json_that_templates_see() {
     let house = House::open().await;
     let mut form = message("id=7&name=Ada");
     form.content_type = Some("application/x-www-form-urlencoded".to_owned());
-    assert_eq!(reason(&house.act(endpoint("publish", &json!({"app": "acme"})), form).await), "");
+    assert_eq!(
+        reason(&house.act(endpoint("publish", &json!({"app": "acme"})), form).await),
+        ""
+    );
     let all = published(&house).await;
     assert_eq!(all[0].payload.as_deref(), Some(&br#"{"id":"7","name":"Ada"}"#[..]));
 }

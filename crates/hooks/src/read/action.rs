@@ -16,7 +16,7 @@ use bellwire_core::{
     id::{EndpointId, Id as _},
     order::Ordering,
 };
-use bellwire_template::{JsonTemplate, Missing, TEMPLATE_BYTES_MAX};
+use bellwire_template::{TEMPLATE_BYTES_MAX, Transformation};
 use serde_json::{Map, Value as Json};
 
 use super::{Shared, hook};
@@ -254,13 +254,16 @@ fn settings<'a>(
             }
             return None;
         };
-        if !own.contains(connection.lead) {
+        let Some(leads_by) = connection.setting(kind.name, own) else {
             let what = format!("`{}` does not go by a connection to {}", kind.name, connection.lead);
             reading.wrong(&via, what, "");
             return None;
-        }
+        };
         for entry in connection.entries {
-            let name = camel(&entry.key);
+            let name = match entry.key == connection.lead {
+                true => leads_by.to_owned(),
+                false => camel(&entry.key),
+            };
             let field = Field {
                 name_at: entry.at,
                 node: &entry.value,
@@ -274,18 +277,13 @@ fn settings<'a>(
         return None;
     }
     let settings = Json::Object(settings);
-    match (kind.check)(&settings).and_then(|()| target(kind, &settings)) {
+    match (kind.check)(&settings).and_then(|()| (kind.target)(&settings)) {
         Ok(target) => Some((target, settings)),
         Err(problem) => {
             misplaced(&problem, inside, &places, reading);
             None
         }
     }
-}
-
-fn target(kind: &Kind, settings: &Json) -> Result<String, Problem> {
-    let _ = settings;
-    Ok(kind.name.to_owned())
 }
 
 /// A finding where the setting stands that a problem is about.
@@ -350,13 +348,16 @@ fn retry<'a>(field: &Field<'a>, reading: &mut Reading<'a>) -> Option<Vec<Duratio
     waits.into_iter().collect()
 }
 
-/// What is sent in the payload's place: a value whose texts are templates.
+/// What is sent in the payload's place: a value whose texts are templates, or one template that writes JSON.
 fn transformation<'a>(field: &Field<'a>, reading: &mut Reading<'a>) -> Option<Arc<str>> {
-    let value = field.node.to_json();
-    match JsonTemplate::compile(&value, Missing::Error) {
-        Ok(_) => Some(value.to_string().into()),
+    let text = match &field.node.value {
+        Value::Text(text) => text.text.clone(),
+        _ => field.node.to_json_text(),
+    };
+    match Transformation::compile(&text) {
+        Ok(_) => Some(text.into()),
         Err(error) => {
-            reading.template_error(field, "", &error);
+            reading.template_error(field, &text, &error);
             None
         }
     }

@@ -6,7 +6,7 @@ use bellwire_core::{
     endpoint::Throttle,
     id::{Id as _, SourceId},
     order::Ordering,
-    source::SourceRules,
+    source::{SourceRules, UID_MAX, is_uid},
     time::span::Span,
 };
 use bellwire_template::EXPRESSION_BYTES_MAX;
@@ -28,8 +28,6 @@ pub(crate) const ORIGINS: &[&str] = &["verify", "cron", "monitors"];
 pub(crate) const MEMBERS: &[&str] = &["for_each", "event_type", "dedupe", "order", "when", "throttle", "do"];
 /// How many actions a hook may have.
 const ACTIONS_MAX: usize = 100;
-/// The longest name, in characters.
-const NAME_CHARS_MAX: usize = 60;
 /// The longest span of a throttle.
 const THROTTLE_MAX: Duration = Duration::from_secs(30 * 86_400);
 
@@ -41,10 +39,10 @@ pub(super) fn read<'a>(
     reading: &mut Reading<'a>,
     files: &mut Files<'_, '_>,
 ) -> Option<Hook> {
-    let is_named_well = name_fits(name);
+    let is_named_well = is_uid(name);
     if !is_named_well {
         let what = format!("`{}` cannot be a hook's name, which is a part of its URL", shorten(name));
-        let advice = format!("use at most {NAME_CHARS_MAX} letters, digits, `-` and `_`; it may not start with `{}`", SourceId::PREFIX);
+        let advice = format!("use at most {UID_MAX} letters, digits, `-` and `_`; it may not start with `{}`", SourceId::PREFIX);
         reading.find(field.name_at, &field.path, what, advice);
     }
     let known = [ORIGINS, MEMBERS].concat();
@@ -71,11 +69,6 @@ pub(super) fn read<'a>(
     })
 }
 
-fn name_fits(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    !name.is_empty() && name.len() <= NAME_CHARS_MAX && name.bytes().all(allowed) && !name.starts_with(SourceId::PREFIX)
-}
-
 fn source<'a>(
     field: &Field<'a>,
     table: &Table<'a>,
@@ -89,8 +82,8 @@ fn source<'a>(
             None
         }
         [("verify", field)] => verify::read(field, reading),
-        [("cron", field)] => origin::cron(field, reading),
-        [(_, field)] => origin::monitors(field, &shared.monitors, reading),
+        [("cron", field)] => origin::cron(field, shared.check, reading),
+        [(_, field)] => origin::monitors(field, &shared.monitors, shared.check, reading),
         [_, (second, field), ..] => {
             let names: Vec<&str> = origins.iter().map(|(name, _)| *name).collect();
             let what = format!("there are {}, and a hook has one of them", listed(&names));

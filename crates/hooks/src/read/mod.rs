@@ -19,7 +19,7 @@ use crate::{
     Desired, Finding, Mark, Rejected, Surroundings,
     finding::Path,
     reading::{Reading, Table},
-    surroundings::Resolver,
+    surroundings::{Resolver, SourceCheck},
     yaml::{Node, compose},
 };
 
@@ -32,14 +32,15 @@ pub(crate) const TOP: &[&str] = &["version", "connections", "monitors", "hooks"]
 /// What the hooks of a file share.
 struct Shared<'a> {
     connections: BTreeMap<&'a str, Connection<'a>>,
-    monitors: BTreeMap<&'a str, Monitor>,
+    monitors: BTreeMap<&'a str, Monitor<'a>>,
+    check: SourceCheck<'a>,
 }
 
 /// Reads a file.
 ///
 /// # Errors
 /// Everything that is wrong, in the order of the file.
-pub(crate) fn read(text: &str, around: &Surroundings<'_>) -> Result<Desired, Rejected> {
+pub(crate) fn read<'a>(text: &'a str, around: &Surroundings<'a>) -> Result<Desired, Rejected> {
     let mut root = match compose(text) {
         Ok(Some(root)) => root,
         // A file that is just being written is empty for a moment: that must not be the end of every hook.
@@ -84,7 +85,7 @@ fn document<'a>(
     root: &'a Node,
     reading: &mut Reading<'a>,
     files: &mut BTreeSet<std::path::PathBuf>,
-    around: &Surroundings<'_>,
+    around: &Surroundings<'a>,
 ) -> Vec<crate::Hook> {
     let Some(top) = reading.table(root, &Path::default(), "the file", TOP) else {
         return Vec::new();
@@ -97,6 +98,7 @@ fn document<'a>(
     let shared = Shared {
         connections: connection::read_all(&top, reading),
         monitors: monitor::read_all(&top, reading),
+        check: around.source,
     };
     let Some(hooks) = hooks_of(&top, reading) else {
         return Vec::new();

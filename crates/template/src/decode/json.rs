@@ -8,6 +8,7 @@ use super::{
     DEPTH_MAX, DecodeError,
     error::{self, DecodeError::TooDeep},
 };
+use crate::tokens::{end_of_string, unescape};
 
 /// Objects with more members than this are looked up by a set.
 const SCAN_MAX: usize = 16;
@@ -84,10 +85,7 @@ impl<'a> Walk<'a> {
     /// Takes the name between the quotes at `open` and `close`.
     fn name(&mut self, text: &'a str, open: usize, close: usize) -> Result<(), DecodeError> {
         let written = text.get(open + 1..close).unwrap_or_default();
-        let name = match written.contains('\\') {
-            true => serde_json::from_str(&text[open..=close]).map_or(Cow::Borrowed(written), Cow::Owned),
-            false => Cow::Borrowed(written),
-        };
+        let name = unescape(written);
         let Some(around) = self.around.last_mut() else {
             return Ok(());
         };
@@ -108,18 +106,6 @@ impl<'a> Walk<'a> {
         self.names.push(name);
         Ok(())
     }
-}
-
-/// Where the quote is that ends the string.
-fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-        at += found;
-        if bytes.get(at) == Some(&b'"') {
-            return at;
-        }
-        at += 2;
-    }
-    bytes.len()
 }
 
 #[cfg(test)]

@@ -186,7 +186,7 @@ struct MessagePrecheckIn {
 /// Whether somebody listens.
 #[derive(Debug, Serialize, JsonSchema)]
 struct MessagePrecheckOut {
-    /// Whether it would go to at least one endpoint.
+    /// Whether it would go to at least one endpoint; to one with a filter only if that lets its payload through.
     active: bool,
 }
 
@@ -195,16 +195,7 @@ async fn precheck(
 ) -> Result<Reply<MessagePrecheckOut>, ApiError> {
     let app = cx.app()?;
     let channels = body.channels.map(Set::into_texts).unwrap_or_default();
-    let routes = cx.server.directory.routes(
-        app.id,
-        &Incoming {
-            event_type: &body.event_type,
-            channels: &channels,
-            ordering_key: None,
-            payload: b"{}",
-        },
-    );
     Reply::ok(&MessagePrecheckOut {
-        active: !routes.is_empty(),
+        active: cx.server.directory.listens(app.id, &body.event_type, &channels),
     })
 }

@@ -1,12 +1,12 @@
 //! The hooks file of a running server: in force before anything is accepted, read again when it changes, all or nothing.
 //!
-//! [`Hooks`] reads and applies it; [`watch`] notices changes; [`route`] lets an operator ask for a reading, or for what one would
+//! [`Hooks`] reads and applies it; [`watching`] notices changes; [`route`] lets an operator ask for a reading, or for what one would
 //! change. A file that cannot be used changes nothing: what was in force stays, and the log, the metrics and the API say what
 //! is wrong where. Only the start fails with it, as with any other configuration.
 
 mod reading;
 mod route;
-mod watch;
+mod watching;
 
 use std::{
     collections::BTreeSet,
@@ -22,10 +22,10 @@ use bellwire_store::{
     query::{Order, Page, Start},
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub use self::reading::{Rejected, read};
-pub(super) use self::{route::routes, watch::watch};
+pub(super) use self::{route::routes, watching::watch};
 pub use self::route::PATH;
 use crate::config::Config;
 
@@ -90,7 +90,6 @@ struct Told {
     hooks: usize,
     /// Why the file as it is now is not in force.
     refused: Option<Refused>,
-    figures: Figures,
     /// The files that it refers to.
     files: BTreeSet<PathBuf>,
 }
@@ -121,6 +120,7 @@ pub struct Hooks {
     directory: Arc<Directory>,
     environment: EnvironmentId,
     told: Mutex<Told>,
+    figures: watch::Sender<Figures>,
     /// One reading at a time.
     reading: tokio::sync::Mutex<()>,
     asked: Notify,
@@ -150,6 +150,7 @@ pub(super) async fn open(
         directory: Arc::clone(directory),
         environment,
         told: Mutex::default(),
+        figures: watch::Sender::default(),
         reading: tokio::sync::Mutex::default(),
         asked: Notify::new(),
     };
@@ -184,7 +185,13 @@ impl Hooks {
 
     /// Numbers for metrics.
     pub fn figures(&self) -> Figures {
-        self.told().figures
+        *self.figures.borrow()
+    }
+
+    /// Tells of each reading when it is over.
+    #[cfg(test)]
+    pub fn readings(&self) -> watch::Receiver<Figures> {
+        self.figures.subscribe()
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
@@ -201,7 +208,6 @@ impl Hooks {
                 told.applied_at = Some(now);
                 told.hooks = applied.hooks;
                 told.refused = None;
-                told.figures.applied += 1;
             }
             Err(error) => {
                 told.refused = Some(Refused {
@@ -209,11 +215,16 @@ impl Hooks {
                     words: error.to_string(),
                     findings: error.findings().to_vec(),
                 });
-                told.figures.refused += 1;
             }
         }
-        told.figures.hooks = told.hooks;
-        told.figures.is_in_force = done.is_ok();
+        let hooks = told.hooks;
+        drop(told);
+        self.figures.send_modify(|figures| {
+            figures.hooks = hooks;
+            figures.is_in_force = done.is_ok();
+            figures.applied += u64::from(done.is_ok());
+            figures.refused += u64::from(done.is_err());
+        });
         done
     }
 

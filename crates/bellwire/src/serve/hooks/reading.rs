@@ -1,12 +1,13 @@
 //! The file and what it refers to, read from this machine.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
+use bellwire_core::source::{CRON, MONITOR};
 use bellwire_hooks::{Desired, File, Finding, Mark, Surroundings};
 
 use super::HooksError;
@@ -50,6 +51,7 @@ pub fn read(file: &Path) -> Result<Desired, Rejected> {
         variable: &config::variable,
         file: &bounded,
         folder: file.parent().unwrap_or(Path::new("")),
+        source: &bring,
     };
     File::read(&text, &around).map_err(|rejected| Rejected {
         error: HooksError::Findings {
@@ -58,6 +60,16 @@ pub fn read(file: &Path) -> Result<Desired, Rejected> {
         },
         files: rejected.files,
     })
+}
+
+/// Whether what brings messages by itself can do so.
+fn bring(kind: &str, settings: &BTreeMap<String, Vec<String>>) -> Result<(), (String, String)> {
+    let judged = match kind {
+        CRON => bellwire_intake::cron::read(settings).map(drop),
+        MONITOR => bellwire_intake::monitor::read(settings).map(drop),
+        _ => Ok(()),
+    };
+    judged.map_err(|error| (error.setting, error.why))
 }
 
 /// As [`read`], on a thread that may wait for a disk.

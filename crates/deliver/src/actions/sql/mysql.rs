@@ -1,5 +1,8 @@
 //! Effects in MySQL and MariaDB.
 //!
+//! A time as JSON has it (`2026-11-02T09:00:00+01:00`) is none that MySQL reads: where a row's column is of a time, it is written as MySQL
+//! wants it, in UTC, which is the connection's time zone.
+//!
 //! The library opens its connections itself. It is told the addresses that the guard has judged, and asks no DNS server.
 
 use std::{sync::Arc, time::Duration};
@@ -7,11 +10,12 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bellwire_action::sql::{Place, Plan, Server, Tls, Value};
 use bellwire_core::attempt::Failure;
-use mysql_async::{Conn, DriverError, Error, OptsBuilder, Params, PathOrBuf, SslOpts, prelude::Queryable as _};
+use mysql_async::{Conn, DriverError, Error, OptsBuilder, Params, SslOpts, prelude::Queryable as _};
+use tokio::{sync::OnceCell, time::timeout};
 
 use super::{
     super::{executor::Undone, pool::Pool},
-    Backend, Begin, CONNECTIONS_MAX, Done, Limit, NO_CONNECTION, NOT_DONE, failure,
+    Backend, Begin, CONNECTIONS_MAX, Done, GOODBYE, Limit, NO_CONNECTION, NOT_DONE, failure,
 };
 use crate::guard::{Guard, Service};
 
@@ -26,11 +30,16 @@ const CREATE_DONE: &str = "CREATE TABLE IF NOT EXISTS bellwire_done (id VARCHAR(
      at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)";
 const NOTE_DONE: &str = "INSERT INTO bellwire_done (id) VALUES (?)";
 
+const TIME_COLUMNS: &str = "SELECT COLUMN_NAME FROM information_schema.COLUMNS \
+     WHERE TABLE_SCHEMA = coalesce(?, database()) AND TABLE_NAME = ? AND DATA_TYPE IN ('datetime', 'timestamp')";
+
 /// One server, for one endpoint.
 pub(super) struct Mysql {
     server: Server,
     guard: Arc<Guard>,
     pool: Pool<Conn>,
+    /// The columns of the endpoint's table that are of times.
+    times: OnceCell<Vec<String>>,
 }
 
 impl Mysql {
@@ -39,7 +48,46 @@ impl Mysql {
             server,
             guard,
             pool: Pool::new(CONNECTIONS_MAX),
+            times: OnceCell::new(),
         }
+    }
+
+    /// The values as they are bound.
+    async fn values(&self, connection: &mut Conn, plan: &Plan) -> Result<Vec<mysql_async::Value>, Error> {
+        let Some(row) = &plan.row else {
+            return Ok(plan.values.iter().map(bound).collect());
+        };
+        let place = (row.schema.as_deref(), &row.table);
+        let times = self
+            .times
+            .get_or_try_init(|| connection.exec(TIME_COLUMNS, place))
+            .await?;
+        let values = plan.values.iter().zip(&row.columns);
+        Ok(values
+            .map(|(value, column)| match value {
+                Value::Text(text) if times.contains(column) => mysql_async::Value::from(utc(text)),
+                value => bound(value),
+            })
+            .collect())
+    }
+
+    /// Notes that it is done, does it, and commits; in a transaction that was begun, and that the caller rolls back unless rows come
+    /// out.
+    async fn effect(&self, connection: &mut Conn, plan: &Plan, limit: &Limit) -> Result<Done, Failure> {
+        let told = |error: Error| failure::mysql(&error);
+        if let Some(id) = &plan.once
+            && !note_done(connection, id, limit).await?
+        {
+            return Ok(Done::Already);
+        }
+        let values = self.values(connection, plan).await.map_err(told)?;
+        connection
+            .exec_drop(&plan.text, Params::Positional(values))
+            .await
+            .map_err(told)?;
+        let rows = connection.affected_rows();
+        connection.query_drop("COMMIT").await.map_err(told)?;
+        Ok(Done::Rows(rows))
     }
 
     /// A connection with a transaction begun in it. A kept one may have been closed by the server meanwhile: then a new one is made.
@@ -105,7 +153,7 @@ impl Mysql {
             ),
             Tls::VerifyFull => {
                 let roots = self.guard.extra_roots().iter().cloned();
-                Some(SslOpts::default().with_root_certs(roots.map(PathOrBuf::from).collect()))
+                Some(SslOpts::default().with_root_certs(roots.map(Into::into).collect()))
             }
         }
     }
@@ -129,13 +177,13 @@ impl Backend for Mysql {
             Err(undone) => Err(undone),
             // When the time is over the connection is dropped where it stands.
             Ok(()) => limit
-                .keep(NOT_DONE, effect(&mut connection, &plan, &limit))
+                .keep(NOT_DONE, self.effect(&mut connection, &plan, &limit))
                 .await?
                 .map_err(Undone::from),
         };
         let is_ended = match &outcome {
             Ok(Done::Rows(_)) => true,
-            _ => connection.query_drop("ROLLBACK").await.is_ok(),
+            _ => matches!(timeout(GOODBYE, connection.query_drop("ROLLBACK")).await, Ok(Ok(()))),
         };
         if is_ended {
             self.pool.put(connection);
@@ -148,39 +196,38 @@ impl Backend for Mysql {
     }
 }
 
-/// Notes that it is done, does it, and commits; in a transaction that was begun, and that the caller rolls back unless rows come out.
-async fn effect(connection: &mut Conn, plan: &Plan, limit: &Limit) -> Result<Done, Failure> {
-    let told = |error: Error| failure::mysql(&error);
-    if let Some(id) = &plan.once {
-        let noted = match connection.exec_drop(NOTE_DONE, (id,)).await {
-            Err(Error::Server(said)) if said.code == NO_SUCH_TABLE => {
-                // Making a table ends the transaction.
-                connection.query_drop(CREATE_DONE).await.map_err(|error| {
-                    let mut failure = failure::mysql(&error);
-                    failure.detail = format!(
-                        "cannot make the table bellwire_done ({}); make it yourself: {CREATE_DONE}",
-                        failure.detail
-                    );
-                    failure
-                })?;
-                begin_transaction(connection, limit).await.map_err(told)?;
-                connection.exec_drop(NOTE_DONE, (id,)).await
-            }
-            noted => noted,
-        };
-        match noted {
-            Err(Error::Server(said)) if said.code == DUPLICATE_KEY => return Ok(Done::Already),
-            noted => noted.map_err(told)?,
+/// Notes that an effect is done; false where that was noted before.
+async fn note_done(connection: &mut Conn, id: &str, limit: &Limit) -> Result<bool, Failure> {
+    let noted = match connection.exec_drop(NOTE_DONE, (id,)).await {
+        Err(Error::Server(said)) if said.code == NO_SUCH_TABLE => {
+            // Making a table ends the transaction.
+            connection.query_drop(CREATE_DONE).await.map_err(|error| {
+                let mut failure = failure::mysql(&error);
+                failure.detail = format!(
+                    "cannot make the table bellwire_done ({}); make it yourself: {CREATE_DONE}",
+                    failure.detail
+                );
+                failure
+            })?;
+            let begun = begin_transaction(connection, limit).await;
+            begun.map_err(|error| failure::mysql(&error))?;
+            connection.exec_drop(NOTE_DONE, (id,)).await
         }
+        noted => noted,
+    };
+    match noted {
+        Ok(()) => Ok(true),
+        Err(Error::Server(said)) if said.code == DUPLICATE_KEY => Ok(false),
+        Err(error) => Err(failure::mysql(&error)),
     }
-    let values = plan.values.iter().map(bound).collect();
-    connection
-        .exec_drop(&plan.text, Params::Positional(values))
-        .await
-        .map_err(told)?;
-    let rows = connection.affected_rows();
-    connection.query_drop("COMMIT").await.map_err(told)?;
-    Ok(Done::Rows(rows))
+}
+
+/// A time with a zone as MySQL reads it, in UTC; any other text as it is.
+fn utc(text: &str) -> String {
+    match text.parse::<jiff::Timestamp>() {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S.%6f").to_string(),
+        Err(_) => text.to_owned(),
+    }
 }
 
 /// A value with MySQL's own types.
@@ -191,5 +238,23 @@ fn bound(value: &Value) -> mysql_async::Value {
         Value::Integer(integer) => mysql_async::Value::Int(*integer),
         Value::Real(real) => mysql_async::Value::Double(*real),
         Value::Text(text) => mysql_async::Value::Bytes(text.clone().into_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::utc;
+
+    #[test]
+    fn times_with_a_zone_are_written_in_utc_and_all_else_is_left() {
+        for (text, written) in [
+            ("2026-11-02T09:00:00+01:00", "2026-11-02 08:00:00.000000"),
+            ("2026-11-02T09:00:00.25Z", "2026-11-02 09:00:00.250000"),
+            ("2026-11-02 09:00:00", "2026-11-02 09:00:00"),
+            ("2026-11-02", "2026-11-02"),
+            ("soon", "soon"),
+        ] {
+            assert_eq!(utc(text), written);
+        }
     }
 }

@@ -28,14 +28,12 @@ use tokio_util::{
 
 use super::{
     super::{executor::Undone, pool::Pool},
-    Backend, Begin, CONNECTIONS_MAX, Done, Limit, NO_CONNECTION, NOT_DONE, failure,
+    Backend, Begin, CONNECTIONS_MAX, Done, GOODBYE, Limit, NO_CONNECTION, NOT_DONE, failure,
 };
 use crate::guard::{Certificate, Guard, Service};
 
 /// Asks for TLS ("Message Formats: SSLRequest" in the documentation of the protocol).
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
-/// How long a connection that nobody holds any more may take to say goodbye.
-const GOODBYE: Duration = Duration::from_secs(1);
 
 const CREATE_DONE: &str =
     "CREATE TABLE IF NOT EXISTS bellwire_done (id text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())";
@@ -169,7 +167,10 @@ impl Backend for Postgres {
         };
         let is_ended = match &outcome {
             Ok(Done::Rows(_)) => true,
-            _ => connection.client.batch_execute("ROLLBACK").await.is_ok(),
+            _ => matches!(
+                timeout(GOODBYE, connection.client.batch_execute("ROLLBACK")).await,
+                Ok(Ok(()))
+            ),
         };
         if is_ended {
             self.pool.put(connection);

@@ -76,7 +76,7 @@ fn elsewhere(world: &World, url: String) -> World {
 
 fn guard_with(roots: Vec<Vec<u8>>) -> Arc<Guard> {
     let policy = AddressPolicy {
-        allow_private: vec!["127.0.0.0/8".parse().unwrap()],
+        allow_private: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
         ..AddressPolicy::default()
     };
     let config = GuardConfig {
@@ -288,6 +288,7 @@ async fn withheld(world: World) {
     let plan = Plan {
         text: "INSERT INTO customers VALUES (1, 'x', 0)".to_owned(),
         values: Vec::new(),
+        row: None,
         once: Some("a".to_owned()),
     };
     let undone = action

@@ -46,21 +46,22 @@ async fn world() -> World {
 async fn values_become_whatever_type_a_column_has() {
     let world = world().await;
     world
-        .sql("CREATE TABLE t (a bigint, b decimal(10,2), c boolean, e json, h text, i date, j int, k double)")
+        .sql("CREATE TABLE t (a bigint, b decimal(10,2), c boolean, e json, h text, i date, j int, k double, l timestamp(6), m datetime)")
         .await;
     let action = world.action(json!({"insert": "t", "set": {
         "a": "{{ n }}", "b": "{{ price }}", "c": "{{ yes }}", "e": "{{ data }}", "h": "{{ n }}", "i": "{{ day }}", "j": "{{ nothing }}",
-        "k": "{{ price }}",
+        "k": "{{ price }}", "l": "{{ at }}", "m": "{{ at }}",
     }}));
     let payload = json!({
         "n": 9007199254740993_i64, "price": 19.99, "yes": true, "data": {"a": [1, null]}, "day": "2026-11-02", "nothing": null,
+        "at": "2026-11-02T09:00:00.5+01:00",
     });
     assert_eq!(run(&action, "msg_1", payload).await, Ok(Done::Rows(1)));
     assert_eq!(
         world
-            .ask("SELECT concat_ws('|', a, b, c, e, h, i, coalesce(j, -1), k) FROM t")
+            .ask("SELECT concat_ws('|', a, b, c, e, h, i, coalesce(j, -1), k, convert_tz(l, @@time_zone, '+00:00'), m) FROM t")
             .await,
-        "9007199254740993|19.99|1|{\"a\":[1,null]}|9007199254740993|2026-11-02|-1|19.99"
+        "9007199254740993|19.99|1|{\"a\":[1,null]}|9007199254740993|2026-11-02|-1|19.99|2026-11-02 08:00:00.500000|2026-11-02 08:00:00"
     );
 }
 

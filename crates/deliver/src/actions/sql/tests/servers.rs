@@ -96,7 +96,7 @@ pub(super) fn mariadb() -> &'static Server {
         let init = folder.join("init.sql");
         write(
             &init,
-            &format!("CREATE USER shop@'%' IDENTIFIED BY '{PASSWORD}'; GRANT ALL ON *.* TO shop@'%';"),
+            &format!("CREATE USER shop@localhost IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO shop@localhost;\n"),
         );
         let port = free_port();
         let mut server = as_nobody(&program);
