@@ -28,7 +28,9 @@ use tokio_util::{
 
 use super::{
     super::{executor::Undone, pool::Pool},
-    Backend, Begin, CONNECTIONS_MAX, Done, GOODBYE, Limit, NO_CONNECTION, NOT_DONE, failure,
+    Backend, Begin, CONNECTIONS_MAX, Done, GOODBYE, Limit, NO_CONNECTION, NOT_DONE,
+    bounded::{Allowance, Bounded},
+    failure,
 };
 use crate::guard::{Certificate, Guard, Service};
 
@@ -50,6 +52,7 @@ pub(super) struct Postgres {
 /// A connection. Dropping it closes it, and the server rolls back what was begun.
 struct Connection {
     client: Client,
+    allowance: Allowance,
     _driver: DropGuard,
 }
 
@@ -71,6 +74,7 @@ impl Postgres {
     async fn begun(&self, limit: &Limit) -> Result<Connection, Failure> {
         let begin = format!("BEGIN; SET LOCAL statement_timeout = {}", limit.left_ms());
         while let Some(kept) = self.pool.take() {
+            kept.allowance.renew();
             if !kept.client.is_closed() && kept.client.batch_execute(&begin).await.is_ok() {
                 return Ok(kept);
             }
@@ -96,8 +100,12 @@ impl Postgres {
         if let Some(options) = &server.options {
             config.options(options);
         }
-        let wire = self.wire().await?;
-        let connecting = config.connect_raw(wire, NoTls).await;
+        let allowance = Allowance::new();
+        let bounded = Bounded {
+            io: self.wire().await?,
+            allowance: allowance.clone(),
+        };
+        let connecting = config.connect_raw(bounded, NoTls).await;
         let (client, connection) = connecting.map_err(|error| failure::postgres(&error))?;
         let stop = CancellationToken::new();
         let stopped = stop.clone();
@@ -113,6 +121,7 @@ impl Postgres {
         });
         Ok(Connection {
             client,
+            allowance,
             _driver: stop.drop_guard(),
         })
     }
