@@ -13,6 +13,7 @@ mod extract;
 mod fallback;
 mod field;
 mod idempotency;
+mod inbound;
 mod metrics;
 mod openapi;
 mod operation;

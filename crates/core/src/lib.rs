@@ -26,6 +26,7 @@ pub mod retry;
 pub mod route;
 pub mod seal;
 pub mod secret;
+pub mod sequence;
 pub mod sign;
 pub mod source;
 pub mod task;

@@ -12,6 +12,7 @@ mod decode;
 pub mod encode;
 mod engine;
 mod error;
+mod escape;
 mod expression;
 mod json;
 mod key;
@@ -28,11 +29,12 @@ mod tree;
 
 pub use self::decode::{DecodeError, decode};
 pub use self::error::{Reason, TemplateError};
+pub use self::escape::{Escape, percent_encoded};
 pub use self::expression::Expression;
 pub use self::key::KeyExpression;
 pub use self::reads::Read;
 pub use self::scope::MessageScope;
-pub use self::template::{Escape, Template};
+pub use self::template::Template;
 pub use self::transformation::Transformation;
 pub use self::tree::JsonTemplate;
 

@@ -27,6 +27,7 @@ mod receive;
 mod replay;
 mod send;
 mod sign;
+mod source;
 mod tail;
 mod task;
 #[cfg(test)]
@@ -115,6 +116,9 @@ pub enum Command {
     /// Attempts: single tries to deliver a message
     #[command(subcommand)]
     Attempt(attempt::AttemptCommand),
+    /// Sources: where the webhooks of others come in, and schedules
+    #[command(subcommand)]
+    Source(source::SourceCommand),
     /// Background tasks: replays and other long work
     #[command(subcommand)]
     Task(task::TaskCommand),
@@ -211,6 +215,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Environment(command) => command.run(&mut session(out)?),
         Command::Message(command) => command.run(&mut session(out)?),
         Command::Attempt(command) => command.run(&mut session(out)?),
+        Command::Source(command) => command.run(&mut session(out)?),
         Command::Task(command) => command.run(&mut session(out)?),
         Command::Token(command) => command.run(&mut session(out)?),
         Command::Receive(args) => args.run(out),

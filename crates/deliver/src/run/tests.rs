@@ -194,7 +194,11 @@ impl Action for Receiver {
             url: String::new(),
             status_code: self.status,
             failure: failed.then(|| Failure {
-                reason: "status_5xx",
+                reason: if self.status == 410 {
+                    "status_gone"
+                } else {
+                    "status_5xx"
+                },
                 detail: String::new(),
             }),
             response: Bytes::new(),

@@ -358,6 +358,13 @@ impl Directory {
         page_of(all.cloned(), |source| source.id.number(), page)
     }
 
+    /// The applications of the environment's sources, oldest first; those whose source is gone as well.
+    pub fn source_apps(&self, environment: EnvironmentId) -> Vec<Arc<App>> {
+        let view = self.view();
+        let of_sources = |app: &&Arc<App>| app.environment == environment && app.kind == AppKind::Source;
+        view.apps.values().filter(of_sources).cloned().collect()
+    }
+
     /// All sources of all environments, oldest first.
     pub fn all_sources(&self) -> Vec<Arc<Source>> {
         self.view().sources.values().cloned().collect()
