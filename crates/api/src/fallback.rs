@@ -12,11 +12,9 @@ use crate::error::{ApiError, NOT_OFFERED};
 const HOSTED: &[(&str, &str)] = &[
     ("connector", "connectors"),
     ("integration", "integrations"),
-    ("source", "ingest sources"),
     ("stream", "streams"),
     ("poller", "polling endpoints"),
-    ("transformation", "transformations"),
-    ("transformation-template", "transformations"),
+    ("transformation-template", "templates of transformations"),
     ("autoconfig", "automatic configuration"),
     ("destination", "destinations"),
     ("events", "reading events"),

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Where a message goes: a URL, its secrets, its filter and its limits.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Its id.
     pub id: EndpointId,
@@ -126,6 +126,9 @@ pub struct Workflow {
     /// A template for JSON whose output is sent in the place of the payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transformation: Option<Arc<str>>,
+    /// The transformation is kept, but not applied.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub transformation_off: bool,
     /// What the payload is written as.
     #[serde(default)]
     pub format: Format,
@@ -183,7 +186,7 @@ pub enum DisabledReason {
 }
 
 /// A signing key and until when it signs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveKey {
     /// The key.
     pub key: SigningKey,

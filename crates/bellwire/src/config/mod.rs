@@ -19,7 +19,7 @@ mod read;
 mod settings;
 mod show;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use bellwire_api::PublishLimits;
 use bellwire_core::{
@@ -52,12 +52,16 @@ pub struct Config {
     pub delivery: Delivery,
     /// How much is taken from publishers.
     pub publish: PublishLimits,
+    /// What comes in besides the API.
+    pub listener: Listener,
     /// How long things are kept.
     pub retention: Retention,
     /// What the process tells about itself.
     pub telemetry: Telemetry,
     /// How the process runs.
     pub process: Process,
+    /// The variables of its environment that commands are given as well; no setting.
+    pub inherited: BTreeMap<String, String>,
 }
 
 /// How the server is reached.
@@ -71,6 +75,8 @@ pub struct Http {
     pub max_body: usize,
     /// Connections at once.
     pub max_connections: usize,
+    /// Proxies in front, whose word about who connected is taken.
+    pub trusted_proxies: Vec<Cidr>,
 }
 
 /// Where things are kept.
@@ -149,6 +155,13 @@ pub struct Delivery {
     pub alerts: alert::Settings,
 }
 
+/// What comes in besides the API.
+#[derive(Debug, Clone, Default)]
+pub struct Listener {
+    /// The hooks file.
+    pub hooks: Option<PathBuf>,
+}
+
 /// How long things are kept; `None` is for ever.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
@@ -211,6 +224,7 @@ impl Default for Http {
             public_url: None,
             max_body: 1 << 20,
             max_connections: 10_000,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -284,6 +298,15 @@ impl Default for Process {
             grace: Duration::from_secs(10),
         }
     }
+}
+
+/// A variable that a hooks file refers to (`${NAME}`).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the hooks file is configuration, and says which variables it takes"
+)]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// What `--dev` makes callable: this machine.

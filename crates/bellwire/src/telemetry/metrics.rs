@@ -18,6 +18,7 @@ use bellwire_deliver::{
     metrics::{DeliverMetrics, LATENCY_BUCKETS_MS},
     scheduler::Figures,
 };
+use bellwire_intake::IntakeMetrics;
 use bellwire_store::{
     Directory, Store,
     directory::LaneState,
@@ -30,6 +31,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::serve::hooks::{Figures as HooksFigures, Hooks};
+
 /// Where the numbers come from.
 #[derive(Clone)]
 pub struct MetricsPage {
@@ -41,8 +44,12 @@ pub struct MetricsPage {
     pub scheduler: Arc<Scheduler>,
     /// Requests.
     pub api: Arc<ApiMetrics>,
+    /// Requests to sources.
+    pub intake: Arc<IntakeMetrics>,
     /// Open connections to the server.
     pub connections: Arc<AtomicUsize>,
+    /// The hooks file, where there is one.
+    pub hooks: Option<Arc<Hooks>>,
 }
 
 impl MetricsPage {
@@ -65,9 +72,11 @@ impl MetricsPage {
             oldest_due: self.scheduler.oldest_due(),
             figures: self.scheduler.figures(),
             connections: self.connections.load(Ordering::Relaxed),
+            hooks: self.hooks.as_ref().map(|hooks| hooks.figures()),
         };
         let mut registry = Registry::default();
         self.api.register(&mut registry);
+        self.intake.register(&mut registry);
         registry.register_collector(Box::new(snapshot));
         let mut page = String::new();
         text::encode(&mut page, &registry)?;
@@ -88,6 +97,7 @@ struct Snapshot {
     oldest_due: Option<Timestamp>,
     figures: Figures,
     connections: usize,
+    hooks: Option<HooksFigures>,
 }
 
 impl Collector for Snapshot {
@@ -103,6 +113,7 @@ impl Collector for Snapshot {
             oldest_due,
             figures,
             connections,
+            hooks,
         } = self;
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
 
@@ -164,6 +175,9 @@ impl Collector for Snapshot {
             "Open connections to the server",
             *connections as f64,
         )?;
+        if let Some(hooks) = hooks {
+            out.hooks(*hooks)?;
+        }
         out.gauge(
             "bellwire_store_writable",
             "Whether the store can be written: 1 when it can, 0 when not",
@@ -211,6 +225,27 @@ impl Out<'_> {
         ConstGauge::new(value).encode(
             self.0
                 .encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?,
+        )
+    }
+
+    /// What the hooks file says about itself.
+    fn hooks(&mut self, figures: HooksFigures) -> fmt::Result {
+        self.gauge(
+            "bellwire_hooks",
+            "Hooks of the hooks file that are in force",
+            figures.hooks as f64,
+        )?;
+        self.gauge(
+            "bellwire_hooks_file_in_force",
+            "Whether the hooks file is in force as it is: 1 when it is, 0 when it could not be used and the one before it is",
+            f64::from(u8::from(figures.is_in_force)),
+        )?;
+        let reads = [("applied", figures.applied), ("refused", figures.refused)];
+        self.counters(
+            "bellwire_hooks_reads",
+            "How often the hooks file was read, by what came of it",
+            "result",
+            reads,
         )
     }
 
@@ -347,6 +382,12 @@ mod tests {
                 ..Figures::default()
             },
             connections: 4,
+            hooks: Some(HooksFigures {
+                hooks: 3,
+                is_in_force: false,
+                applied: 2,
+                refused: 1,
+            }),
         });
         for line in [
             "bellwire_deliveries_ended_total{state=\"succeeded\"} 7",
@@ -362,6 +403,9 @@ mod tests {
             "bellwire_store_commit_seconds_count 5",
             "bellwire_store_commit_seconds_sum 1.5",
             "bellwire_http_connections 4.0",
+            "bellwire_hooks 3.0",
+            "bellwire_hooks_file_in_force 0.0",
+            "bellwire_hooks_reads_total{result=\"refused\"} 1",
             "bellwire_lanes{state=\"idle\"} 9.0",
             "bellwire_lanes{state=\"parked\"} 1.0",
             "bellwire_breakers_open 1.0",
@@ -385,6 +429,7 @@ mod tests {
                 oldest_due,
                 figures: Figures::default(),
                 connections: 0,
+                hooks: None,
             });
             assert!(page.contains("bellwire_oldest_due_age_seconds 0.0\n"), "{page}");
         }

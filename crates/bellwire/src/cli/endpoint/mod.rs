@@ -6,6 +6,7 @@ mod lines;
 pub mod secret;
 mod status;
 mod test;
+mod work;
 
 use std::time::Duration;
 
@@ -38,8 +39,9 @@ pub enum EndpointCommand {
     Get(EndpointArg),
     /// Create an endpoint
     Create {
-        /// The URL that messages are posted to
-        endpoint_url: String,
+        /// The URL that messages are posted to; left out when --action says something else to do with them
+        #[arg(required_unless_present_any = ["action", "body"])]
+        endpoint_url: Option<String>,
         #[command(flatten)]
         app: AppArg,
         /// Its signing secret (whsec_… or whsk_…); made when not given
@@ -129,12 +131,25 @@ pub enum EndpointCommand {
     },
 }
 
-/// The application that is meant.
+/// The application that is meant, or the source that owns it.
 #[derive(Args)]
 pub struct AppArg {
     /// The application's id or uid
-    #[arg(long, env = "BELLWIRE_APP")]
-    pub app: String,
+    #[arg(long, env = "BELLWIRE_APP", required_unless_present = "source")]
+    app: Option<String>,
+    /// The id or uid of a source, instead: its own messages and endpoints are meant
+    #[arg(long)]
+    source: Option<String>,
+}
+
+impl AppArg {
+    /// How the API calls it. A source wins: the application may come from the environment.
+    pub fn name(&self) -> String {
+        match &self.source {
+            Some(source) => format!("source:{source}"),
+            None => self.app.clone().unwrap_or_default(),
+        }
+    }
 }
 
 /// The endpoint that is meant.
@@ -176,6 +191,8 @@ pub struct Fields {
     body: Option<String>,
     #[command(flatten)]
     flow: flow::Flow,
+    #[command(flatten)]
+    work: work::Work,
 }
 
 impl Fields {
@@ -203,6 +220,7 @@ impl Fields {
             (!self.metadata.is_empty()).then(|| input::pairs_object(&self.metadata)),
         );
         self.flow.put(&mut body)?;
+        self.work.put(&mut body)?;
         Ok(body)
     }
 }
@@ -253,7 +271,7 @@ fn state(item: &Value) -> String {
 impl EndpointArg {
     /// The path of the endpoint, or below it.
     fn path(&self, below: &[&str]) -> String {
-        path(&[&["app", &self.app.app, "endpoint", &self.endpoint], below].concat())
+        path(&[&["app", &*self.app.name(), "endpoint", &self.endpoint], below].concat())
     }
 }
 
@@ -266,7 +284,9 @@ impl EndpointCommand {
         let Session { client, out } = session;
         let none = Query::default();
         match self {
-            Self::List { app, page } => client.list(out, &path(&["app", &app.app, "endpoint"]), none, &page, COLUMNS),
+            Self::List { app, page } => {
+                client.list(out, &path(&["app", &app.name(), "endpoint"]), none, &page, COLUMNS)
+            }
             Self::Get(endpoint) => out.record(&client.get(&endpoint.path(&[]), &none)?.text),
             Self::Create {
                 endpoint_url,
@@ -274,13 +294,13 @@ impl EndpointCommand {
                 secret,
                 fields,
             } => {
-                let mut body = fields.body(Some(&endpoint_url))?;
+                let mut body = fields.body(endpoint_url.as_deref())?;
                 if let Some(secret) = secret {
                     body.insert("secret".into(), Value::String(secret));
                 }
                 out.record(
                     &client
-                        .write(Method::POST, &path(&["app", &app.app, "endpoint"]), &body)?
+                        .write(Method::POST, &path(&["app", &app.name(), "endpoint"]), &body)?
                         .text,
                 )
             }
@@ -420,6 +440,14 @@ mod tests {
         assert_eq!(seen[0].line, "POST /api/v1/app/acme/endpoint");
         let expected = r#"{"disabled":true,"eventTypes":["a.b","c.*"],"retrySchedule":["1s"],"throttleRate":5,"url":"http://127.0.0.1:9/hook"}"#;
         assert_eq!(seen[0].body, expected);
+    }
+
+    #[test]
+    fn a_source_stands_for_its_application() {
+        let line = ["get", "ep_1", "--source", "github"];
+        let (_, seen) = run(&line, vec![(200, "{}")]);
+        assert_eq!(seen[0].line, "GET /api/v1/app/source%3Agithub/endpoint/ep_1");
+        assert!(Cli::try_parse_from(["bellwire", "endpoint", "get", "ep_1"]).is_err());
     }
 
     #[test]

@@ -42,6 +42,9 @@ pub struct TailArgs {
     /// Only this application
     #[arg(long)]
     app: Option<String>,
+    /// Only what this source brings in
+    #[arg(long, conflicts_with = "app")]
+    source: Option<String>,
     /// Only this endpoint
     #[arg(long)]
     endpoint: Option<String>,
@@ -64,8 +67,9 @@ impl TailArgs {
 
     /// `pause` waits before a reconnect; false ends the command.
     fn run_with(self, session: &mut Session, pause: &mut dyn FnMut(Duration) -> bool) -> Result<(), Failure> {
+        let of_source = self.source.as_ref().map(|source| format!("source:{source}"));
         let query = Query::default()
-            .maybe("app", self.app.as_deref())
+            .maybe("app", of_source.as_ref().or(self.app.as_ref()))
             .maybe("endpoint", self.endpoint.as_deref())
             .maybe("failed", self.failed.then_some(true));
         let mut reader = Reader::default();

@@ -1,0 +1,88 @@
+//! Noticing that the file changed, or one that it refers to.
+//!
+//! Once a second their states are compared, links followed: that sees editors that put a new file in the old one's place,
+//! Kubernetes' links that begin to point elsewhere, and network file systems. A file is read when two looks in a row found it
+//! the same, so that one that is still being written is not.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Hooks, HooksError,
+    reading::{State, state},
+};
+use crate::supervise::{OnPanic, Stage, Supervisor};
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Starts to look after a server's hooks file.
+pub(in crate::serve) fn watch(supervisor: &mut Supervisor, hooks: &Arc<Hooks>) {
+    let hooks = Arc::clone(hooks);
+    supervisor.spawn(Stage::Background, "hooks file", OnPanic::Restart, move |stop| {
+        let hooks = Arc::clone(&hooks);
+        async move { hooks.watch(stop).await }
+    });
+}
+
+impl Hooks {
+    async fn watch(&self, stop: CancellationToken) {
+        let mut before = self.states().await;
+        loop {
+            let was_asked = tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.asked.notified() => true,
+                () = tokio::time::sleep(LOOK) => false,
+            };
+            let now = self.states().await;
+            let is_settled = now == before;
+            if was_asked || (is_settled && now != self.told().seen) {
+                self.read_again().await;
+                before = self.states().await;
+            } else {
+                before = now;
+            }
+        }
+    }
+
+    /// Reads the file and says what came of it.
+    async fn read_again(&self) {
+        let file = self.file.display();
+        match self.apply().await {
+            Ok(applied) => {
+                for line in &applied.lines {
+                    tracing::info!(%file, "hooks: {line}");
+                }
+                tracing::info!(%file, hooks = applied.hooks, changes = applied.lines.len(), "hooks file read again; it is in force");
+            }
+            Err(HooksError::Findings { findings, .. }) => {
+                for finding in &findings {
+                    let (line, column) = (finding.at.line, finding.at.column);
+                    tracing::error!(%file, line, column, "hooks: {finding}");
+                }
+                tracing::error!(%file, findings = findings.len(), "the hooks file cannot be used; what was in force before stays in force");
+            }
+            Err(error @ (HooksError::Unreadable { .. } | HooksError::NoRandomness)) => {
+                tracing::error!(%file, %error, "the hooks file cannot be read; what was in force before stays in force");
+            }
+            Err(HooksError::Store(error)) => {
+                tracing::error!(%file, %error, "the hooks file cannot be put in force; it is tried again");
+                self.told().seen.clear();
+            }
+        }
+    }
+
+    /// The states that the file, and what it referred to when it was last read, have now.
+    async fn states(&self) -> BTreeMap<PathBuf, State> {
+        let mut files: BTreeSet<PathBuf> = self.told().seen.keys().cloned().collect();
+        files.insert(self.file.clone());
+        let look = move || files.into_iter().map(|file| (file.clone(), state(&file))).collect();
+        tokio::task::spawn_blocking(look).await.unwrap_or_default()
+    }
+}
