@@ -3,11 +3,7 @@
 //! References are replaced when the file is loaded. What they were replaced by is remembered as a [`Veil`], through which every
 //! text goes that people see.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, io, path::PathBuf};
 
 use crate::{
     finding::{Finding, Path},
@@ -40,8 +36,6 @@ pub(crate) struct Resolver<'a> {
     around: &'a Surroundings<'a>,
     pub findings: Vec<Finding>,
     pub veil: Veil,
-    /// The files that were read, or would have been.
-    pub files: BTreeSet<PathBuf>,
 }
 
 impl<'a> Resolver<'a> {
@@ -50,7 +44,6 @@ impl<'a> Resolver<'a> {
             around,
             findings: Vec::new(),
             veil: Veil::default(),
-            files: BTreeSet::new(),
         }
     }
 
@@ -144,7 +137,6 @@ impl<'a> Resolver<'a> {
             ));
         }
         let full = self.around.folder.join(path);
-        self.files.insert(full.clone());
         let cannot = |why: String| (format!("cannot read the file {path}: {why}"), String::new());
         let bytes = (self.around.file)(&full).map_err(|error| cannot(error.to_string()))?;
         if bytes.len() > FILE_BYTES_MAX {

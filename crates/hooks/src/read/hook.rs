@@ -13,7 +13,7 @@ use bellwire_template::EXPRESSION_BYTES_MAX;
 
 use super::{
     Shared,
-    action::{self, Files, Given},
+    action::{self, Given},
     order, origin, verify,
 };
 use crate::{
@@ -37,7 +37,6 @@ pub(super) fn read<'a>(
     field: &Field<'a>,
     shared: &Shared<'a>,
     reading: &mut Reading<'a>,
-    files: &mut Files<'_, '_>,
 ) -> Option<Hook> {
     let is_named_well = is_uid(name);
     if !is_named_well {
@@ -63,7 +62,7 @@ pub(super) fn read<'a>(
             None => Ordering::None,
         },
     };
-    let actions = actions(&table, &given, shared, reading, files);
+    let actions = actions(&table, &given, shared, reading);
     let (kind, settings) = source?;
     is_named_well.then(|| Hook {
         name: name.to_owned(),
@@ -91,8 +90,8 @@ fn source<'a>(
             None
         }
         [("verify", field)] => verify::read(field, reading),
-        [("cron", field)] => origin::cron(field, shared.check, reading),
-        [(_, field)] => origin::monitors(field, &shared.monitors, shared.check, reading),
+        [("cron", field)] => origin::cron(field, shared.around.source, reading),
+        [(_, field)] => origin::monitors(field, &shared.monitors, shared.around.source, reading),
         [_, (second, field), ..] => {
             let names: Vec<&str> = origins.iter().map(|(name, _)| *name).collect();
             let what = format!("there are {}, and a hook has one of them", listed(&names));
@@ -147,7 +146,6 @@ fn actions<'a>(
     given: &Given<'a>,
     shared: &Shared<'a>,
     reading: &mut Reading<'a>,
-    files: &mut Files<'_, '_>,
 ) -> Vec<crate::HookAction> {
     let Some(field) = table.get("do") else {
         let advice = "write `do: []` when messages are only to be kept";
@@ -171,7 +169,7 @@ fn actions<'a>(
             node,
             path: field.path.item(at),
         };
-        let Some(action) = action::read(&field, given, shared, &mut counts, reading, files) else {
+        let Some(action) = action::read(&field, given, shared, &mut counts, reading) else {
             continue;
         };
         if let Some(same) = read.iter().find(|other| other.uid == action.uid) {

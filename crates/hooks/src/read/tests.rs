@@ -16,6 +16,8 @@ fn variable(name: &str) -> Option<String> {
         "DATABASE_URL" => Some(format!("postgres://app:{CANARY}@db.example.com/crm")),
         "SLACK_URL" => Some(format!("https://hooks.slack.com/services/{CANARY}")),
         "CLERK_SECRET" => Some("whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5".to_owned()),
+        "SHOP_URL" | "CRM_URL" => Some("https://example.com/".to_owned()),
+        "SMTP_URL" => Some(format!("smtps://hello%40example.com:{CANARY}@smtp.example.com")),
         "SMTP_USER" => Some("hello@example.com".to_owned()),
         "UNSET" => None,
         _ => Some(CANARY.to_owned()),
@@ -44,7 +46,7 @@ fn read_text(text: &str) -> Result<Desired, Vec<String>> {
         },
     };
     let read = File::read(text, &around);
-    read.map_err(|rejected| rejected.findings.iter().map(ToString::to_string).collect())
+    read.map_err(|findings| findings.iter().map(ToString::to_string).collect())
 }
 
 fn desired(text: &str) -> Desired {
@@ -106,10 +108,6 @@ fn the_example_of_the_design_is_what_it_says() {
         "{}",
         email.url
     );
-    assert_eq!(
-        desired.files.iter().next().unwrap(),
-        FilePath::new("/etc/bellwire/welcome.html")
-    );
 
     assert_eq!(payments.settings["secret"].len(), 2);
     let http = settings(&payments.actions[0]);
@@ -142,6 +140,24 @@ fn the_example_of_the_design_is_what_it_says() {
     assert_eq!(anything.settings["tolerance"], ["300s"]);
     let kinds: Vec<_> = anything.actions.iter().map(|action| &**action.kind()).collect();
     assert_eq!(kinds, ["publish", "file"]);
+}
+
+#[test]
+fn every_whole_file_of_the_guide_and_the_examples_can_be_used() {
+    let root = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let guide = std::fs::read_to_string(root.join("docs/hooks.md")).unwrap();
+    let blocks = guide
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next());
+    let whole: Vec<&str> = blocks.filter(|block| block.contains("hooks:\n")).collect();
+    assert!(whole.len() >= 3, "{whole:?}");
+    whole.into_iter().for_each(|block| drop(desired(block)));
+    for folder in std::fs::read_dir(root.join("examples")).unwrap() {
+        if let Ok(text) = std::fs::read_to_string(folder.unwrap().path().join("hooks.yaml")) {
+            desired(&text);
+        }
+    }
 }
 
 #[test]
