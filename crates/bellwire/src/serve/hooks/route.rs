@@ -62,7 +62,11 @@ fn allow(state: &ApiState, headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 async fn answer(hooks: &Hooks, wish: Wish) -> Response {
-    let done = if wish.dry_run { hooks.plan().await } else { hooks.apply().await };
+    let done = if wish.dry_run {
+        hooks.plan().await
+    } else {
+        hooks.apply().await
+    };
     let is_applied = done.is_ok() && !wish.dry_run;
     let file = hooks.file.display().to_string();
     let told = match done {
@@ -91,7 +95,7 @@ impl Hooks {
             "file": self.file.display().to_string(),
             "hooks": told.hooks,
             "appliedAt": told.applied_at,
-            "inForce": told.figures.is_in_force,
+            "inForce": self.figures().is_in_force,
             "refusedAt": told.refused.as_ref().map(|refused| refused.at),
             "error": told.refused.as_ref().filter(|refused| refused.findings.is_empty()).map(|refused| &refused.words),
             "findings": told.refused.map(|refused| refused.findings).unwrap_or_default(),
