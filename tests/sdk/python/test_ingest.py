@@ -9,6 +9,7 @@ from svix.api import (
     IngestEndpointHeadersIn,
     IngestEndpointIn,
     IngestEndpointSecretIn,
+    IngestEndpointTransformationPatch,
     IngestEndpointUpsertIn,
     IngestSourceConsumerPortalAccessIn,
     IngestSourceIn,
@@ -162,6 +163,11 @@ def test_endpoints_of_a_source_are_managed(svix: Svix, source: Source, receiver:
     assert {k.lower(): v for k, v in api.get_headers(made.id, one.id).headers.items()} == {"x-one": "1"}
     api.set_headers(made.id, one.id, IngestEndpointHeadersIn(headers={"X-Two": "2"}))
     assert {k.lower(): v for k, v in api.get_headers(made.id, one.id).headers.items()} == {"x-two": "2"}
+    assert api.transformation.get(made.id, one.id).code is None
+    code = '{"id": "{{ body.id }}"}'
+    api.transformation.patch(made.id, one.id, IngestEndpointTransformationPatch(code=code, enabled=True))
+    shown = api.transformation.get(made.id, one.id)
+    assert (shown.code, shown.enabled) == (code, True)
     before = api.get_secret(made.id, one.id).key
     api.rotate_secret(made.id, one.id, IngestEndpointSecretIn())
     assert api.get_secret(made.id, one.id).key != before
