@@ -1,6 +1,9 @@
 """Sources: where the webhooks of others come in, made and managed with the official client."""
 
+import hashlib
+import hmac
 from typing import Any, Callable, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from svix.api import (
@@ -14,6 +17,7 @@ from svix.api import (
     IngestSourceConsumerPortalAccessIn,
     IngestSourceIn,
     IngestSourceOut,
+    MessageIn,
     MetaConfig,
     OrumIoConfig,
     Svix,
@@ -24,7 +28,7 @@ from svix.api import (
 from svix.api.ingest_endpoint import IngestEndpointListOptions
 from svix.api.ingest_source import IngestSourceListOptions
 
-from helpers import refused
+from helpers import eventually, refused
 from rawapi import RawApi
 from receiver import Receiver
 
@@ -196,3 +200,31 @@ def test_refused_requests_and_streams_are_listed(raw: RawApi, source: Source) ->
     for part in ("log", "stream"):
         answer = raw.call("GET", f"/ingest/api/v1/source/{made.id}/{part}?limit=1")
         assert (answer.status, answer.json()["data"], answer.json()["done"]) == (200, [], True)
+
+
+def test_what_comes_in_is_delivered_and_what_is_not_trusted_is_listed(
+    svix: Svix, raw: RawApi, source: Source, receiver: Receiver, url: str
+) -> None:
+    made = source()
+    endpoint = svix.ingest.endpoint.create(made.id, IngestEndpointIn(url=receiver.url))
+    receiver.secrets.append(svix.ingest.endpoint.get_secret(made.id, endpoint.id).key)
+    assert made.ingest_url is not None
+    path = urlsplit(made.ingest_url).path
+    stranger = RawApi(url, None)
+    body = b'{"ref": "main",  "n": 1.10}'
+    proof = "sha256=" + hmac.new(b"s3cret", body, hashlib.sha256).hexdigest()
+    headers = {"x-hub-signature-256": proof, "x-github-event": "push", "x-github-delivery": "d-1"}
+    assert stranger.call("POST", path, body, headers).status // 100 == 2
+    assert receiver.wait(1)[0].body == body
+
+    app_id = raw.call("GET", f"/ingest/api/v1/source/{made.id}").json()["appId"]
+    message = svix.message.list(app_id).data[0]
+    assert (message.event_type, message.event_id, message.payload["ref"]) == ("push", "d-1", "main")
+    inbound = raw.call("GET", f"/api/v1/app/source:{made.id}/msg/{message.id}").json()["inbound"]
+    assert inbound["sourceId"] == made.id and inbound["headers"]["x-github-event"] == "push" and inbound["verdict"]
+    assert path not in inbound["target"]
+    refused(409, svix.message.create, app_id, MessageIn(event_type="push", payload={}))
+
+    assert stranger.call("POST", path, b"{}", headers | {"x-github-delivery": "d-2"}).status == 401
+    listed = eventually(lambda: raw.call("GET", f"/ingest/api/v1/source/{made.id}/log").json()["data"], "it is listed")
+    assert listed[0]["status_code"] == 401 and listed[0]["error_text"] and listed[0]["source_id"] == made.id
