@@ -19,14 +19,20 @@ fn page() -> io::Result<String> {
 }
 
 #[test]
-fn the_example_of_each_kind_can_be_used() -> io::Result<()> {
+fn the_examples_of_each_kind_can_be_used() -> io::Result<()> {
     let page = page()?;
     for kind in KINDS {
         let section = section(&page, kind.name);
-        let example = section.split("```json\n").nth(1).and_then(|rest| rest.split("```").next());
-        let example = example.unwrap_or_else(|| panic!("`{}` has no example", kind.name));
-        let settings: Value = serde_json::from_str(example)?;
-        assert_eq!((kind.check)(&settings), Ok(()), "{}", kind.name);
+        let examples: Vec<&str> = section
+            .split("```json\n")
+            .skip(1)
+            .filter_map(|rest| rest.split("```").next())
+            .collect();
+        assert!(!examples.is_empty(), "`{}` has no example", kind.name);
+        for example in examples {
+            let settings: Value = serde_json::from_str(example)?;
+            assert_eq!((kind.check)(&settings), Ok(()), "{}", kind.name);
+        }
     }
     Ok(())
 }
@@ -37,9 +43,17 @@ fn every_setting_is_explained() -> io::Result<()> {
     for kind in KINDS {
         let section = section(&page, kind.name);
         let schema = (kind.schema)();
-        let settings = schema["properties"].as_object().map(|all| all.keys()).into_iter().flatten();
+        let settings = schema["properties"]
+            .as_object()
+            .map(|all| all.keys())
+            .into_iter()
+            .flatten();
         for setting in settings {
-            assert!(section.contains(&format!("`{setting}`")), "`{}` does not explain `{setting}`", kind.name);
+            assert!(
+                section.contains(&format!("`{setting}`")),
+                "`{}` does not explain `{setting}`",
+                kind.name
+            );
         }
     }
     Ok(())

@@ -149,7 +149,13 @@ async fn deleting_a_source_deletes_what_it_has_and_erases_its_messages() {
 
 #[tokio::test]
 async fn settings_are_judged_by_the_provider_and_named_when_they_are_wrong() {
-    let api = Api::new().await;
+    let api = Api::with(|state| {
+        state.check_cron = |values| match values.contains_key("schedule") {
+            true => Ok(()),
+            false => Err(("schedule".to_owned(), "it is missing".to_owned())),
+        };
+    })
+    .await;
     let at = async |kind: &str, config: Value| {
         let answer = api
             .post(PATH, json!({ "name": "x", "type": kind, "config": config }))
@@ -290,6 +296,11 @@ async fn clients_that_know_some_types_only_can_read_the_others_and_do_not_open_t
     let kept = api.kept(&made);
     assert_eq!((&*kept.kind, &*kept.name), ("gitlab", "Laboratory"));
     assert!(kept.settings.contains_key("secret"));
+    // A schedule without a payload of its own.
+    let cron = json!({ "name": "C", "type": "cron", "config": { "schedule": "* * * * *" }, "uid": "c" });
+    api.source(cron).await;
+    let read = api.as_sdk("GET", &format!("{PATH}/c"), json!({})).await.ok(200);
+    assert_eq!(read["config"], json!({ "schedule": "* * * * *", "payload": "" }));
     // Whoever means it says so.
     api.put(&path, json!({ "name": "Lab", "type": "none" })).await.ok(200);
     assert!(api.kept(&made).settings.is_empty());

@@ -55,8 +55,9 @@ fn guard_with(calls: &Calls, policy: AddressPolicy) -> Result<Guard, ServeError>
 }
 
 /// What is in force for deliveries.
-pub(super) fn deliver(delivery: &Delivery) -> DeliverConfig {
+pub(super) fn deliver(delivery: &Delivery, public_url: Option<&str>) -> DeliverConfig {
     DeliverConfig {
+        server: public_url.unwrap_or_default().trim_end_matches('/').to_owned(),
         retry_schedule: delivery.retry_schedule.clone(),
         timeout: delivery.timeout,
         disable_after: delivery.disable_after,

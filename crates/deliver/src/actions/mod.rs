@@ -14,10 +14,10 @@ mod executor;
 mod file;
 mod forward;
 pub mod http;
+mod pool;
 mod publish;
 mod request;
 mod run;
-mod pool;
 mod sql;
 
 pub use self::dispatch::{ActionParts, Actions};

@@ -15,7 +15,9 @@ async fn say(reply: Reply, settings: impl Fn(String) -> Value) -> (Outcome, Seen
     let house = House::open().await;
     let receiver = Receiver::answering(reply).await;
     let settings = settings(format!("{}/CANARY", receiver.url()));
-    let outcome = house.act(endpoint("chat", &settings), message(r#"{"host": "db1"}"#)).await;
+    let outcome = house
+        .act(endpoint("chat", &settings), message(r#"{"host": "db1"}"#))
+        .await;
     (outcome, receiver.only())
 }
 
@@ -50,7 +52,10 @@ async fn a_refusal_is_a_failure_in_the_words_of_the_service_whatever_the_status(
 async fn a_service_that_asks_for_a_rest_gets_it() {
     let (outcome, _) = say(Reply(429, &[("retry-after", "30")], ""), slack).await;
     assert_eq!(reason(&outcome), "status_too_many_requests");
-    assert_eq!((outcome.status_code, outcome.retry_after), (429, Some(Duration::from_secs(30))));
+    assert_eq!(
+        (outcome.status_code, outcome.retry_after),
+        (429, Some(Duration::from_secs(30)))
+    );
     let telegram = |url: String| json!({"telegram": {"token": "1:a", "chat": -7, "api": url}, "text": "x"});
     let full = r#"{"ok":false,"error_code":429,"description":"Too Many Requests","parameters":{"retry_after":9}}"#;
     let (outcome, seen) = say(Reply(429, &[], full), telegram).await;

@@ -1,6 +1,9 @@
 //! What holds for every kind.
 
-use bellwire_core::{endpoint::ActionSettings, time::Timestamp};
+use bellwire_core::{
+    endpoint::{ActionSettings, Endpoint},
+    time::Timestamp,
+};
 use bellwire_deliver::action::{Acted, Action as _};
 use serde_json::{Value, json};
 
@@ -9,9 +12,9 @@ use crate::{
     receiver::{Receiver, Reply},
 };
 
-fn untrusted(kind: &str, settings: &Value) -> bellwire_core::endpoint::Endpoint {
+fn untrusted(kind: &str, settings: &Value) -> Endpoint {
     let trusted = endpoint(kind, settings);
-    bellwire_core::endpoint::Endpoint {
+    Endpoint {
         action: ActionSettings {
             trusted: false,
             ..trusted.action.clone()
@@ -59,7 +62,9 @@ async fn nothing_is_done_when_it_may_not_begin() {
         ("file", json!({"path": "made"})),
         ("publish", json!({"app": "acme"})),
     ] {
-        let acted = house.act_if(endpoint(kind, &settings), message("{}"), LONG, &|| false).await;
+        let acted = house
+            .act_if(endpoint(kind, &settings), message("{}"), LONG, &|| false)
+            .await;
         assert!(matches!(acted, Acted::Withheld), "{kind}");
     }
     assert!(receiver.seen().is_empty() && !house.folder.path().join("made").exists());
@@ -71,7 +76,11 @@ async fn settings_are_read_anew_when_they_change_and_a_bad_one_says_what_is_wron
     let write = |line: &str| endpoint("file", &json!({"path": "a.log", "line": line}));
     house.act(write("one"), message("{}")).await;
     let mut changed = write("two");
-    assert_eq!(reason(&house.act(changed.clone(), message("{}")).await), "", "the same version, kept");
+    assert_eq!(
+        reason(&house.act(changed.clone(), message("{}")).await),
+        "",
+        "the same version, kept"
+    );
     changed.updated_at = Timestamp::from_secs(1_766_000_001);
     house.act(changed.clone(), message("{}")).await;
     let written = std::fs::read_to_string(house.folder.path().join("a.log")).unwrap();
@@ -79,7 +88,9 @@ async fn settings_are_read_anew_when_they_change_and_a_bad_one_says_what_is_wron
     house.actions.forget(changed.id);
     house.actions.sweep();
 
-    let outcome = house.act(endpoint("file", &json!({"path": "{{ a }}"})), message("{}")).await;
+    let outcome = house
+        .act(endpoint("file", &json!({"path": "{{ a }}"})), message("{}"))
+        .await;
     assert_eq!(reason(&outcome), "settings_invalid");
     assert!(response(&outcome).contains("`path`"), "{}", response(&outcome));
     let outcome = house.act(endpoint("fax", &json!({})), message("{}")).await;

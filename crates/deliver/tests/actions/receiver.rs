@@ -62,7 +62,9 @@ impl Receiver {
                 let (seen, reply) = (Arc::clone(&seen), reply.clone());
                 let service = service_fn(move |request| answer(request, Arc::clone(&seen), reply.clone()));
                 serving.spawn(async move {
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                    let _ = http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
                 });
             }
         });

@@ -25,20 +25,28 @@ async fn a_request_is_made_as_the_settings_say() {
         "json": {"amount": "{{ amount }}"},
         "bearer": "t0k3n",
     });
-    let outcome = house.act(endpoint("http", &settings), message(r#"{"id": "a/b", "amount": 1250}"#)).await;
+    let outcome = house
+        .act(endpoint("http", &settings), message(r#"{"id": "a/b", "amount": 1250}"#))
+        .await;
     assert_eq!((reason(&outcome), outcome.status_code), ("", 201));
     assert_eq!(response(&outcome), "made");
     assert_eq!(outcome.url, format!("{}/v1/orders/a%2Fb", receiver.url()));
     assert!(outcome.response_headers.contains(&("x-id".to_owned(), "7".to_owned())));
     let seen = receiver.only();
-    assert_eq!((seen.method.as_str(), seen.target.as_str()), ("PUT", "/v1/orders/a%2Fb?dry%20run=1250"));
+    assert_eq!(
+        (seen.method.as_str(), seen.target.as_str()),
+        ("PUT", "/v1/orders/a%2Fb?dry%20run=1250")
+    );
     assert_eq!(seen.text(), r#"{"amount":1250}"#);
     assert_eq!(seen.header("content-type"), "application/json");
     assert_eq!(seen.header("authorization"), "Bearer t0k3n");
     assert_eq!(seen.header("x-team"), "kitchen");
     assert_eq!(seen.header("host"), receiver.address.to_string());
     assert!(seen.header("idempotency-key").starts_with("msg_") && seen.header("idempotency-key").contains(".ep_"));
-    assert!(seen.header("traceparent").starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
+    assert!(
+        seen.header("traceparent")
+            .starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-")
+    );
     assert!(seen.header("user-agent").starts_with("Bellwire/"));
 }
 
@@ -53,14 +61,22 @@ async fn the_payload_goes_as_it_came_and_a_get_has_none() {
     get.updated_at = Timestamp::from_secs(1_766_000_001);
     house.act(get, message(payload)).await;
     let seen = receiver.seen();
-    assert_eq!((seen[0].text(), seen[0].header("authorization")), (payload, "Basic dTpw"));
+    assert_eq!(
+        (seen[0].text(), seen[0].header("authorization")),
+        (payload, "Basic dTpw")
+    );
     assert_eq!((seen[1].text(), seen[1].header("content-type")), ("", ""));
 }
 
 async fn judged(reply: Reply, ok: Value) -> (String, Option<Duration>) {
     let house = House::open().await;
     let receiver = Receiver::answering(reply).await;
-    let outcome = house.act(endpoint("http", &json!({"url": receiver.url(), "ok": ok})), message("{}")).await;
+    let outcome = house
+        .act(
+            endpoint("http", &json!({"url": receiver.url(), "ok": ok})),
+            message("{}"),
+        )
+        .await;
     (reason(&outcome).to_owned(), outcome.retry_after)
 }
 
@@ -69,9 +85,17 @@ async fn a_status_is_a_success_when_the_settings_say_so() {
     assert_eq!(judged(Reply(409, &[], "there already"), json!([200, 409])).await.0, "");
     assert_eq!(judged(Reply(204, &[], ""), json!([200])).await.0, "status_not_ok");
     assert_eq!(judged(Reply(404, &[], ""), json!([])).await.0, "status_not_found");
-    assert_eq!(judged(Reply(302, &[("location", "http://example.com")], ""), json!([])).await.0, "redirect");
+    assert_eq!(
+        judged(Reply(302, &[("location", "http://example.com")], ""), json!([]))
+            .await
+            .0,
+        "redirect"
+    );
     let (reason, retry_after) = judged(Reply(503, &[("retry-after", "7")], ""), json!([])).await;
-    assert_eq!((reason.as_str(), retry_after), ("status_unavailable", Some(Duration::from_secs(7))));
+    assert_eq!(
+        (reason.as_str(), retry_after),
+        ("status_unavailable", Some(Duration::from_secs(7)))
+    );
 }
 
 #[tokio::test]
@@ -86,7 +110,10 @@ async fn a_connection_is_used_again() {
     let settings = json!({"url": receiver.url(), "path": "/{{ id }}"});
     for id in 0..3 {
         let payload = json!({"id": id}).to_string();
-        assert_eq!(reason(&house.act(endpoint("http", &settings), message(&payload)).await), "");
+        assert_eq!(
+            reason(&house.act(endpoint("http", &settings), message(&payload)).await),
+            ""
+        );
     }
     assert_eq!(receiver.seen().len(), 3);
     assert_eq!(receiver.connections.load(Ordering::SeqCst), 1);
@@ -98,7 +125,11 @@ async fn a_server_that_never_answers_costs_the_timeout() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = json!({"url": format!("http://{}", silent.local_addr().unwrap())});
     let time = Duration::from_millis(100);
-    let acted = house.act_if(endpoint("http", &settings), message("{}"), time, &|| true).await;
-    let Acted::Attempted(outcome) = acted else { panic!("withheld") };
+    let acted = house
+        .act_if(endpoint("http", &settings), message("{}"), time, &|| true)
+        .await;
+    let Acted::Attempted(outcome) = acted else {
+        panic!("withheld")
+    };
     assert_eq!(reason(&outcome), "timeout_headers");
 }

@@ -2,7 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
-use bellwire_core::attempt::Outcome;
+use bellwire_core::{
+    attempt::Outcome,
+    id::{EndpointId, Id as _},
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
@@ -24,7 +27,13 @@ async fn script(script: &str, mut more: Value, payload: &str) -> Outcome {
 /// A pipe with a name: a command and all its children hold its other end, until all of them are gone.
 fn fifo(folder: &Path) -> (String, BufReader<Receiver>) {
     let path = folder.join("held").display().to_string();
-    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap()
+            .success()
+    );
     let reader = OpenOptions::new().open_receiver(&path).unwrap();
     (path, BufReader::new(reader))
 }
@@ -62,7 +71,10 @@ async fn a_command_sees_its_own_variables_and_no_others() {
             "PATH",
         ]
     );
-    assert!(text.contains("HOST=db1\n") && text.contains("BELLWIRE_ATTEMPT=1\n"), "{text}");
+    assert!(
+        text.contains("HOST=db1\n") && text.contains("BELLWIRE_ATTEMPT=1\n"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -72,7 +84,12 @@ async fn a_command_works_where_it_is_told_to() {
     let script = folder.join("where.sh");
     std::fs::write(&script, "#!/bin/sh\npwd\n").unwrap();
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let outcome = house.act(endpoint("run", &json!({"argv": ["./where.sh"], "cwd": folder})), message("{}")).await;
+    let outcome = house
+        .act(
+            endpoint("run", &json!({"argv": ["./where.sh"], "cwd": folder})),
+            message("{}"),
+        )
+        .await;
     assert_eq!(response(&outcome), format!("{}\n", folder.display()));
 }
 
@@ -84,13 +101,22 @@ async fn input_and_output_larger_than_any_pipe_do_not_wait_for_each_other() {
     assert!(response(&outcome).ends_with("x\"}\nend\n"));
     // One that reads nothing, or not all, is no failure.
     for body in ["exit 0", "head -c 10 >/dev/null; exec <&-; echo done"] {
-        assert_eq!(reason(&script(body, json!({"stdin": "json"}), &payload).await), "", "{body}");
+        assert_eq!(
+            reason(&script(body, json!({"stdin": "json"}), &payload).await),
+            "",
+            "{body}"
+        );
     }
 }
 
 #[tokio::test]
 async fn of_a_flood_of_output_the_end_is_kept() {
-    let outcome = script("head -c 20000000 /dev/zero | tr '\\0' x; echo end", json!({"output": 100}), "{}").await;
+    let outcome = script(
+        "head -c 20000000 /dev/zero | tr '\\0' x; echo end",
+        json!({"output": 100}),
+        "{}",
+    )
+    .await;
     assert_eq!((reason(&outcome), outcome.response.len()), ("", 100));
     assert!(response(&outcome).ends_with("xend\n"));
 }
@@ -117,11 +143,18 @@ async fn exit_codes_mean_what_the_settings_say() {
 #[tokio::test]
 async fn a_command_that_is_not_there_says_so() {
     let house = House::open().await;
-    for argv in [json!(["/missing/command"]), json!(["no-such-command-anywhere"]), json!(["/"])] {
+    for argv in [
+        json!(["/missing/command"]),
+        json!(["no-such-command-anywhere"]),
+        json!(["/"]),
+    ] {
         let mut run = endpoint("run", &json!({"argv": argv}));
-        run.id = bellwire_core::id::Id::from_number(u64::try_from(argv.to_string().len()).unwrap());
+        run.id = EndpointId::from_number(u64::try_from(argv.to_string().len()).unwrap());
         let outcome = house.act(run, message("{}")).await;
-        assert!(matches!(reason(&outcome), "command_not_found" | "settings_invalid"), "{argv}: {outcome:?}");
+        assert!(
+            matches!(reason(&outcome), "command_not_found" | "settings_invalid"),
+            "{argv}: {outcome:?}"
+        );
     }
     let outcome = script("true", json!({"cwd": "/missing"}), "{}").await;
     assert_eq!(reason(&outcome), "command_failed");
@@ -139,7 +172,11 @@ async fn a_command_that_hangs_is_killed_with_its_children_also_when_they_do_not_
     let mut child = String::new();
     held.read_line(&mut child).await.unwrap();
     assert!(child.trim().parse::<u32>().is_ok());
-    assert_eq!(held.read_to_string(&mut child).await.unwrap(), 0, "the end comes when nobody is left");
+    assert_eq!(
+        held.read_to_string(&mut child).await.unwrap(),
+        0,
+        "the end comes when nobody is left"
+    );
 }
 
 #[tokio::test]
@@ -163,7 +200,11 @@ async fn a_command_is_killed_with_its_children_when_the_server_stops() {
             read = held.read_line(&mut child) => { read.unwrap(); }
         }
     }
-    assert_eq!(held.read_to_string(&mut child).await.unwrap(), 0, "the end comes when nobody is left");
+    assert_eq!(
+        held.read_to_string(&mut child).await.unwrap(),
+        0,
+        "the end comes when nobody is left"
+    );
 }
 
 #[tokio::test]
@@ -176,7 +217,14 @@ async fn what_a_command_leaves_running_does_not_hold_up_its_delivery() {
     assert!(outcome.duration < Duration::from_secs(5));
     let mut child = String::new();
     held.read_line(&mut child).await.unwrap();
-    assert!(std::process::Command::new("kill").arg(child.trim()).status().unwrap().success(), "it still runs");
+    assert!(
+        std::process::Command::new("kill")
+            .arg(child.trim())
+            .status()
+            .unwrap()
+            .success(),
+        "it still runs"
+    );
 }
 
 #[tokio::test]

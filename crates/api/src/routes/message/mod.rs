@@ -1,10 +1,7 @@
 //! `/api/v1/app/{app_id}/msg`: messages.
 
 use bellwire_core::{app::App, id::MessageId, message::Message};
-use bellwire_store::{
-    directory::Incoming,
-    query::{MessageFilter, Order, Page},
-};
+use bellwire_store::query::{MessageFilter, Order, Page};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -186,7 +183,7 @@ struct MessagePrecheckIn {
 /// Whether somebody listens.
 #[derive(Debug, Serialize, JsonSchema)]
 struct MessagePrecheckOut {
-    /// Whether it would go to at least one endpoint.
+    /// Whether it would go to at least one endpoint; to one with a filter only if that lets its payload through.
     active: bool,
 }
 
@@ -195,16 +192,7 @@ async fn precheck(
 ) -> Result<Reply<MessagePrecheckOut>, ApiError> {
     let app = cx.app()?;
     let channels = body.channels.map(Set::into_texts).unwrap_or_default();
-    let routes = cx.server.directory.routes(
-        app.id,
-        &Incoming {
-            event_type: &body.event_type,
-            channels: &channels,
-            ordering_key: None,
-            payload: b"{}",
-        },
-    );
     Reply::ok(&MessagePrecheckOut {
-        active: !routes.is_empty(),
+        active: cx.server.directory.listens(app.id, &body.event_type, &channels),
     })
 }

@@ -132,6 +132,7 @@ pub(super) async fn publish(
             channels: &channels,
             ordering_key: message.ordering_key.as_deref(),
             payload: message.payload.get().as_bytes(),
+            inbound: None,
         },
     );
     let wish = Wish {

@@ -143,6 +143,11 @@ impl Sealed {
         if letter.content_type != JSON {
             set(&mut headers, &CONTENT_TYPE, letter.content_type.to_owned());
         }
+        for (name, text) in &letter.headers {
+            if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+                set(&mut headers, &name, text.clone());
+            }
+        }
         if order.endpoint.endpoint.http_signatures {
             sign_request(&mut headers, order, prepared);
         }
