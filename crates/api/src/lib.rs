@@ -32,7 +32,7 @@ use axum::Router;
 
 pub use metrics::ApiMetrics;
 pub use pressure::PublishLimits;
-pub use state::{ApiLimits, ApiState, SentHeaders};
+pub use state::{ApiLimits, ApiState, CronCheck, SentHeaders};
 
 /// Where the pages of error codes are served.
 pub const DOCS_PATH: &str = "/docs/errors";

@@ -137,29 +137,25 @@ impl Changes {
         standing: Standing<'_>,
         now: Timestamp,
     ) -> Result<(), ChangesError> {
-        let app = match &known {
+        let app = match (&known, retired.get(&hook.name)) {
+            (Some(source), _) if standing.directory.app_by_id(source.app).is_some() => source.app,
+            (None, Some(app)) => app.id,
+            _ => self.app(hook, standing, now),
+        };
+        match &known {
             Some(source) => {
-                if let Some((changed, names)) = source::changed(source, hook, now) {
-                    self.say(
-                        What::Changed,
-                        format!("source {}: {}", source::named(hook), names.join(", ")),
-                    );
+                if let Some((changed, names)) = source::changed(source, hook, app, now) {
+                    self.say(What::Changed, format!("source {}: {}", hook.name, names.join(", ")));
                     self.changes.push(Change::PutSource(Box::new(changed)));
                 }
-                source.app
             }
             None => {
-                let app = match retired.get(&hook.name) {
-                    Some(app) => app.id,
-                    None => self.app(hook, standing, now),
-                };
                 let token = (standing.random)().ok_or(ChangesError::NoRandomness)?;
                 let source = source::new(hook, app, token, standing, now);
                 self.say(What::Added, format!("source {}", source::named(hook)));
                 self.changes.push(Change::PutSource(Box::new(source)));
-                app
             }
-        };
+        }
         self.actions(hook, app, standing, now)
     }
 

@@ -3,7 +3,7 @@
 //! References are replaced when the file is loaded. What they were replaced by is remembered as a [`Veil`], through which every
 //! text goes that people see.
 
-use std::{collections::BTreeSet, io, path::PathBuf};
+use std::{collections::BTreeMap, io};
 
 use crate::{
     finding::{Finding, Path},
@@ -16,7 +16,10 @@ const FILE_BYTES_MAX: usize = 64 << 10;
 /// How deep references may lie in each other's defaults.
 const NESTED_MAX: usize = 8;
 
-/// Where references lead.
+/// Whether the settings of a source of this kind (`cron`, `monitor`) are usable: which one is not, and why.
+pub type SourceCheck<'a> = &'a dyn Fn(&str, &BTreeMap<String, Vec<String>>) -> Result<(), (String, String)>;
+
+/// Where references lead, and what else only others know.
 pub struct Surroundings<'a> {
     /// A variable of the environment.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
@@ -24,6 +27,8 @@ pub struct Surroundings<'a> {
     pub file: &'a dyn Fn(&std::path::Path) -> io::Result<Vec<u8>>,
     /// Where relative paths begin: the folder of the hooks file.
     pub folder: &'a std::path::Path,
+    /// Whether what brings messages by itself can do so.
+    pub source: SourceCheck<'a>,
 }
 
 /// Replaces the references of one document.
@@ -31,8 +36,6 @@ pub(crate) struct Resolver<'a> {
     around: &'a Surroundings<'a>,
     pub findings: Vec<Finding>,
     pub veil: Veil,
-    /// The files that were read, or would have been.
-    pub files: BTreeSet<PathBuf>,
 }
 
 impl<'a> Resolver<'a> {
@@ -41,7 +44,6 @@ impl<'a> Resolver<'a> {
             around,
             findings: Vec::new(),
             veil: Veil::default(),
-            files: BTreeSet::new(),
         }
     }
 
@@ -135,7 +137,6 @@ impl<'a> Resolver<'a> {
             ));
         }
         let full = self.around.folder.join(path);
-        self.files.insert(full.clone());
         let cannot = |why: String| (format!("cannot read the file {path}: {why}"), String::new());
         let bytes = (self.around.file)(&full).map_err(|error| cannot(error.to_string()))?;
         if bytes.len() > FILE_BYTES_MAX {
@@ -194,6 +195,7 @@ mod tests {
                 _ => Err(io::ErrorKind::NotFound.into()),
             },
             folder: std::path::Path::new("/etc/hooks"),
+            source: &|_, _| Ok(()),
         };
         let mut node = compose(text).unwrap().unwrap();
         let mut resolver = Resolver::new(&around);

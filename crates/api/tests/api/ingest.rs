@@ -95,7 +95,7 @@ async fn its_application_is_made_with_it_and_is_in_no_list() {
     let made = api.github().await;
     assert_eq!(api.get("/api/v1/app").await.ok(200)["data"], json!([]));
     assert_eq!(api.get(&app_path(&made)).await.ok(200)["name"], "Code");
-    let endpoint = json!({ "url": "http://127.0.0.1:9/hook" });
+    let endpoint = json!({ "url": "http://127.0.0.1:9999/hook" });
     let endpoint = api
         .post(&format!("{}/endpoint", app_path(&made)), endpoint)
         .await
@@ -137,7 +137,7 @@ async fn what_is_a_sources_is_not_published_to_changed_or_deleted_as_an_applicat
 async fn deleting_a_source_deletes_what_it_has_and_erases_its_messages() {
     let api = Api::new().await;
     let made = api.github().await;
-    let endpoint = json!({ "url": "http://127.0.0.1:9/hook", "uid": "e" });
+    let endpoint = json!({ "url": "http://127.0.0.1:9999/hook", "uid": "e" });
     api.post(&format!("{PATH}/code/endpoint"), endpoint).await.ok(201);
     api.call("DELETE", &format!("{PATH}/code"), ()).await.ok(204);
     api.get(&format!("{PATH}/code")).await.refused(404);
@@ -149,7 +149,13 @@ async fn deleting_a_source_deletes_what_it_has_and_erases_its_messages() {
 
 #[tokio::test]
 async fn settings_are_judged_by_the_provider_and_named_when_they_are_wrong() {
-    let api = Api::new().await;
+    let api = Api::with(|state| {
+        state.check_cron = |values| match values.contains_key("schedule") {
+            true => Ok(()),
+            false => Err(("schedule".to_owned(), "it is missing".to_owned())),
+        };
+    })
+    .await;
     let at = async |kind: &str, config: Value| {
         let answer = api
             .post(PATH, json!({ "name": "x", "type": kind, "config": config }))
@@ -244,7 +250,7 @@ async fn a_new_url_takes_the_place_of_the_old_one() {
 async fn what_the_hooks_file_says_is_not_changed_by_the_api() {
     let api = Api::new().await;
     let made = api.github().await;
-    let endpoint = json!({ "url": "http://127.0.0.1:9/hook", "uid": "e" });
+    let endpoint = json!({ "url": "http://127.0.0.1:9999/hook", "uid": "e" });
     api.post(&format!("{PATH}/code/endpoint"), endpoint.clone())
         .await
         .ok(201);
@@ -261,7 +267,7 @@ async fn what_the_hooks_file_says_is_not_changed_by_the_api() {
         ("PUT", &one, endpoint),
         ("DELETE", &one, json!({})),
         ("PUT", &format!("{one}/headers"), json!({ "headers": {} })),
-        ("PATCH", &same, json!({ "url": "http://127.0.0.1:9/other" })),
+        ("PATCH", &same, json!({ "url": "http://127.0.0.1:9999/other" })),
         ("DELETE", &same, json!({})),
     ] {
         let answer = api.call(method, path, body).await;
@@ -290,6 +296,11 @@ async fn clients_that_know_some_types_only_can_read_the_others_and_do_not_open_t
     let kept = api.kept(&made);
     assert_eq!((&*kept.kind, &*kept.name), ("gitlab", "Laboratory"));
     assert!(kept.settings.contains_key("secret"));
+    // A schedule without a payload of its own.
+    let cron = json!({ "name": "C", "type": "cron", "config": { "schedule": "* * * * *" }, "uid": "c" });
+    api.source(cron).await;
+    let read = api.as_sdk("GET", &format!("{PATH}/c"), json!({})).await.ok(200);
+    assert_eq!(read["config"], json!({ "schedule": "* * * * *", "payload": "" }));
     // Whoever means it says so.
     api.put(&path, json!({ "name": "Lab", "type": "none" })).await.ok(200);
     assert!(api.kept(&made).settings.is_empty());
@@ -354,11 +365,11 @@ async fn endpoints_of_a_source_are_managed_through_it() {
     let api = Api::new().await;
     api.github().await;
     let all = format!("{PATH}/code/endpoint");
-    let endpoint = json!({ "url": "http://127.0.0.1:9/hook", "uid": "e", "headers": { "x-a": "1" } });
+    let endpoint = json!({ "url": "http://127.0.0.1:9999/hook", "uid": "e", "headers": { "x-a": "1" } });
     let made = api.post(&all, endpoint).await.ok(201);
     let one = format!("{all}/{}", made["id"].as_str().unwrap());
     assert_eq!(api.get(&one).await.ok(200), made);
-    api.put(&one, json!({ "url": "http://127.0.0.1:9/other", "uid": "e" }))
+    api.put(&one, json!({ "url": "http://127.0.0.1:9999/other", "uid": "e" }))
         .await
         .ok(200);
     assert_eq!(

@@ -16,6 +16,7 @@ mod exit;
 mod explain;
 mod generate;
 mod hook;
+mod hooks;
 mod input;
 mod interrupt;
 mod message;
@@ -107,6 +108,9 @@ pub enum Command {
     /// Endpoints at which you are told about the environment: endpoints disabled, deliveries failing
     #[command(subcommand, visible_alias = "hook")]
     OperationalWebhook(hook::HookCommand),
+    /// The hooks file: what comes in besides the API, and what is done with it
+    #[command(subcommand)]
+    Hooks(hooks::HooksCommand),
     /// Environments, and carrying settings and event types from one to another
     #[command(subcommand)]
     Environment(environment::EnvironmentCommand),
@@ -212,6 +216,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Endpoint(command) => command.run(&mut session(out)?),
         Command::EventType(command) => command.run(&mut session(out)?),
         Command::OperationalWebhook(command) => command.run(&mut session(out)?),
+        Command::Hooks(command) => command.run(&globals, out),
         Command::Environment(command) => command.run(&mut session(out)?),
         Command::Message(command) => command.run(&mut session(out)?),
         Command::Attempt(command) => command.run(&mut session(out)?),

@@ -14,6 +14,7 @@ use std::{
 };
 
 use axum::Router;
+use bellwire_intake::Peer;
 use hyper::{Request, StatusCode, body::Incoming, service::Service as _, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -127,15 +128,15 @@ impl Ingress {
     pub async fn accept(&self, stop: CancellationToken) {
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
-        while let Some(Some((stream, place))) = stop.run_until_cancelled(self.next(&mut connections)).await {
-            let connection = self.connection(stream, place, &graceful);
+        while let Some(Some((stream, peer, place))) = stop.run_until_cancelled(self.next(&mut connections)).await {
+            let connection = self.connection(stream, peer, place, &graceful);
             connections.spawn(connection);
         }
         graceful.shutdown().await;
     }
 
     /// The next connection, once there is a place for it; nothing when there will never be one.
-    async fn next(&self, connections: &mut JoinSet<()>) -> Option<(TcpStream, Place)> {
+    async fn next(&self, connections: &mut JoinSet<()>) -> Option<(TcpStream, Peer, Place)> {
         let permit = Arc::clone(&self.places).acquire_owned().await.ok()?;
         loop {
             let accepted = tokio::select! {
@@ -143,10 +144,11 @@ impl Ingress {
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
                     self.open.fetch_add(1, Ordering::Relaxed);
                     return Some((
                         stream,
+                        Peer(address),
                         Place {
                             open: Arc::clone(&self.open),
                             _permit: permit,
@@ -167,6 +169,7 @@ impl Ingress {
     fn connection(
         &self,
         stream: TcpStream,
+        peer: Peer,
         place: Place,
         graceful: &GracefulShutdown,
     ) -> impl Future<Output = ()> + Send + 'static {
@@ -177,7 +180,8 @@ impl Ingress {
         let begins = Arc::clone(&began);
         let refused = Refused::default();
         let open = Arc::clone(&self.open);
-        let service = service_fn(move |request: Request<Incoming>| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             begins.store(true, Ordering::Relaxed);
             let (router, refused) = (router.clone(), refused.clone());
             let open = open.load(Ordering::Relaxed);

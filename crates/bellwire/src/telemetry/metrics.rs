@@ -18,6 +18,7 @@ use bellwire_deliver::{
     metrics::{DeliverMetrics, LATENCY_BUCKETS_MS},
     scheduler::Figures,
 };
+use bellwire_intake::IntakeMetrics;
 use bellwire_store::{
     Directory, Store,
     directory::LaneState,
@@ -43,6 +44,8 @@ pub struct MetricsPage {
     pub scheduler: Arc<Scheduler>,
     /// Requests.
     pub api: Arc<ApiMetrics>,
+    /// Requests to sources.
+    pub intake: Arc<IntakeMetrics>,
     /// Open connections to the server.
     pub connections: Arc<AtomicUsize>,
     /// The hooks file, where there is one.
@@ -73,6 +76,7 @@ impl MetricsPage {
         };
         let mut registry = Registry::default();
         self.api.register(&mut registry);
+        self.intake.register(&mut registry);
         registry.register_collector(Box::new(snapshot));
         let mut page = String::new();
         text::encode(&mut page, &registry)?;

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bellwire_core::{id::AppId, source::Source, time::Timestamp};
+use bellwire_core::{
+    id::AppId,
+    source::{CRON, MONITOR, Source, new_token},
+    time::Timestamp,
+};
 
 use super::Standing;
 use crate::Hook;
@@ -14,7 +18,7 @@ const ARMED: &str = "armed";
 /// What people call it: its name, and how it is reached.
 pub(super) fn named(hook: &Hook) -> String {
     match hook.kind.as_str() {
-        "cron" | "monitor" => format!("{} ({})", hook.name, hook.kind),
+        CRON | MONITOR => format!("{} ({})", hook.name, hook.kind),
         _ => format!("{} (POST /in/{})", hook.name, hook.name),
     }
 }
@@ -39,10 +43,11 @@ pub(super) fn new(hook: &Hook, app: AppId, token: [u8; 32], standing: Standing<'
 }
 
 /// The one in force as the hook wants it, and what changes; nothing when it is so already.
-pub(super) fn changed(known: &Source, hook: &Hook, now: Timestamp) -> Option<(Source, Vec<&'static str>)> {
+pub(super) fn changed(known: &Source, hook: &Hook, app: AppId, now: Timestamp) -> Option<(Source, Vec<&'static str>)> {
     let settings = settings(known, hook);
     let mut names = Vec::new();
     let differs = [
+        (known.app != app, "application"),
         (known.kind != hook.kind, "provider"),
         (known.settings != settings, "settings"),
         (known.rules.for_each != hook.rules.for_each, "for_each"),
@@ -60,6 +65,7 @@ pub(super) fn changed(known: &Source, hook: &Hook, now: Timestamp) -> Option<(So
         return None;
     }
     let changed = Source {
+        app,
         kind: hook.kind.clone(),
         settings,
         rules: hook.rules.clone(),
@@ -81,9 +87,4 @@ fn settings(known: &Source, hook: &Hook) -> BTreeMap<String, Vec<String>> {
         };
     }
     settings
-}
-
-/// The unguessable part of its URL: 64 digits.
-fn new_token(random: &[u8; 32]) -> String {
-    random.iter().map(|byte| format!("{byte:02x}")).collect()
 }

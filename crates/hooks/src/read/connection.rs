@@ -1,7 +1,7 @@
 //! `connections`: what several actions share, written once. An action that says `via: NAME` has the connection's members among
 //! its settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     reading::{Reading, Table, listed},
@@ -20,12 +20,30 @@ pub(crate) const LEADS: &[&str] = &[
     "telegram",
 ];
 
+const HTTP: &str = "http";
+const URL: &str = "url";
+
 /// A connection.
 pub(super) struct Connection<'a> {
     /// What it leads to: one of [`LEADS`].
     pub lead: &'static str,
     /// Its members.
     pub entries: &'a [Entry],
+}
+
+impl Connection<'_> {
+    /// The setting of a kind that says where it leads; nothing when the kind does not go by such a connection. A kind's `url` is
+    /// what a connection of the kind's own name leads to; of all other kinds it is one to HTTP.
+    pub fn setting(&self, kind: &str, own: &BTreeSet<String>) -> Option<&'static str> {
+        if own.contains(self.lead) {
+            return Some(self.lead);
+        }
+        let leads_by_url = match LEADS.contains(&kind) {
+            true => kind == self.lead,
+            false => self.lead == HTTP,
+        };
+        (leads_by_url && own.contains(URL)).then_some(URL)
+    }
 }
 
 /// Reads all of them.

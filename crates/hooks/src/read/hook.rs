@@ -6,14 +6,14 @@ use bellwire_core::{
     endpoint::Throttle,
     id::{Id as _, SourceId},
     order::Ordering,
-    source::SourceRules,
+    source::{SourceRules, UID_MAX, is_uid},
     time::span::Span,
 };
 use bellwire_template::EXPRESSION_BYTES_MAX;
 
 use super::{
     Shared,
-    action::{self, Files, Given},
+    action::{self, Given},
     order, origin, verify,
 };
 use crate::{
@@ -28,8 +28,6 @@ pub(crate) const ORIGINS: &[&str] = &["verify", "cron", "monitors"];
 pub(crate) const MEMBERS: &[&str] = &["for_each", "event_type", "dedupe", "order", "when", "throttle", "do"];
 /// How many actions a hook may have.
 const ACTIONS_MAX: usize = 100;
-/// The longest name, in characters.
-const NAME_CHARS_MAX: usize = 60;
 /// The longest span of a throttle.
 const THROTTLE_MAX: Duration = Duration::from_secs(30 * 86_400);
 
@@ -39,16 +37,15 @@ pub(super) fn read<'a>(
     field: &Field<'a>,
     shared: &Shared<'a>,
     reading: &mut Reading<'a>,
-    files: &mut Files<'_, '_>,
 ) -> Option<Hook> {
-    let is_named_well = name_fits(name);
+    let is_named_well = is_uid(name);
     if !is_named_well {
         let what = format!(
             "`{}` cannot be a hook's name, which is a part of its URL",
             shorten(name)
         );
         let advice = format!(
-            "use at most {NAME_CHARS_MAX} letters, digits, `-` and `_`; it may not start with `{}`",
+            "use at most {UID_MAX} letters, digits, `-` and `_`; it may not start with `{}`",
             SourceId::PREFIX
         );
         reading.find(field.name_at, &field.path, what, advice);
@@ -65,7 +62,7 @@ pub(super) fn read<'a>(
             None => Ordering::None,
         },
     };
-    let actions = actions(&table, &given, shared, reading, files);
+    let actions = actions(&table, &given, shared, reading);
     let (kind, settings) = source?;
     is_named_well.then(|| Hook {
         name: name.to_owned(),
@@ -75,11 +72,6 @@ pub(super) fn read<'a>(
         rules,
         actions,
     })
-}
-
-fn name_fits(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    !name.is_empty() && name.len() <= NAME_CHARS_MAX && name.bytes().all(allowed) && !name.starts_with(SourceId::PREFIX)
 }
 
 fn source<'a>(
@@ -98,8 +90,8 @@ fn source<'a>(
             None
         }
         [("verify", field)] => verify::read(field, reading),
-        [("cron", field)] => origin::cron(field, reading),
-        [(_, field)] => origin::monitors(field, &shared.monitors, reading),
+        [("cron", field)] => origin::cron(field, shared.around.source, reading),
+        [(_, field)] => origin::monitors(field, &shared.monitors, shared.around.source, reading),
         [_, (second, field), ..] => {
             let names: Vec<&str> = origins.iter().map(|(name, _)| *name).collect();
             let what = format!("there are {}, and a hook has one of them", listed(&names));
@@ -154,7 +146,6 @@ fn actions<'a>(
     given: &Given<'a>,
     shared: &Shared<'a>,
     reading: &mut Reading<'a>,
-    files: &mut Files<'_, '_>,
 ) -> Vec<crate::HookAction> {
     let Some(field) = table.get("do") else {
         let advice = "write `do: []` when messages are only to be kept";
@@ -178,7 +169,7 @@ fn actions<'a>(
             node,
             path: field.path.item(at),
         };
-        let Some(action) = action::read(&field, given, shared, &mut counts, reading, files) else {
+        let Some(action) = action::read(&field, given, shared, &mut counts, reading) else {
             continue;
         };
         if let Some(same) = read.iter().find(|other| other.uid == action.uid) {

@@ -2,55 +2,60 @@
 
 use std::collections::BTreeMap;
 
+use bellwire_core::source::{CRON as CRON_KIND, MONITOR as MONITOR_KIND};
+
 use super::{monitor::Monitor, verify::Source};
 use crate::{
     nearest::nearest,
-    reading::{Field, Reading, listed, shorten},
+    reading::{Field, Reading, camel, listed, shorten},
+    surroundings::SourceCheck,
     yaml::Value,
 };
 
 /// The members of `cron`.
-pub(crate) const CRON: &[&str] = &["schedule", "payload", "content_type"];
+pub(crate) const CRON: &[&str] = &["schedule", "timezone", "payload", "content_type"];
 
-/// `cron: "0 6 * * 1"`, or `{schedule: …, payload: …, content_type: …}`.
-pub(super) fn cron<'a>(field: &Field<'a>, reading: &mut Reading<'a>) -> Option<Source> {
+/// `cron: "0 6 * * 1"`, or `{schedule: …, timezone: …, payload: …, content_type: …}`.
+pub(super) fn cron<'a>(field: &Field<'a>, check: SourceCheck<'_>, reading: &mut Reading<'a>) -> Option<Source> {
     let mut settings = BTreeMap::new();
-    let mut put = |name: &str, value: String| settings.insert(name.to_owned(), vec![value]);
-    if field.node.written().is_some() {
-        put("schedule", schedule(field, reading)?);
-        return Some(("cron".to_owned(), settings));
+    let mut places = BTreeMap::new();
+    if let Some(schedule) = field.node.written() {
+        settings.insert("schedule".to_owned(), vec![schedule.to_owned()]);
+        places.insert("schedule".to_owned(), field.clone());
+    } else {
+        let table = reading.table(field.node, &field.path, "`cron`", CRON)?;
+        if table.get("schedule").is_none() {
+            reading.wrong(
+                field,
+                "it does not say when",
+                "add a schedule, such as `schedule: \"0 6 * * 1\"`",
+            );
+            return None;
+        }
+        for name in CRON {
+            let Some(field) = table.get(name) else { continue };
+            let text = match &field.node.value {
+                // What is not a text is JSON.
+                Value::Text(text) => text.text.clone(),
+                _ if *name == "payload" => field.node.to_json_text(),
+                _ => reading.text(&field)?.to_owned(),
+            };
+            settings.insert(camel(name), vec![text]);
+            places.insert(camel(name), field);
+        }
     }
-    let table = reading.table(field.node, &field.path, "`cron`", CRON)?;
-    let Some(at) = table.get("schedule") else {
-        reading.wrong(
-            field,
-            "it does not say when",
-            "add a schedule, such as `schedule: \"0 6 * * 1\"`",
-        );
+    if let Err((name, why)) = check(CRON_KIND, &settings) {
+        reading.wrong(places.get(&name).unwrap_or(field), why, "");
         return None;
-    };
-    put("schedule", schedule(&at, reading)?);
-    if let Some(payload) = table.get("payload") {
-        let text = match &payload.node.value {
-            Value::Text(text) => text.text.clone(),
-            _ => payload.node.to_json().to_string(),
-        };
-        put("payload", text);
     }
-    if let Some(content_type) = table.get("content_type") {
-        put("contentType", reading.text(&content_type)?.to_owned());
-    }
-    Some(("cron".to_owned(), settings))
-}
-
-fn schedule<'a>(field: &Field<'a>, reading: &mut Reading<'a>) -> Option<String> {
-    reading.text(field).map(str::to_owned)
+    Some((CRON_KIND.to_owned(), settings))
 }
 
 /// `monitors: all`, or the names of some.
 pub(super) fn monitors<'a>(
     field: &Field<'a>,
-    known: &BTreeMap<&'a str, Monitor>,
+    known: &BTreeMap<&'a str, Monitor<'a>>,
+    check: SourceCheck<'_>,
     reading: &mut Reading<'a>,
 ) -> Option<Source> {
     if known.is_empty() {
@@ -64,7 +69,7 @@ pub(super) fn monitors<'a>(
     };
     let mut watched = Vec::new();
     for name in names {
-        let Some(Monitor(monitor)) = known.get(name) else {
+        let Some(monitor) = known.get(name) else {
             let advice = match nearest(name, known.keys().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("there are {}", listed(&known.keys().copied().collect::<Vec<_>>())),
@@ -72,8 +77,18 @@ pub(super) fn monitors<'a>(
             reading.wrong(field, format!("no monitor is called `{}`", shorten(name)), advice);
             return None;
         };
-        watched.push(monitor.to_string());
+        let written = monitor.json.to_string();
+        let alone = BTreeMap::from([(MONITOR_KIND.to_owned(), vec![written.clone()])]);
+        if let Err((_, why)) = check(MONITOR_KIND, &alone) {
+            reading.wrong(&monitor.field, why, "");
+            return None;
+        }
+        watched.push(written);
     }
-    let settings = BTreeMap::from([("monitor".to_owned(), watched)]);
-    Some(("monitor".to_owned(), settings))
+    let settings = BTreeMap::from([(MONITOR_KIND.to_owned(), watched)]);
+    if let Err((_, why)) = check(MONITOR_KIND, &settings) {
+        reading.wrong(field, why, "");
+        return None;
+    }
+    Some((MONITOR_KIND.to_owned(), settings))
 }

@@ -195,9 +195,15 @@ pub(super) const HOOK: &[Member] = &[
 pub(super) const CRON: &[Member] = &[
     member(
         "schedule",
-        "five fields",
+        "five fields, or a word",
         text,
-        "Minute, hour, day of the month, month, day of the week; in UTC.",
+        "Minute, hour, day of the month, month, day of the week; or `@hourly`, `@daily`, `@weekly`, `@monthly`.",
+    ),
+    member(
+        "timezone",
+        "name",
+        text,
+        "Whose clock it goes by: `Europe/Berlin`; UTC when left out.",
     ),
     member(
         "payload",
@@ -275,19 +281,36 @@ pub(super) const MONITOR: &[Member] = &[
         text,
         "A server whose certificate must not be about to expire.",
     ),
-    member("every", "duration", span, "How often it is looked at."),
+    member(
+        "every",
+        "duration",
+        span,
+        "How often it is looked at; `30s` when left out.",
+    ),
     member(
         "fails",
         "number",
-        || whole(1, Some(100)),
-        "How many looks in a row must fail before it is down.",
+        || whole(1, Some(1_000)),
+        "How many looks in a row must fail before it is down; 3 when left out.",
     ),
-    member("timeout", "duration", span, "How long a look may take."),
+    member(
+        "timeout",
+        "duration",
+        span,
+        "How long a look may take; `10s` when left out.",
+    ),
+    member(
+        "status",
+        "number, or list of numbers",
+        || one_or_more(whole(100, Some(599))),
+        "What an `http` answer may be instead of 2xx.",
+    ),
+    member("contains", "text", text, "What must stand in an `http` answer."),
     member(
         "days",
         "number",
-        || whole(1, Some(365)),
-        "How many days before its end a certificate is told about.",
+        || whole(1, Some(366)),
+        "How many days before its end a certificate is told about; 14 when left out.",
     ),
 ];
 

@@ -6,6 +6,7 @@
 mod compose;
 mod scalar;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Number, Value as Json};
 
 pub(crate) use self::compose::compose;
@@ -79,23 +80,26 @@ impl Node {
         }
     }
 
-    /// The member of that name.
-    pub fn get(&self, name: &str) -> Option<&Entry> {
-        self.entries()?.iter().find(|entry| entry.key == name)
-    }
-
     /// The same value as JSON.
     pub fn to_json(&self) -> Json {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// The same value as the text of JSON, members in their order.
+    pub fn to_json_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.value {
-            Value::Null => Json::Null,
-            Value::Bool(truth, _) => Json::Bool(*truth),
-            Value::Number(number, _) => Json::Number(number.clone()),
-            Value::Text(text) => Json::String(text.text.clone()),
-            Value::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
-            Value::Map(entries) => {
-                let members = entries.iter().map(|entry| (entry.key.clone(), entry.value.to_json()));
-                Json::Object(members.collect())
-            }
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(truth, _) => serializer.serialize_bool(*truth),
+            Value::Number(number, _) => number.serialize(serializer),
+            Value::Text(text) => serializer.serialize_str(&text.text),
+            Value::List(items) => serializer.collect_seq(items),
+            Value::Map(entries) => serializer.collect_map(entries.iter().map(|entry| (&entry.key, &entry.value))),
         }
     }
 }

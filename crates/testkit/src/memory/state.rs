@@ -26,7 +26,7 @@ use bellwire_store::{
 
 use super::{
     Told,
-    streams::{KeptStream, Name},
+    streams::{HeldPlace, KeptStream, Name},
 };
 
 /// Ids made here are told from those that a directory makes by the node in them.
@@ -100,6 +100,8 @@ pub(super) struct State {
     /// How many were last told to wait.
     pub told_waiting: BTreeMap<EndpointId, u64>,
     pub streams: BTreeMap<Name, KeptStream>,
+    /// Where the one with this event id is held.
+    pub held_ids: BTreeMap<(AppId, String), (Name, HeldPlace)>,
     /// How many messages were ever held: tells those of one number apart.
     pub came: u64,
     pub refused: BTreeMap<SourceId, BTreeMap<u64, RefusedRequest>>,
@@ -135,6 +137,7 @@ impl Default for State {
             touched: BTreeSet::new(),
             told_waiting: BTreeMap::new(),
             streams: BTreeMap::new(),
+            held_ids: BTreeMap::new(),
             came: 0,
             refused: BTreeMap::new(),
             attempts: BTreeMap::new(),

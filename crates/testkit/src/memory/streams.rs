@@ -18,12 +18,14 @@ use super::{Told, lists::page_of, state::State};
 /// A stream: its application and its key.
 pub(super) type Name = (AppId, String);
 
+/// A number, and which it is of those that came with it.
+pub(super) type HeldPlace = (u64, u64);
+
 /// A stream and what is held in it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct KeptStream {
     pub stream: Stream,
-    /// By number, and those of one number as they came.
-    pub held: BTreeMap<(u64, u64), Held>,
+    pub held: BTreeMap<HeldPlace, Held>,
     pub used_at: Timestamp,
 }
 
@@ -79,14 +81,18 @@ impl State {
                     Judged::Stale(why) => self.append_stale(message, &why, now, told),
                     Judged::Hold { missing } => {
                         let until = now.plus(wait);
+                        self.came += 1;
+                        let place = (number, self.came);
+                        if let Some(event_id) = message.event_id.clone() {
+                            self.held_ids.insert((message.app, event_id), (name.clone(), place));
+                        }
                         let held = Held {
                             message,
                             came_at: now,
                             until,
                             missing,
                         };
-                        self.came += 1;
-                        kept.held.insert((number, self.came), held);
+                        kept.held.insert(place, held);
                         Ok(Arrived::Held { until })
                     }
                 }
@@ -109,12 +115,14 @@ impl State {
     }
 
     fn held_until(&self, app: AppId, event_id: &str) -> Option<Timestamp> {
-        self.streams
-            .iter()
-            .filter(|((of, _), _)| *of == app)
-            .flat_map(|(_, kept)| kept.held.values())
-            .find(|held| held.message.event_id.as_deref() == Some(event_id))
-            .map(|held| held.until)
+        let (name, place) = self.held_ids.get(&(app, event_id.to_owned()))?;
+        self.streams.get(name)?.held.get(place).map(|held| held.until)
+    }
+
+    fn forget_held_id(&mut self, message: &NewMessage) {
+        if let Some(event_id) = &message.event_id {
+            self.held_ids.remove(&(message.app, event_id.clone()));
+        }
     }
 
     /// Accepts those that have their turn. Answers how many were no longer held, and how many of them were accepted.
@@ -145,6 +153,7 @@ impl State {
                 missing,
                 ..
             } = first.remove();
+            self.forget_held_id(&message);
             let lateness = Lateness {
                 waited: now.since(came_at),
                 missing,
@@ -210,7 +219,12 @@ impl State {
     pub fn erase_streams(&mut self, app: AppId, limit: usize) -> usize {
         let mut erased = 0;
         for (_, kept) in self.streams.iter_mut().filter(|((of, _), _)| *of == app) {
-            while erased < limit && kept.held.pop_first().is_some() {
+            while erased < limit
+                && let Some((_, held)) = kept.held.pop_first()
+            {
+                if let Some(event_id) = held.message.event_id {
+                    self.held_ids.remove(&(app, event_id));
+                }
                 erased += 1;
             }
         }

@@ -39,11 +39,6 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
     Ok(Outcome::judge(parse::junit(&report), done.status.success()))
 }
 
-/// Debian keeps the server's programs out of `PATH`.
 fn has_postgres() -> Result<bool> {
-    let works = |program: &str| {
-        let look = format!("ls /usr/lib/postgresql/*/bin/{program} || command -v {program}");
-        process::succeeds(Command::new("sh").args(["-c", &look]))
-    };
-    Ok(system::find_or_install(&["initdb"], &["postgresql"], works)?.is_some())
+    Ok(system::find_or_install(&["initdb"], &["postgresql"], system::has_program)?.is_some())
 }

@@ -113,6 +113,13 @@ pub enum ValueOut {
     Several(Vec<String>),
 }
 
+impl ValueOut {
+    /// An empty text.
+    pub fn nothing() -> Self {
+        Self::One(String::new())
+    }
+}
+
 /// The settings of a kind that may be shown, and of those that may not, how many values there are.
 pub fn shown(kind: Kind, values: &Values) -> (BTreeMap<String, ValueOut>, BTreeMap<String, usize>) {
     let (mut open, mut secrets) = (BTreeMap::new(), BTreeMap::new());

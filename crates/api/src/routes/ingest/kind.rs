@@ -9,7 +9,7 @@ use bellwire_core::source::{CRON, MONITOR};
 use bellwire_listen::{Covers, Provider, Settings, SettingsError, Verifier, providers};
 use http::{HeaderMap, header};
 
-use crate::{error::ApiError, problem::Problem};
+use crate::{error::ApiError, problem::Problem, state::ApiState};
 
 /// The types that published clients read.
 const HOSTED: &[&str] = &[
@@ -61,9 +61,6 @@ const HOSTED: &[&str] = &[
 /// The type of a source that verifies nothing.
 pub const GENERIC: &str = "generic-webhook";
 
-/// The settings of a schedule: name, whether it must be given.
-const CRON_SETTINGS: &[(&str, bool)] = &[("schedule", true), ("payload", true), ("contentType", false)];
-
 /// What a source is.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
@@ -84,9 +81,7 @@ impl Kind {
     pub fn asked(kind: &str) -> Result<Self, ApiError> {
         let refuse = |msg: String| ApiError::invalid(Problem::body(["type"], msg));
         if kind.eq_ignore_ascii_case(MONITOR) {
-            return Err(refuse(
-                "monitors are written in the hooks file; see docs/hooks.md".to_owned(),
-            ));
+            return Err(refuse("monitors are written in the hooks file".to_owned()));
         }
         Self::of(kind).ok_or_else(|| {
             let short: String = kind.chars().take(64).collect();
@@ -152,10 +147,10 @@ impl Kind {
     ///
     /// # Errors
     /// `validation_failed`, with the setting.
-    pub fn check(self, values: &Values) -> Result<(), ApiError> {
+    pub fn check(self, state: &ApiState, values: &Values) -> Result<(), ApiError> {
         match self {
             Self::Provider(provider) => check_provider(provider, values),
-            Self::Cron => check_cron(values),
+            Self::Cron => (state.check_cron)(values).map_err(|(name, why)| problem(&name, why)),
         }
     }
 }
@@ -191,37 +186,6 @@ fn check_provider(provider: &'static Provider, values: &Values) -> Result<(), Ap
         SettingsError::Empty { name } | SettingsError::Value { name, .. } => problem(name, msg),
         SettingsError::Provider(_) => ApiError::invalid(Problem::body(["type"], msg)),
     })
-}
-
-fn check_cron(values: &Values) -> Result<(), ApiError> {
-    for (name, all) in values {
-        match CRON_SETTINGS.iter().any(|(known, _)| known == name) {
-            false => {
-                let known: Vec<_> = CRON_SETTINGS.iter().map(|(known, _)| *known).collect();
-                return Err(problem(
-                    name,
-                    format!("`cron` has no such setting; it has {}", known.join(", ")),
-                ));
-            }
-            true if all.len() > 1 => return Err(problem(name, "give one value")),
-            true => {}
-        }
-    }
-    for (name, required) in CRON_SETTINGS {
-        if *required && !values.contains_key(*name) {
-            return Err(problem(name, format!("`cron` needs the setting `{name}`")));
-        }
-    }
-    let schedule = values.get("schedule").and_then(|all| all.first());
-    check_schedule(schedule.map_or("", String::as_str)).map_err(|msg| problem("schedule", msg))
-}
-
-/// Whether a schedule can be read.
-fn check_schedule(schedule: &str) -> Result<(), String> {
-    match schedule.trim().is_empty() {
-        true => Err("is empty; write a schedule such as `*/5 * * * *`".to_owned()),
-        false => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bellwire_core::{
     id::{AppId, SourceId},
-    source::{Source, SourceRules},
+    source::{CRON, Source, SourceRules},
     time::Timestamp,
     token::Scope,
 };
@@ -96,9 +96,13 @@ impl<'a> Viewer<'a> {
     /// What they are answered of a source.
     pub fn show(&self, source: &Source) -> SourceOut {
         let kind = Kind::of(&source.kind);
-        let (open, secrets) = kind
+        let (mut open, secrets) = kind
             .map(|kind| config::shown(kind, &source.settings))
             .unwrap_or_default();
+        if self.hosted_only && source.kind == CRON {
+            // They do not read a schedule without a payload.
+            open.entry("payload".to_owned()).or_insert_with(ValueOut::nothing);
+        }
         let shown = match (kind, self.hosted_only) {
             (kind, true) => kind.and_then(Kind::hosted).unwrap_or(GENERIC),
             (Some(kind), false) => kind.shown(),

@@ -26,6 +26,7 @@ use crate::{
     pagination::{ListQuery, ListResponse},
     query::NoQuery,
     routes::application::{erasure, uid_of_path},
+    state::ApiState,
 };
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -113,7 +114,7 @@ struct SourcePatch {
 
 impl SourceIn {
     /// Puts kind, settings and rules in the place of what there is.
-    fn apply(&mut self, source: &mut Source) -> Result<(), ApiError> {
+    fn apply(&mut self, state: &ApiState, source: &mut Source) -> Result<(), ApiError> {
         RulesIn::apply(std::mem::take(&mut self.rules), &mut source.rules)?;
         let config = self.config.take().unwrap_or_default();
         // Published clients are told this type for those they do not know; replacing what they read must not open the source.
@@ -123,7 +124,7 @@ impl SourceIn {
         }
         let kind = Kind::asked(&self.kind)?;
         let settings = config.into_values();
-        kind.check(&settings)?;
+        kind.check(state, &settings)?;
         (source.kind, source.settings) = (kind.name().to_owned(), settings);
         Ok(())
     }
@@ -183,7 +184,7 @@ async fn create_with(
         created_at: now,
         updated_at: now,
     };
-    body.apply(&mut source)?;
+    body.apply(&cx.server, &mut source)?;
     source.name = body.name.into();
     source.metadata = body.metadata.unwrap_or_default().0;
     save(cx, source, outcome).await
@@ -222,7 +223,7 @@ async fn update(Call { cx, mut body, .. }: Call<NoQuery, SourceIn>) -> Result<Re
         return create_with(&cx, body, Some(uid), Outcome::Other).await;
     };
     let mut source = unmanaged(&existing)?;
-    body.apply(&mut source)?;
+    body.apply(&cx.server, &mut source)?;
     source.uid = uid;
     source.name = body.name.into();
     source.metadata = body.metadata.unwrap_or_default().0;
@@ -252,7 +253,7 @@ async fn change(Call { cx, body, .. }: Call<NoQuery, SourcePatch>) -> Result<Rep
     }
     if let Some(config) = body.config {
         config.change(&mut source.settings);
-        Kind::asked(&source.kind)?.check(&source.settings)?;
+        Kind::asked(&source.kind)?.check(&cx.server, &source.settings)?;
     }
     RulesIn::apply(body.rules, &mut source.rules)?;
     source.updated_at = cx.server.directory.now();

@@ -1,15 +1,15 @@
 //! The hooks file of a running server: in force before anything is accepted, read again when it changes, all or nothing.
 //!
-//! [`Hooks`] reads and applies it; [`watch`] notices changes; [`route`] lets an operator ask for a reading, or for what one would
+//! [`Hooks`] reads and applies it; [`watching`] notices changes; [`route`] lets an operator ask for a reading, or for what one would
 //! change. A file that cannot be used changes nothing: what was in force stays, and the log, the metrics and the API say what
 //! is wrong where. Only the start fails with it, as with any other configuration.
 
 mod reading;
 mod route;
-mod watch;
+mod watching;
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -22,11 +22,12 @@ use bellwire_store::{
     query::{Order, Page, Start},
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-pub use self::reading::{Rejected, read};
+use self::reading::State;
+pub use self::reading::read;
 pub use self::route::PATH;
-pub(super) use self::{route::routes, watch::watch};
+pub(super) use self::{route::routes, watching::watch};
 use crate::config::Config;
 
 /// Why a hooks file is not in force.
@@ -90,9 +91,8 @@ struct Told {
     hooks: usize,
     /// Why the file as it is now is not in force.
     refused: Option<Refused>,
-    figures: Figures,
-    /// The files that it refers to.
-    files: BTreeSet<PathBuf>,
+    /// The files that were looked at when it was last read to be applied, as they were just before.
+    seen: BTreeMap<PathBuf, State>,
 }
 
 #[derive(Debug, Clone)]
@@ -121,6 +121,7 @@ pub struct Hooks {
     directory: Arc<Directory>,
     environment: EnvironmentId,
     told: Mutex<Told>,
+    figures: watch::Sender<Figures>,
     /// One reading at a time.
     reading: tokio::sync::Mutex<()>,
     asked: Notify,
@@ -152,6 +153,7 @@ pub(super) async fn open(
         directory: Arc::clone(directory),
         environment,
         told: Mutex::default(),
+        figures: watch::Sender::default(),
         reading: tokio::sync::Mutex::default(),
         asked: Notify::new(),
     };
@@ -186,7 +188,13 @@ impl Hooks {
 
     /// Numbers for metrics.
     pub fn figures(&self) -> Figures {
-        self.told().figures
+        *self.figures.borrow()
+    }
+
+    /// Tells of each reading when it is over.
+    #[cfg(test)]
+    pub fn readings(&self) -> watch::Receiver<Figures> {
+        self.figures.subscribe()
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
@@ -203,7 +211,6 @@ impl Hooks {
                 told.applied_at = Some(now);
                 told.hooks = applied.hooks;
                 told.refused = None;
-                told.figures.applied += 1;
             }
             Err(error) => {
                 told.refused = Some(Refused {
@@ -211,11 +218,16 @@ impl Hooks {
                     words: error.to_string(),
                     findings: error.findings().to_vec(),
                 });
-                told.figures.refused += 1;
             }
         }
-        told.figures.hooks = told.hooks;
-        told.figures.is_in_force = done.is_ok();
+        let hooks = told.hooks;
+        drop(told);
+        self.figures.send_modify(|figures| {
+            figures.hooks = hooks;
+            figures.is_in_force = done.is_ok();
+            figures.applied += u64::from(done.is_ok());
+            figures.refused += u64::from(done.is_err());
+        });
         done
     }
 
@@ -226,18 +238,11 @@ impl Hooks {
 
     async fn take(&self, is_dry: bool) -> Result<Applied, HooksError> {
         let _one_at_a_time = self.reading.lock().await;
-        let read = reading::in_background(self.file.clone()).await;
-        let desired = match read {
-            Ok(desired) => {
-                self.told().files.clone_from(&desired.files);
-                desired
-            }
-            Err(rejected) => {
-                // What was referred to before is watched on: the file may only be broken for a moment.
-                self.told().files.extend(rejected.files);
-                return Err(rejected.error);
-            }
-        };
+        let reading = reading::in_background(self.file.clone()).await;
+        if !is_dry {
+            self.told().seen = reading.seen;
+        }
+        let desired = reading.desired?;
         let edit = self.directory.edit().await;
         let changes = desired.changes(Standing {
             directory: &self.directory,

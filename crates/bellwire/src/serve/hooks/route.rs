@@ -95,7 +95,7 @@ impl Hooks {
             "file": self.file.display().to_string(),
             "hooks": told.hooks,
             "appliedAt": told.applied_at,
-            "inForce": told.figures.is_in_force,
+            "inForce": self.figures().is_in_force,
             "refusedAt": told.refused.as_ref().map(|refused| refused.at),
             "error": told.refused.as_ref().filter(|refused| refused.findings.is_empty()).map(|refused| &refused.words),
             "findings": told.refused.map(|refused| refused.findings).unwrap_or_default(),

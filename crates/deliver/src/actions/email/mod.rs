@@ -92,9 +92,11 @@ impl EmailAction {
             reason: "smtp_timeout",
             detail: format!("{what} within {}", format_span(timeout)),
         };
-        let _slot = self.sessions.slot().await;
+        let not_ready = "the mail server was not ready for a letter";
+        let slot = timeout_at(deadline, self.sessions.slot()).await;
+        let _slot = slot.map_err(|_| late(not_ready))?;
         let session = timeout_at(deadline, self.session()).await;
-        let mut session = session.unwrap_or_else(|_| Err(late("the mail server was not ready for a letter")))?;
+        let mut session = session.unwrap_or_else(|_| Err(late(not_ready)))?;
         if let Err(undone) = begin() {
             self.sessions.put(session);
             return Err(undone);

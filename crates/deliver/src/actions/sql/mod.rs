@@ -6,6 +6,7 @@
 //!
 //! Values are bound. No SQL is made here but what keeps that table.
 
+mod bounded;
 mod failure;
 mod mysql;
 mod postgres;
@@ -33,6 +34,8 @@ use super::{
 const CONNECTIONS_MAX: usize = 4;
 /// How long an effect that was cut off may take to let go of the database.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long a rollback, or a connection that nobody holds any more, may take.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Has one endpoint's effects.
 struct SqlAction {

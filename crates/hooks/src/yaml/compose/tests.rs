@@ -7,6 +7,10 @@ fn json_of(text: &str) -> Json {
     compose(text).unwrap().unwrap().to_json()
 }
 
+fn member<'a>(node: &'a Node, name: &str) -> &'a Entry {
+    node.entries().unwrap().iter().find(|entry| entry.key == name).unwrap()
+}
+
 fn wrong(text: &str) -> (usize, usize, String) {
     match compose(text) {
         Ok(_) => panic!("composed: {text}"),
@@ -28,14 +32,14 @@ fn values_are_those_of_json_and_texts_stay_texts() {
 #[test]
 fn values_and_keys_know_where_they_stand() {
     let root = compose("hooks:\n  ä: {when: x, do:\n    [y]}\n").unwrap().unwrap();
-    let hook = root.get("hooks").unwrap().value.get("ä").unwrap();
+    let hook = member(&member(&root, "hooks").value, "ä");
     assert_eq!(hook.at, Mark { line: 2, column: 3 });
-    let when = hook.value.get("when").unwrap();
+    let when = member(&hook.value, "when");
     assert_eq!(
         (when.at, when.value.at),
         (Mark { line: 2, column: 7 }, Mark { line: 2, column: 13 })
     );
-    assert_eq!(hook.value.get("do").unwrap().value.at, Mark { line: 3, column: 5 });
+    assert_eq!(member(&hook.value, "do").value.at, Mark { line: 3, column: 5 });
 }
 
 #[test]

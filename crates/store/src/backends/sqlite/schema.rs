@@ -184,9 +184,8 @@ pub(super) fn migrate(connection: &Connection, location: &str) -> Result<(), Ope
             known: newest_version(),
         });
     }
-    for (at, step) in STEPS.iter().enumerate().skip(usize::try_from(found).unwrap_or(0)) {
-        let version = at + 1;
-        take(connection, step, version).map_err(|error| {
+    for version in usize::try_from(found).unwrap_or(0) + 1..=STEPS.len() {
+        take(connection, version).map_err(|error| {
             let _ = connection.execute_batch("ROLLBACK");
             failed(format!("cannot bring the schema to version {version}: {error}"))
         })?;
@@ -194,8 +193,9 @@ pub(super) fn migrate(connection: &Connection, location: &str) -> Result<(), Ope
     Ok(())
 }
 
-/// Takes one step in a transaction of its own.
-fn take(connection: &Connection, step: &Step, version: usize) -> rusqlite::Result<()> {
+/// Takes the step to a version in a transaction of its own.
+pub(super) fn take(connection: &Connection, version: usize) -> rusqlite::Result<()> {
+    let step = &STEPS[version - 1];
     connection.execute_batch("BEGIN IMMEDIATE")?;
     connection.execute_batch(step.sql)?;
     if !step.partitions.is_empty() {

@@ -21,6 +21,7 @@ const ONE: &str = "SELECT number, start, version, gaps FROM stream WHERE app = ?
 const PUT: &str = "INSERT INTO stream (app, okey, number, start, version, gaps, day) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
      ON CONFLICT (app, okey) DO UPDATE SET number = excluded.number, start = excluded.start, version = excluded.version, \
      gaps = excluded.gaps, day = excluded.day";
+const DELETE: &str = "DELETE FROM stream WHERE app = ?1 AND okey = ?2";
 /// Some streams to which nothing came since a day.
 pub(super) const UNUSED: &str = "SELECT app, okey FROM stream WHERE day < ?1 \
      AND NOT EXISTS (SELECT 1 FROM held WHERE held.app = stream.app AND held.okey = stream.okey) LIMIT ?2";
@@ -173,9 +174,16 @@ pub(super) fn forget_of_app(tx: &Tx<'_>, app: AppId, limit: usize) -> Result<usi
 }
 
 fn forget(tx: &Tx<'_>, which: &str, of: i64, limit: usize) -> Result<usize, Fault> {
-    let sql = format!("DELETE FROM stream WHERE (app, okey) IN ({which})");
-    Ok(tx
+    let found: Vec<(i64, String)> = tx
         .connection
-        .prepare_cached(&sql)?
-        .execute((of, i64::try_from(limit).unwrap_or(i64::MAX)))?)
+        .prepare_cached(which)?
+        .query_map((of, i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut delete = tx.connection.prepare_cached(DELETE)?;
+    for (app, okey) in &found {
+        delete.execute((app, okey))?;
+    }
+    Ok(found.len())
 }
