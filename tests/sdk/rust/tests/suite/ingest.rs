@@ -4,9 +4,9 @@ use bellwire_sdk_suite::{Receiver, bare, client, client_with, refused, unique_na
 use serde_json::{Value, json};
 use svix::api::IngestSourceListOptions;
 use svix::models::{
-    CronConfig, GithubConfig, IngestEndpointHeadersIn, IngestEndpointIn, IngestEndpointSecretIn, IngestEndpointUpsertIn,
-    IngestSourceConsumerPortalAccessIn, IngestSourceIn, IngestSourceInConfig, IngestSourceOut, IngestSourceOutConfig,
-    MetaConfig, SvixConfig,
+    CronConfig, GithubConfig, IngestEndpointHeadersIn, IngestEndpointIn, IngestEndpointSecretIn,
+    IngestEndpointUpsertIn, IngestSourceConsumerPortalAccessIn, IngestSourceIn, IngestSourceInConfig, IngestSourceOut,
+    IngestSourceOutConfig, MetaConfig, SvixConfig,
 };
 
 fn wanted(config: IngestSourceInConfig) -> IngestSourceIn {
@@ -59,7 +59,10 @@ async fn a_source_is_replaced_given_another_url_and_deleted() {
     next.uid = one.uid.clone();
     next.name = "Open".to_owned();
     let replaced = api.upsert(one.id.clone(), next).await.unwrap();
-    assert_eq!((&replaced.name, &replaced.ingest_url), (&"Open".to_owned(), &one.ingest_url));
+    assert_eq!(
+        (&replaced.name, &replaced.ingest_url),
+        (&"Open".to_owned(), &one.ingest_url)
+    );
     assert_eq!(replaced.config, IngestSourceOutConfig::GenericWebhook);
     let rotated = api.rotate_token(one.id.clone(), None).await.unwrap();
     assert_ne!(Some(rotated.ingest_url), one.ingest_url);
