@@ -20,6 +20,7 @@ use super::{
     exit::Failure,
     input,
     out::{Column, cell},
+    pretty,
 };
 
 /// What to do with sources.
@@ -136,9 +137,17 @@ const COLUMNS: &[Column] = &[
     },
     Column {
         title: "URL",
-        show: |item| cell(item, "ingestUrl"),
+        show: |item| whole(item, "ingestUrl"),
     },
 ];
+
+/// Longest text that is shown whole.
+const WHOLE_CHARS: usize = 500;
+
+/// A text that is of no use when it is cut.
+fn whole(item: &Value, name: &str) -> String {
+    pretty::line(item[name].as_str().unwrap_or_default(), WHOLE_CHARS)
+}
 
 impl SourceCommand {
     /// Does it.
@@ -166,7 +175,7 @@ impl SourceCommand {
                 if out.is_json() {
                     return out.raw(&answer.text);
                 }
-                out.line(&cell(&answer.json()?, "ingestUrl"))?;
+                out.line(&whole(&answer.json()?, "ingestUrl"))?;
                 out.note("the old URL is refused from now on; give this one to the provider");
                 Ok(())
             }

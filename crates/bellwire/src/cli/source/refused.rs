@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::SourceArg;
+use super::{SourceArg, whole};
 use crate::cli::{
     Session,
     client::{PageArgs, Query},
@@ -45,7 +45,7 @@ const COLUMNS: &[Column] = &[
     },
     Column {
         title: "WHY",
-        show: |item| cell(item, "error_text"),
+        show: |item| whole(item, "error_text"),
     },
 ];
 

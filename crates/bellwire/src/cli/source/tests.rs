@@ -179,9 +179,10 @@ fn providers_are_listed_without_a_server() {
 
 #[test]
 fn a_new_token_is_printed_as_the_url_it_makes() {
-    let answer = r#"{"ingestUrl":"http://h/in/NEW"}"#;
-    let (done, captured, seen) = run(&["rotate-token", "code"], vec![(200, answer)]);
+    let url = format!("https://hooks.example.com/in/{}", "T".repeat(43));
+    let answer = format!(r#"{{"ingestUrl":"{url}"}}"#);
+    let (done, captured, seen) = run(&["rotate-token", "code"], vec![(200, answer.as_str())]);
     done.unwrap();
     assert_eq!(seen[0].line, "POST /ingest/api/v1/source/code/token/rotate");
-    assert_eq!(captured.text(), "http://h/in/NEW\n");
+    assert_eq!(captured.text(), format!("{url}\n"));
 }
