@@ -209,7 +209,7 @@ pub(super) const CRON: &[Member] = &[
         "payload",
         "any value",
         || json!({}),
-        "What the message says; `{}` when left out.",
+        "What the message says; left out: the schedule, and the time that was due.",
     ),
     member(
         "content_type",
