@@ -1,6 +1,7 @@
 //! Whole servers in this process: started, talked to over TCP, stopped.
 
 mod hooks;
+mod intake;
 mod shown;
 
 use std::{

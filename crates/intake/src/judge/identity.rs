@@ -25,11 +25,35 @@ const TYPE_BYTES_MAX: usize = 256;
 #[derive(Debug)]
 pub(super) struct Known {
     pub event_type: String,
-    type_from: String,
     id: Option<String>,
-    id_from: String,
     by: Option<String>,
     version: Option<String>,
+    origin: Origin,
+}
+
+/// Who says so.
+#[derive(Debug, Clone, Copy)]
+enum Origin {
+    CloudEvent,
+    Provider(&'static Provider),
+    Nobody(&'static Provider),
+}
+
+impl Origin {
+    fn of_type(self) -> String {
+        match self {
+            Self::CloudEvent => "the CloudEvent".to_owned(),
+            Self::Provider(provider) => provider.event_type_places().join(" or "),
+            Self::Nobody(_) => "nothing that says one".to_owned(),
+        }
+    }
+
+    fn of_id(self) -> String {
+        match self {
+            Self::CloudEvent => "the CloudEvent's source and id".to_owned(),
+            Self::Provider(provider) | Self::Nobody(provider) => provider.id_places().join(" or "),
+        }
+    }
 }
 
 /// The type of a message that no request brought: what the rule makes of it, where there is one and it applies.
@@ -43,38 +67,29 @@ pub(crate) fn event_type(rules: &SourceRules, otherwise: &str, json: &[u8]) -> S
 }
 
 /// What the provider, or the CloudEvent, says.
-pub(super) fn known(provider: &Provider, trusted: &Trusted, part: &Part, headers: &[(String, String)]) -> Known {
-    let from = |places: Vec<String>| places.join(" or ");
-    let (event_type, type_from, id, id_from) = match &part.cloud {
-        Some((id, event_type)) => (
-            Some(event_type.clone()),
-            "the CloudEvent".to_owned(),
-            Some(id.clone()),
-            "the CloudEvent's source and id".to_owned(),
+pub(super) fn known(
+    provider: &'static Provider,
+    trusted: &Trusted,
+    part: &Part,
+    headers: &[(String, String)],
+) -> Known {
+    let (id, event_type, origin) = match &part.cloud {
+        Some((id, event_type)) => (Some(id), Some(event_type), Origin::CloudEvent),
+        None if trusted.event_type.is_some() => (
+            trusted.id.as_ref(),
+            trusted.event_type.as_ref(),
+            Origin::Provider(provider),
         ),
-        None => (
-            trusted.event_type.clone(),
-            from(provider.event_type_places()),
-            trusted.id.clone(),
-            from(provider.id_places()),
-        ),
+        None => (trusted.id.as_ref(), None, Origin::Nobody(provider)),
     };
-    let time = headers.iter().find(|(name, _)| name == "ce-time");
+    let time = || headers.iter().find(|(name, _)| name == "ce-time");
+    let version = trusted.order.version.clone();
     Known {
-        type_from: if event_type.is_some() {
-            type_from
-        } else {
-            "nothing that says one".to_owned()
-        },
-        event_type: event_type.map_or_else(|| UNTYPED.to_owned(), lawful_type),
-        id: id.map(lawful_id),
-        id_from,
+        event_type: event_type.cloned().map_or_else(|| UNTYPED.to_owned(), lawful_type),
+        id: id.cloned().map(lawful_id),
         by: trusted.order.by.clone(),
-        version: trusted
-            .order
-            .version
-            .clone()
-            .or_else(|| time.map(|(_, time)| time.clone())),
+        version: version.or_else(|| time().map(|(_, time)| time.clone())),
+        origin,
     }
 }
 
@@ -120,10 +135,9 @@ impl Rules {
             Some(dedupe) => dedupe.key.key(scope),
             None => known.id.clone(),
         };
-        let from = || {
-            self.dedupe
-                .as_ref()
-                .map_or(known.id_from.as_str(), |dedupe| dedupe.key.text())
+        let from = || match &self.dedupe {
+            Some(dedupe) => dedupe.key.text().to_owned(),
+            None => known.origin.of_id(),
         };
         steps.say(|| match &event_id {
             Some(id) => format!("id {id} from {}", from()),
@@ -161,23 +175,19 @@ impl Rules {
         event_id: Option<String>,
         steps: &mut Steps,
     ) -> Result<Found, Refusal> {
-        let (event_type, from) = match &self.event_type {
-            Some(rule) => {
-                let value = rule.evaluate(scope).map_err(|error| {
-                    Refusal::new(
-                        400,
-                        "rule",
-                        format!("`event_type` cannot be applied to this request: {error}"),
-                    )
-                })?;
-                match text(value) {
-                    Some(text) => (lawful_type(text), rule.text()),
-                    None => (known.event_type.clone(), known.type_from.as_str()),
-                }
-            }
-            None => (known.event_type.clone(), known.type_from.as_str()),
+        let made = match &self.event_type {
+            Some(rule) => text(rule.evaluate(scope).map_err(|error| {
+                let detail = format!("`event_type` cannot be applied to this request: {error}");
+                Refusal::new(400, "rule", detail)
+            })?),
+            None => None,
         };
-        steps.say(|| format!("event type {event_type} from {from}"));
+        let rule = self.event_type.as_ref().filter(|_| made.is_some());
+        let event_type = made.map_or_else(|| known.event_type.clone(), lawful_type);
+        steps.say(|| {
+            let from = rule.map_or_else(|| known.origin.of_type(), |rule| rule.text().to_owned());
+            format!("event type {event_type} from {from}")
+        });
         let mut found = Found {
             event_type,
             event_id,
