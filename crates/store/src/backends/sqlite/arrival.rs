@@ -48,19 +48,19 @@ pub(super) fn arrive(tx: &mut Tx<'_>, arrival: Arrival) -> Result<Result<Answer,
         let arrived = Arrived::Held { until };
         return Ok(Ok(Answer { arrived, more: None }));
     }
-    let mut stream = stream::read(tx.connection, &name)?;
+    let mut opened = stream::open(tx.connection, &name)?;
     let came = match place {
         ArrivalPlace::Sequence { number, start, wait } => {
             let numbered = Numbered { number, start, wait };
-            by_number(tx, &name, &mut stream, message, numbered)?
+            by_number(tx, &name, &mut opened.stream, message, numbered)?
         }
-        ArrivalPlace::Version(version) => by_version(tx, &mut stream, message, version)?,
+        ArrivalPlace::Version(version) => by_version(tx, &mut opened.stream, message, version)?,
     };
     let (arrived, more) = match came {
         Ok(came) => came,
         Err(error) => return Ok(Err(error)),
     };
-    stream::write(tx, &name, &stream)?;
+    stream::write(tx, &name, &opened)?;
     Ok(Ok(Answer {
         arrived,
         more: more.then_some(name),
@@ -211,10 +211,10 @@ fn leave_out_the_gone(tx: &Tx<'_>, message: &mut NewMessage) -> rusqlite::Result
 
 /// Goes on where [`arrive`] stopped. Answers whether there are still more.
 pub(super) fn go_on(tx: &mut Tx<'_>, name: &Name) -> Result<bool, Fault> {
-    let mut stream = stream::read(tx.connection, name)?;
-    let turns = accept_held(tx, name, &mut stream, None, TURNS_PER_COMMIT)?;
+    let mut opened = stream::open(tx.connection, name)?;
+    let turns = accept_held(tx, name, &mut opened.stream, None, TURNS_PER_COMMIT)?;
     if turns.given > 0 {
-        stream::write(tx, name, &stream)?;
+        stream::write(tx, name, &opened)?;
     }
     Ok(turns.more)
 }
@@ -241,10 +241,10 @@ pub(super) fn release(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Result<P
             piece.more = true;
             break;
         }
-        let mut stream = stream::read(tx.connection, &name)?;
+        let mut opened = stream::open(tx.connection, &name)?;
         let over = held::over(tx.connection, &name, now)?;
-        let turns = accept_held(tx, &name, &mut stream, over, limit - piece.given)?;
-        stream::write(tx, &name, &stream)?;
+        let turns = accept_held(tx, &name, &mut opened.stream, over, limit - piece.given)?;
+        stream::write(tx, &name, &opened)?;
         piece.given += turns.given;
         piece.released.messages += turns.accepted;
     }

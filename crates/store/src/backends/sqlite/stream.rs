@@ -17,7 +17,7 @@ use crate::query::{Rows, StreamQuery, StreamRow};
 /// The streams of an application, from a key on.
 pub(super) const STREAMS: &str = "SELECT number, start, version, gaps, okey FROM stream \
      WHERE app = ?1 AND okey >= ?2 ORDER BY okey";
-const ONE: &str = "SELECT number, start, version, gaps FROM stream WHERE app = ?1 AND okey = ?2";
+const ONE: &str = "SELECT number, start, version, gaps, day FROM stream WHERE app = ?1 AND okey = ?2";
 const PUT: &str = "INSERT INTO stream (app, okey, number, start, version, gaps, day) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
      ON CONFLICT (app, okey) DO UPDATE SET number = excluded.number, start = excluded.start, version = excluded.version, \
      gaps = excluded.gaps, day = excluded.day";
@@ -42,13 +42,33 @@ impl Name {
     }
 }
 
-/// How a stream stands; one that is not known begins.
-pub(super) fn read(connection: &Connection, name: &Name) -> rusqlite::Result<Stream> {
+/// A stream under work.
+#[derive(Debug, Default)]
+pub(super) struct Opened {
+    /// How it stands now.
+    pub stream: Stream,
+    /// As it was read, and the day on which something last came; `None` for one that begins.
+    before: Option<(Stream, i64)>,
+}
+
+/// Opens a stream; one that is not known begins.
+pub(super) fn open(connection: &Connection, name: &Name) -> rusqlite::Result<Opened> {
     let found = connection
         .prepare_cached(ONE)?
-        .query_row(name.columns(), stream)
+        .query_row(name.columns(), |row| Ok((stream(row)?, row.get(4)?)))
         .optional()?;
-    Ok(found.unwrap_or_default())
+    Ok(match found {
+        None => Opened::default(),
+        Some((stream, day)) => Opened {
+            stream: stream.clone(),
+            before: Some((stream, day)),
+        },
+    })
+}
+
+/// How a stream stands; one that is not known begins.
+pub(super) fn read(connection: &Connection, name: &Name) -> rusqlite::Result<Stream> {
+    Ok(open(connection, name)?.stream)
 }
 
 /// Reads the first four columns.
@@ -61,8 +81,15 @@ pub(super) fn stream(row: &Row<'_>) -> rusqlite::Result<Stream> {
     })
 }
 
-/// Keeps how a stream stands now.
-pub(super) fn write(tx: &Tx<'_>, name: &Name, stream: &Stream) -> rusqlite::Result<()> {
+/// Keeps how a stream stands now, where that is news.
+pub(super) fn write(tx: &Tx<'_>, name: &Name, opened: &Opened) -> rusqlite::Result<()> {
+    let Opened { stream, before } = opened;
+    if before
+        .as_ref()
+        .is_some_and(|(before, day)| before == stream && *day == tx.now.day())
+    {
+        return Ok(());
+    }
     let gaps = if stream.gaps.is_empty() {
         None
     } else {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::backends::sqlite::{
-    attempt, claim, configuration, delivery, held, line, lines, message, refused, stream, tend,
+    attempt, claim, configuration, delivery, fault::Fault, held, line, lines, message, refused, stream, tend,
 };
 
 const DAY_NUMBER: i64 = 20_458;
@@ -64,6 +64,25 @@ async fn every_list_is_walked_by_a_key_in_its_order() {
         ),
     ] {
         assert_eq!(plan(&f.store, sql.clone()).await, by, "{sql}");
+    }
+}
+
+/// How often a statement was planned again, after it was run.
+fn planned_again(connection: &rusqlite::Connection, sql: &str, value: i64) -> Result<i32, Fault> {
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.exists((value, value.to_string()))?;
+    Ok(statement.get_status(rusqlite::StatementStatus::RePrepare))
+}
+
+#[tokio::test]
+async fn a_statement_is_planned_once_whatever_it_is_asked() {
+    let f = Fixture::new().await;
+    for value in 0..5 {
+        let read = f.store.read(move |c| planned_again(c, held::FIRST, value)).await;
+        let written = f
+            .store
+            .write(move |tx| planned_again(tx.connection, held::FIRST, value));
+        assert_eq!((read, written.await), (Ok(0), Ok(0)));
     }
 }
 
