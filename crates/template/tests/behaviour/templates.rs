@@ -131,7 +131,8 @@ fn the_documented_transformations_make_what_the_page_says() {
     let (_, section) = page.split_once("\n## Transformations\n").expect("the section");
     let (section, _) = section.split_once("\n## ").expect("its end");
     let blocks = |language: &str| -> Vec<&str> {
-        let after = section.split(&format!("```{language}\n")).skip(1);
+        let fence = format!("```{language}\n");
+        let after = section.split(&fence).skip(1);
         after
             .map(|block| block.split_once("\n```").expect(language).0)
             .collect()
