@@ -162,6 +162,8 @@ impl Actions {
         // What cannot be read is nothing to templates; actions that need none of it carry it all the same.
         let json = match &letter.json {
             Some(json) => Cow::Borrowed(&json[..]),
+            // Published, and known to be JSON.
+            None if message.content_type.is_none() => Cow::Borrowed(&letter.body[..]),
             None => bellwire_template::decode(letter.content_type, &letter.body).unwrap_or(Cow::Borrowed(b"null")),
         };
         let timeout = executor.timeout(order.timeout);
