@@ -44,6 +44,10 @@ const RULES: &[Rule] = &[
                 "crates/deliver/src/actions/sql/**",
                 "keeps that action's table of what was done",
             ),
+            (
+                "crates/crash/src/inbound/effects.rs",
+                "reads what actions wrote into a file of its own",
+            ),
             ("crates/xtask/**", "names the words it looks for"),
         ],
         scope: Scope::Product,

@@ -247,8 +247,13 @@ async fn create_done(client: &Client, limit: &Limit) -> Result<(), Failure> {
         .await
         .map_err(|error| failure::postgres(&error))?;
     // Two at once may collide in the server's catalogue; the table is there then.
+    let collided = [
+        &SqlState::UNIQUE_VIOLATION,
+        &SqlState::DUPLICATE_OBJECT,
+        &SqlState::DUPLICATE_TABLE,
+    ];
     if let Err(error) = client.batch_execute(CREATE_DONE).await
-        && error.code() != Some(&SqlState::UNIQUE_VIOLATION)
+        && !error.code().is_some_and(|code| collided.contains(&code))
     {
         let mut failure = failure::postgres(&error);
         failure.detail = format!(
