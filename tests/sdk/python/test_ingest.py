@@ -27,6 +27,7 @@ from svix.api import (
 )
 from svix.api.ingest_endpoint import IngestEndpointListOptions
 from svix.api.ingest_source import IngestSourceListOptions
+from svix.api.message import MessageListOptions
 
 from helpers import eventually, refused
 from rawapi import RawApi
@@ -218,7 +219,7 @@ def test_what_comes_in_is_delivered_and_what_is_not_trusted_is_listed(
     assert receiver.wait(1)[0].body == body
 
     app_id = raw.call("GET", f"/ingest/api/v1/source/{made.id}").json()["appId"]
-    message = svix.message.list(app_id).data[0]
+    message = svix.message.list(app_id, MessageListOptions(with_content=True)).data[0]
     assert (message.event_type, message.event_id, message.payload["ref"]) == ("push", "d-1", "main")
     inbound = raw.call("GET", f"/api/v1/app/source:{made.id}/msg/{message.id}").json()["inbound"]
     assert inbound["sourceId"] == made.id and inbound["headers"]["x-github-event"] == "push" and inbound["verdict"]

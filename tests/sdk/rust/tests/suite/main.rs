@@ -3,6 +3,5 @@
 mod application;
 mod attempt;
 mod endpoint;
-mod ingest;
 mod message;
 mod operations;
