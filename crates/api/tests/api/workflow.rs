@@ -37,6 +37,8 @@ async fn filter_and_shape_are_kept_changed_and_cleared() {
         .await
         .ok(200);
     assert_eq!(replaced["filter"], wanted["filter"]);
+    let nowhere = api.put(&format!("{PATH}/e"), json!({ "uid": "e" })).await;
+    assert_eq!(nowhere.loc(), "body.url");
     let changed = patch(
         &api,
         json!({"filter": "type == \"a\"", "format": "xml", "throttle": {"every": 60}}),

@@ -16,6 +16,8 @@ pub struct Letter<'a> {
     pub body: Bytes,
     /// What the bytes are.
     pub content_type: &'a str,
+    /// The payload as JSON, where it was written in another format: what templates see.
+    pub json: Option<Bytes>,
     /// Further headers, by names in lower case: those of the endpoint's format.
     pub headers: Vec<(String, String)>,
     /// The publisher's W3C trace context. A batch has none: its messages have one each.
@@ -31,6 +33,7 @@ impl<'a> Letter<'a> {
             id: work.message.id.to_string(),
             body: payload,
             content_type: work.message.content_type.as_deref().unwrap_or("application/json"),
+            json: None,
             headers: Vec::new(),
             traceparent: work.message.traceparent.as_deref(),
             place: work.place.as_deref(),
@@ -51,6 +54,7 @@ impl<'a> Letter<'a> {
             id: batch::id(first.message.id),
             body: batch::body(format, server, &items),
             content_type: format.content_type(),
+            json: None,
             headers: Vec::new(),
             traceparent: (works.len() == 1)
                 .then(|| first.message.traceparent.as_deref())

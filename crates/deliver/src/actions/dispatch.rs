@@ -160,7 +160,12 @@ impl Actions {
         let source = inbound.map(|inbound| self.source_name(inbound.source));
         let endpoint_id = endpoint.id.to_string();
         // What cannot be read is nothing to templates; actions that need none of it carry it all the same.
-        let json = bellwire_template::decode(letter.content_type, &letter.body).unwrap_or(Cow::Borrowed(b"null"));
+        let json = match &letter.json {
+            Some(json) => Cow::Borrowed(&json[..]),
+            // Published, and known to be JSON.
+            None if message.content_type.is_none() => Cow::Borrowed(&letter.body[..]),
+            None => bellwire_template::decode(letter.content_type, &letter.body).unwrap_or(Cow::Borrowed(b"null")),
+        };
         let timeout = executor.timeout(order.timeout);
         let task = Task {
             event: Event {

@@ -79,7 +79,17 @@ pub(super) fn shape<'a>(
             json = Ok(Cow::Borrowed(&made));
         }
     }
-    let letter = write(entry.endpoint.workflow.format, letter, message, &json, server)?;
+    let format = entry.endpoint.workflow.format;
+    let posts = entry.endpoint.action.is_http() && entry.endpoint.action.settings.is_none();
+    if format == Format::CloudeventsBinary && !posts {
+        let why = "only a plain post carries attributes as headers; use the format `cloudevents-structured`";
+        return Err(Unsent::failed("format_failed", &why));
+    }
+    let mut letter = write(format, letter, message, &json, server)?;
+    if format != Format::Json && !posts {
+        // Templates of the action see the payload, and not what was made of it.
+        letter.json = json.ok().map(|json| Bytes::copy_from_slice(&json));
+    }
     Ok(Shaped { letter, reservation })
 }
 

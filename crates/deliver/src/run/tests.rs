@@ -161,6 +161,7 @@ struct Receiver {
 struct Sent {
     body: Bytes,
     content_type: String,
+    json: Option<Bytes>,
     headers: Vec<(String, String)>,
 }
 
@@ -185,6 +186,7 @@ impl Action for Receiver {
         self.letters.lock().unwrap().push(Sent {
             body: order.letter.body.clone(),
             content_type: order.letter.content_type.to_owned(),
+            json: order.letter.json.clone(),
             headers: order.letter.headers.clone(),
         });
         let failed = !(200..300).contains(&self.status);

@@ -20,6 +20,8 @@ pub(super) struct Doing {
     pub url: Option<String>,
     pub kind: Option<String>,
     pub action: Patch<Map<String, Value>>,
+    /// The endpoint is replaced as a whole: a URL that messages are posted to has to be said again.
+    pub replaces: bool,
 }
 
 impl Doing {
@@ -46,7 +48,7 @@ impl Doing {
         }
         let Some(settings) = settings.or_else(|| (kind != HTTP).then(|| Value::Object(Map::new()))) else {
             let was_plain = was.is_http() && was.settings.is_none();
-            let kept = was_plain.then(|| endpoint.url.clone());
+            let kept = (was_plain && !self.replaces).then(|| endpoint.url.clone());
             endpoint.url = posted_to(state, self.url.or(kept))?;
             endpoint.action = ActionSettings::default();
             return Ok(());
@@ -73,7 +75,7 @@ impl Doing {
         if !action.is_http() || action.settings.is_some() {
             return described_by(self.url, &action.kind, &endpoint.url);
         }
-        let kept = Some(endpoint.url.clone()).filter(|url| !url.is_empty());
+        let kept = Some(endpoint.url.clone()).filter(|url| !url.is_empty() && !self.replaces);
         if self.url.is_some() || kept.is_none() {
             endpoint.url = posted_to(state, self.url.or(kept))?;
         }

@@ -309,6 +309,7 @@ impl EndpointIn {
             url: self.url,
             kind: self.kind,
             action: self.action,
+            replaces: true,
         };
         let shape = Shape {
             filter: self.filter,
@@ -382,6 +383,7 @@ impl EndpointUpdate {
                 url: self.url,
                 kind: self.kind,
                 action: self.action,
+                replaces: true,
             },
             shape: Shape {
                 filter: self.filter,
@@ -463,6 +465,7 @@ impl EndpointPatch {
                 url: self.url,
                 kind: self.kind,
                 action: self.action,
+                replaces: false,
             },
             shape: Shape {
                 filter: self.filter,

@@ -144,6 +144,31 @@ async fn a_transformed_payload_is_written_in_the_format_and_one_that_cannot_be_i
     assert!(detail.contains("a form is made of an object"), "{detail}");
 }
 
+#[tokio::test]
+async fn templates_of_an_action_see_the_payload_and_not_the_format() {
+    let forwarding = |format| Endpoint {
+        action: bellwire_core::endpoint::ActionSettings {
+            kind: "forward".into(),
+            settings: Some("{}".into()),
+            trusted: false,
+        },
+        ..wanting(formatted(format))
+    };
+    let house = House::with(forwarding(Format::Xml)).await;
+    let receiver = Receiver::answering(200);
+    house.run(&receiver, &[work(1, Some("{\"id\": 7}"), None)]).await;
+    house.end().await;
+    let letter = receiver.letters.lock().unwrap()[0].clone();
+    assert_eq!(
+        (letter.content_type.as_str(), letter.json.as_deref()),
+        ("application/xml", Some(&b"{\"id\": 7}"[..]))
+    );
+    let house = House::with(forwarding(Format::CloudeventsBinary)).await;
+    let ran = house.run(&receiver, &[work(2, Some("{}"), None)]).await;
+    assert_eq!(verdicts(&ran), [Verdict::Failed]);
+    house.end().await;
+}
+
 fn throttled(key: Option<&str>) -> Workflow {
     Workflow {
         throttle: Some(Throttle {
