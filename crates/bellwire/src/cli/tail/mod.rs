@@ -40,7 +40,7 @@ const LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 #[derive(Args, Default)]
 pub struct TailArgs {
     /// Only this application
-    #[arg(long)]
+    #[arg(long, env = "BELLWIRE_APP")]
     app: Option<String>,
     /// Only this endpoint
     #[arg(long)]
@@ -75,7 +75,8 @@ impl TailArgs {
             match session.client.stream(&path(&["tail"]), &query) {
                 Ok(stream) => {
                     if !connected || broken > 0 {
-                        let text = format!("watching {}", session.client.base());
+                        let of_app = self.app.as_ref().map(|app| format!(", application {app}"));
+                        let text = format!("watching {}{}", session.client.base(), of_app.unwrap_or_default());
                         session.out.aside(&text);
                     }
                     (connected, broken) = (true, 0);
@@ -222,11 +223,17 @@ mod tests {
         let seen = server.seen();
         assert_eq!(seen[0].line, "GET /api/v1/tail?app=acme");
         assert_eq!(seen[1].line, seen[0].line);
-        assert!(
-            captured.notes().contains("what happens meanwhile is not shown"),
-            "{}",
-            captured.notes()
-        );
+        for note in [", application acme\n", "what happens meanwhile is not shown"] {
+            assert!(captured.notes().contains(note), "{}", captured.notes());
+        }
+    }
+
+    #[test]
+    fn the_application_may_come_from_the_environment_as_everywhere() {
+        let tail = crate::cli::place::command();
+        let tail = tail.find_subcommand("tail").unwrap();
+        let app = tail.get_arguments().find(|arg| arg.get_id() == "app").unwrap();
+        assert_eq!(app.get_env(), Some("BELLWIRE_APP".as_ref()));
     }
 
     #[test]
