@@ -6,10 +6,24 @@
 //!
 //! Pure: no I/O, no clock, no randomness, no async. It does not know deliveries, retries or the store.
 
+pub mod chat;
+pub mod email;
 mod event;
+pub mod file;
+pub mod forward;
+pub mod http;
 pub mod kinds;
 mod problem;
+pub mod publish;
+pub mod run;
+mod server;
+pub mod settings;
+pub mod sql;
+#[cfg(test)]
+mod tests;
+pub mod text;
 
 pub use self::event::Event;
-pub use self::kinds::{KINDS, Kind, Reach};
+pub use self::kinds::{Compiled, KINDS, Kind, Reach, by_name};
 pub use self::problem::{PlanError, Problem};
+pub use self::server::is_loopback;

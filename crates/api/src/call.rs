@@ -9,6 +9,7 @@ use bellwire_core::{
     app::{App, AppKind},
     id::{EnvironmentId, MessageId},
     message::IdempotencyKey,
+    source::Source,
 };
 use bellwire_store::{
     Change, StoredAnswer,
@@ -19,11 +20,19 @@ use http::HeaderMap;
 use serde::Serialize;
 
 use crate::{
-    auth::Caller, error::ApiError, extract::NoBody, idempotency::REMEMBERED, pressure::Publishing, query::NoQuery,
+    auth::Caller,
+    error::{APP_OF_SOURCE, ApiError},
+    extract::NoBody,
+    idempotency::REMEMBERED,
+    pressure::Publishing,
+    query::NoQuery,
     state::Server,
 };
 
 pub(crate) use crate::reply::{EmptyResponse, Nothing, Outcome, Reply};
+
+/// What the name of a source's application begins with, instead of its id. No uid has a colon.
+const OF_SOURCE: &str = "source:";
 
 /// A request that may be answered. Handlers take it apart: `Call { cx, query, body }`.
 pub(crate) struct Call<Q = NoQuery, B = NoBody> {
@@ -96,6 +105,64 @@ impl Context {
     /// An application by id or uid, if there is one and the caller may see it.
     pub fn find_app(&self, name: &str) -> Result<Option<Arc<App>>, ApiError> {
         Ok(self.server.find_app(self.caller()?, name))
+    }
+
+    /// The application that the path names, unless it is a source's: that is the source's to change.
+    ///
+    /// # Errors
+    /// `not_found`, `app_of_source`.
+    pub fn tenant(&self) -> Result<Arc<App>, ApiError> {
+        let app = self.app()?;
+        self.not_of_source(&app).map(|()| app)
+    }
+
+    /// Refuses an application that belongs to a source.
+    ///
+    /// # Errors
+    /// `app_of_source`.
+    pub fn not_of_source(&self, app: &App) -> Result<(), ApiError> {
+        if app.kind != AppKind::Source {
+            return Ok(());
+        }
+        let source = self.server.directory.source_of(app.id);
+        let source = source.map_or_else(String::new, |source| format!(" `{}`", source.id));
+        let detail = format!(
+            "application `{}` belongs to the source{source}; use the source instead",
+            app.id
+        );
+        Err(ApiError::new(&APP_OF_SOURCE, detail))
+    }
+
+    /// The source that the path names by id or uid.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn source(&self) -> Result<Arc<Source>, ApiError> {
+        let name = self.param("source_id");
+        let found = self.server.directory.source(self.environment()?, name);
+        found.ok_or_else(|| ApiError::not_found("source", name))
+    }
+
+    /// The application of the source that the path names.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn app_of_source(&self) -> Result<Arc<App>, ApiError> {
+        let source = self.source()?;
+        let app = self.server.directory.app_by_id(source.app);
+        // Deleted a moment ago, both at once.
+        app.ok_or_else(|| ApiError::not_found("source", self.param("source_id")))
+    }
+
+    /// Refuses to change what the hooks file says: the application of a source that is kept there, and its endpoints.
+    ///
+    /// # Errors
+    /// `source_managed`.
+    pub fn not_managed(&self, app: &App) -> Result<(), ApiError> {
+        match self.server.directory.source_of(app.id) {
+            Some(source) if source.managed => Err(ApiError::managed(&source)),
+            _ => Ok(()),
+        }
     }
 
     /// The application's endpoint that the path names by id or uid.
@@ -176,10 +243,17 @@ impl Context {
 }
 
 impl Server {
-    /// An application by id or uid, if there is one and the caller may see it.
+    /// An application by id or uid, or that of a source by [`OF_SOURCE`] and the source's; if there is one and the caller may
+    /// see it.
     pub fn find_app(&self, caller: Caller, name: &str) -> Option<Arc<App>> {
-        let app = self.directory.app(caller.environment, name);
-        app.filter(|app| app.kind == AppKind::Tenant && caller.app.is_none_or(|only| only == app.id))
+        let app = match name.strip_prefix(OF_SOURCE) {
+            Some(name) => {
+                let source = self.directory.source(caller.environment, name)?;
+                self.directory.app_by_id(source.app)
+            }
+            None => self.directory.app(caller.environment, name),
+        };
+        app.filter(|app| app.kind != AppKind::Operational && caller.app.is_none_or(|only| only == app.id))
     }
 
     /// Writes changes to the end, also when the client goes away in between: the store and the view must not part.

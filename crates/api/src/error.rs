@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use bellwire_core::source::Source;
 use bellwire_store::{AppendError, StoreError};
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -81,6 +82,16 @@ codes! {
     ENDPOINT_DISABLED = "endpoint_disabled", 409, "Endpoint disabled",
         "The endpoint is disabled: nothing is sent to it.",
         "Enable it (`{\"disabled\": false}` with PATCH), then repeat the request.";
+    SOURCE_MANAGED = "source_managed", 409, "Source kept in the hooks file",
+        "The source is written down in the hooks file (`hooks` in the configuration), which says how it and its endpoints are. \
+         A change by the API would be undone when the file is read again.",
+        "Change the file: a running server reads it again by itself. Endpoints can be paused, resumed, disabled and enabled \
+         by the API, and the URL's token can be replaced.";
+    APP_OF_SOURCE = "app_of_source", 409, "Application of a source",
+        "The application belongs to a source: what comes in at the source's URL becomes its messages, so nothing is published \
+         to it by the API, and it is changed and deleted with its source.",
+        "Send requests to the source's `ingestUrl`, or publish to an application of your own. Change or delete the source \
+         instead (`/ingest/api/v1/source/…`).";
     BODY_TOO_LARGE = "body_too_large", 413, "Body too large",
         "The request's body is larger than the server takes (`max_body`, 1 MiB by default).",
         "Publish a reference to large data instead of the data, or raise `max_body` in the server's configuration.";
@@ -163,6 +174,15 @@ impl ApiError {
     pub fn not_found(what: &str, name: &str) -> Self {
         let short: String = name.chars().take(128).collect();
         Self::new(&NOT_FOUND, format!("there is no {what} `{short}`"))
+    }
+
+    /// The hooks file says how a source is.
+    pub fn managed(source: &Source) -> Self {
+        let name = source.uid.clone().unwrap_or_else(|| source.id.to_string());
+        Self::new(
+            &SOURCE_MANAGED,
+            format!("the source `{name}` is kept in the hooks file; change it there"),
+        )
     }
 
     /// A defect of ours; `detail` goes to the log, not to the client.

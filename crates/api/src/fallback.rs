@@ -12,7 +12,6 @@ use crate::error::{ApiError, NOT_OFFERED};
 const HOSTED: &[(&str, &str)] = &[
     ("connector", "connectors"),
     ("integration", "integrations"),
-    ("source", "ingest sources"),
     ("stream", "streams"),
     ("poller", "polling endpoints"),
     ("transformation", "transformations"),

@@ -12,6 +12,7 @@ use bellwire_core::{
     id::{AppId, EndpointId, Id, MessageId},
     name::{EVENT_TYPE_MAX, UID_MAX, is_channel, is_name, is_tag, is_uid},
     order::{KEY_BYTES_MAX, check_key},
+    source,
     time::{Timestamp, span::Span},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -91,6 +92,10 @@ texts! {
     /// An endpoint's uid.
     EndpointUid: |t| is_uid(t, EndpointId::PREFIX),
         "1 to 256 letters, digits, `-`, `_` and `.`, not starting with `ep_`", UID_MAX, NAME;
+    /// A source's uid.
+    SourceUid: source::is_uid,
+        "1 to 60 letters, digits, `-` and `_`, not starting with `src_`", source::UID_MAX,
+        Some(r"^(?!src_)[a-zA-Z0-9_-]+$");
     /// The publisher's own id of an event.
     EventUid: |t| is_uid(t, MessageId::PREFIX),
         "1 to 256 letters, digits, `-`, `_` and `.`, not starting with `msg_`", UID_MAX, NAME;

@@ -14,6 +14,7 @@ mod extract;
 mod fallback;
 mod field;
 mod idempotency;
+mod inbound;
 mod metrics;
 mod openapi;
 mod operation;
@@ -33,7 +34,7 @@ use axum::Router;
 pub use door::Door;
 pub use metrics::ApiMetrics;
 pub use pressure::PublishLimits;
-pub use state::{ApiLimits, ApiState, SentHeaders};
+pub use state::{ApiLimits, ApiState, CronCheck, SentHeaders};
 
 /// Where the pages of error codes are served.
 pub const DOCS_PATH: &str = "/docs/errors";

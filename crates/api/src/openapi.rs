@@ -126,10 +126,13 @@ fn path_parameters(path: &str) -> Vec<Value> {
 
 fn about_parameter(name: &str) -> &'static str {
     match name {
-        "app_id" => "The application's id or uid.",
+        "app_id" => {
+            "The application's id or uid; `source:` and a source's id or uid is the application of that source."
+        }
         "endpoint_id" => "The endpoint's id or uid.",
         "msg_id" => "The message's id or event id.",
         "attempt_id" => "The attempt's id.",
+        "source_id" => "The source's id or uid.",
         "event_type_name" => "The event type's name.",
         "task_id" => "The task's id.",
         "token_id" => "The token's id.",

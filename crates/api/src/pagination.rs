@@ -139,6 +139,28 @@ impl Limit {
     }
 }
 
+/// What iterators over keys begin with: the empty key must not make an empty one.
+const MARK: char = '=';
+
+/// The iterator that walks on behind a key.
+pub fn mark(key: &str) -> String {
+    format!("{MARK}{key}")
+}
+
+/// The key behind which an iterator walks on.
+///
+/// # Errors
+/// `validation_failed` for an iterator that is none.
+pub fn key_of(iterator: &str) -> Result<String, ApiError> {
+    match iterator.strip_prefix(MARK) {
+        Some(key) => Ok(key.to_owned()),
+        None => Err(ApiError::invalid(Problem::query(
+            "iterator",
+            "give the `iterator` of another page",
+        ))),
+    }
+}
+
 /// A page of a list.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -164,6 +186,14 @@ impl<T> ListResponse<T> {
             iterator,
             prev_iterator,
             done: !rows.more,
+        }
+    }
+
+    /// A page of rows that can be walked one way only.
+    pub fn one_way<R>(rows: Rows<R>, key: impl Fn(&R) -> String, show: impl FnMut(R) -> T) -> Self {
+        Self {
+            prev_iterator: None,
+            ..Self::new(rows, key, show)
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the API is given to work with, and what it keeps in memory for itself.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -52,6 +53,8 @@ pub struct ApiState {
     pub sent_headers: SentHeaders,
     /// What people reach this server by, without a trailing slash: `http://127.0.0.1:8071`.
     pub public_url: String,
+    /// Judges the schedules of sources.
+    pub check_cron: CronCheck,
     /// What links to error pages start with; `/docs/errors` is served by this very router.
     pub docs_url: String,
 }
@@ -80,6 +83,7 @@ impl ApiState {
             metrics: Arc::new(ApiMetrics::default()),
             sent_headers: SentHeaders::default(),
             public_url: "http://127.0.0.1:8071".to_owned(),
+            check_cron: |_| Ok(()),
             docs_url: crate::DOCS_PATH.to_owned(),
         }
     }
@@ -92,6 +96,10 @@ impl std::fmt::Debug for ApiState {
             .finish_non_exhaustive()
     }
 }
+
+/// Judges the settings of a source that publishes by a schedule: which of them cannot be used, and why. The listener's, which
+/// the API does not know.
+pub type CronCheck = fn(&BTreeMap<String, Vec<String>>) -> Result<(), (String, String)>;
 
 /// What deliveries send besides what message and endpoint say. The same as the deliverer's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -63,6 +63,25 @@ impl Api {
         Ok(())
     }
 
+    /// Makes a source whose webhooks are signed as GitHub signs them; they come in at `/in/{source}`.
+    pub(crate) async fn make_source(&self, source: &str, secret: &str) -> anyhow::Result<()> {
+        let mut conn = Conn::open(self.address).await?;
+        let body = json!({"name": source, "uid": source, "type": "github", "config": {"secret": secret}});
+        self.call(&mut conn, Method::POST, "/ingest/api/v1/source", &body).await
+    }
+
+    /// Removes a source with what came in there.
+    pub(crate) async fn remove_source(&self, source: &str) -> anyhow::Result<()> {
+        let mut conn = Conn::open(self.address).await?;
+        let path = format!("/ingest/api/v1/source/{source}");
+        self.call(&mut conn, Method::DELETE, &path, &Value::Null).await
+    }
+
+    /// Where a source's webhooks come in.
+    pub(crate) fn source_path(&self, source: &str) -> String {
+        format!("{}/in/{source}", self.base_path)
+    }
+
     /// Removes an application and with it what is still to be delivered.
     pub(crate) async fn tear_down(&self, app: &str) -> anyhow::Result<()> {
         let mut conn = Conn::open(self.address).await?;

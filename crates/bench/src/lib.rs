@@ -33,7 +33,7 @@ pub use latency::{Latency, Percentiles};
 pub use machine::Machine;
 pub use mark::{Mark, Template};
 pub use process::CpuPer1000;
-pub use publish::{Extent, Pace, Publisher, Run, Slot, Target, Turns};
+pub use publish::{Extent, IdHeader, Pace, Publisher, Run, Slot, Target, Turns};
 pub use report::{Figures, Report, ScenarioReport, Settings};
 pub use verdict::{Aim, Verdict};
 

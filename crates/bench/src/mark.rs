@@ -74,8 +74,9 @@ fn write_digits(mut value: u64, place: &mut [u8]) {
 /// A prebuilt request body with the place where the mark goes.
 #[derive(Clone, Debug)]
 pub struct Template {
-    bytes: Box<[u8]>,
-    mark_at: usize,
+    bytes: Bytes,
+    /// `None` in a body that is the same for all.
+    mark_at: Option<usize>,
 }
 
 impl Template {
@@ -83,9 +84,15 @@ impl Template {
     #[must_use]
     pub fn payload(payload_bytes: usize) -> Self {
         Self {
-            bytes: payload(payload_bytes).into_boxed_slice(),
-            mark_at: HEAD.len(),
+            bytes: payload(payload_bytes).into(),
+            mark_at: Some(HEAD.len()),
         }
+    }
+
+    /// A body that bears no mark: what tells its messages apart is elsewhere in the request.
+    #[must_use]
+    pub fn fixed(bytes: Bytes) -> Self {
+        Self { bytes, mark_at: None }
     }
 
     /// The body of `POST …/msg`: an event type (ASCII, no quotes) and such a payload.
@@ -102,17 +109,20 @@ impl Template {
         bytes.extend_from_slice(&payload(payload_bytes));
         bytes.push(b'}');
         Self {
-            bytes: bytes.into_boxed_slice(),
-            mark_at,
+            bytes: bytes.into(),
+            mark_at: Some(mark_at),
         }
     }
 
     /// A copy that carries `mark`. `buffer` keeps its allocation from call to call once the earlier copy has been dropped.
     pub fn stamp(&self, mark: Mark, buffer: &mut BytesMut) -> Bytes {
+        let Some(mark_at) = self.mark_at else {
+            return self.bytes.clone();
+        };
         buffer.clear();
         buffer.reserve(self.bytes.len());
         buffer.extend_from_slice(&self.bytes);
-        if let Some(place) = buffer.get_mut(self.mark_at..self.mark_at + MARK_BYTES) {
+        if let Some(place) = buffer.get_mut(mark_at..mark_at + MARK_BYTES) {
             mark.write(place);
         }
         buffer.split().freeze()
@@ -202,6 +212,13 @@ mod tests {
             assert_eq!(Mark::find(text.as_bytes()), None, "{text}");
         }
         assert_eq!(Mark::find(b"{\"bw\":\"000000000123456x.000000000042\"}"), None);
+    }
+
+    #[test]
+    fn a_fixed_body_stays_as_it_is_and_is_not_copied() {
+        let body = Bytes::from_static(b"{}");
+        let stamped = Template::fixed(body.clone()).stamp(MARK, &mut BytesMut::new());
+        assert_eq!((stamped.as_ptr(), &stamped), (body.as_ptr(), &body));
     }
 
     #[test]

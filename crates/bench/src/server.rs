@@ -41,7 +41,7 @@ impl ServerProcess {
         Ok(Self {
             launch,
             directory,
-            token: random_token()?,
+            token: random_hex()?,
             child: None,
         })
     }
@@ -169,7 +169,7 @@ fn tail(log: &Path) -> String {
 }
 
 /// 32 hexadecimal digits from the system.
-fn random_token() -> anyhow::Result<String> {
+pub(crate) fn random_hex() -> anyhow::Result<String> {
     let mut bytes = [0u8; 16];
     File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut bytes))

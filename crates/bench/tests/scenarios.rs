@@ -99,6 +99,34 @@ async fn steady_pace_publishes_what_was_due() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhooks_come_in_signed_and_each_with_an_id_of_its_own() {
+    let fake = Fake::start(Faults::default(), Some(TOKEN)).await;
+    let report = bench(&fake, &["--scenario", "hook,hook-500", "--messages", "100"])
+        .await
+        .unwrap();
+    for scenario in &report.scenarios {
+        let figures = &scenario.median;
+        assert_eq!((figures.published, figures.errors, figures.deliveries), (100, 0, 0));
+        assert!(figures.ack_ms.is_some());
+    }
+    assert_eq!((fake.taken_in(), fake.sources()), (200, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_programs_hook_is_posted_to_as_it_is() {
+    let fake = Fake::start(Faults::default(), Some(TOKEN)).await;
+    fake.make_source("deploy", "theirs");
+    let url = format!("{}/in/deploy", fake.url);
+    let line = ["--scenario", "hook", "--messages", "50", "--hook-url", &url];
+    let right = run(args(&[&line[..], &["--hook-secret", "theirs"]].concat())).await;
+    assert_eq!(only(&right.unwrap()).published, 50);
+    let wrong = run(args(&[&line[..], &["--hook-secret", "another"]].concat())).await;
+    assert!(wrong.unwrap_err().to_string().contains("wrong signature"));
+    let none = run(args(&line)).await.unwrap_err().to_string();
+    assert!(none.contains("--hook-secret"), "{none}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_and_repeated_deliveries_are_counted() {
     let fake = Fake::start(
         Faults {

@@ -20,7 +20,7 @@ pub use error::AddressError;
 pub use policy::AddressPolicy;
 pub use ranges::{SpecialRange, canonical_ip, check_ip, check_resolved};
 pub use target::{Scheme, Target, TargetHost};
-pub use url::{URL_BYTES_MAX, check_target, check_url};
+pub use url::{URL_BYTES_MAX, check_host, check_target, check_url};
 
 #[cfg(test)]
 mod tests;

@@ -49,6 +49,20 @@ pub struct Failure {
     pub detail: String,
 }
 
+/// Failures after which a delivery is given up at once: the same message would fail in the same way until a person changes
+/// something, who then recovers it.
+pub const FINAL: &[&str] = &["exit_given_up", "publish_refused", "smtp_permanent", "template_failed"];
+
+/// The receiver said that nothing is to be sent there any more.
+pub const GONE: &str = "status_gone";
+
+impl Failure {
+    /// Whether another try would end in the same way ([`FINAL`]).
+    pub fn is_final(&self) -> bool {
+        FINAL.contains(&self.reason)
+    }
+}
+
 /// A finished attempt as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::{
-    attempt::Outcome,
+    attempt::{GONE, Outcome},
     delivery::Progress,
     endpoint::DisabledReason,
     retry::{self, RETRY_AFTER_MAX},
@@ -83,7 +83,7 @@ pub struct Decision {
 ///
 /// `jitter` is from 0 to 1.
 pub fn decide(progress: Progress, outcome: &Outcome, policy: Policy<'_>, health: Health, jitter: f64) -> Decision {
-    if outcome.failure.is_none() {
+    let Some(failure) = &outcome.failure else {
         let told = progress.tries >= FAILING_AFTER_TRIES;
         return Decision {
             next: Next::Succeeded,
@@ -92,16 +92,18 @@ pub fn decide(progress: Progress, outcome: &Outcome, policy: Policy<'_>, health:
             rest: None,
             notices: if told { vec![Notice::Recovered] } else { Vec::new() },
         };
-    }
+    };
     let ended_at = outcome.ended_at();
     let failing_since = health.failing_since.unwrap_or(ended_at).min(ended_at);
     let disable = match policy.disable_after {
-        _ if outcome.status_code == 410 => Some(DisabledReason::Gone),
+        // Not any answer of 410: what an action asks for may be gone, and the service is still there.
+        _ if failure.reason == GONE => Some(DisabledReason::Gone),
         Some(limit) if ended_at.since(failing_since) >= limit => Some(DisabledReason::Failing),
         _ => None,
     };
     let tries = progress.tries.saturating_add(1);
-    let wait = retry::next_wait(policy.schedule, tries, jitter, outcome.retry_after).filter(|_| disable.is_none());
+    let wait = retry::next_wait(policy.schedule, tries, jitter, outcome.retry_after)
+        .filter(|_| disable.is_none() && !failure.is_final());
     let mut notices = Vec::new();
     let next = match wait {
         Some(wait) => {
@@ -140,7 +142,11 @@ pub fn decide(progress: Progress, outcome: &Outcome, policy: Policy<'_>, health:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{attempt::Failure, delivery::Trigger, retry::STANDARD_SCHEDULE};
+    use crate::{
+        attempt::{FINAL, Failure},
+        delivery::Trigger,
+        retry::STANDARD_SCHEDULE,
+    };
     use bytes::Bytes;
 
     const NOON: Timestamp = Timestamp::from_secs(1_766_000_000);
@@ -157,7 +163,7 @@ mod tests {
             url: "https://example.com/".to_owned(),
             status_code,
             failure: failed.then(|| Failure {
-                reason: "status_500",
+                reason: if status_code == 410 { GONE } else { "status_5xx" },
                 detail: String::new(),
             }),
             response: Bytes::new(),
@@ -227,6 +233,34 @@ mod tests {
             (Next::Failed, Some(DisabledReason::Gone))
         );
         assert_eq!(decision.notices.len(), 2);
+    }
+
+    #[test]
+    fn what_would_fail_again_is_given_up_at_once_and_the_endpoint_stays() {
+        for reason in FINAL {
+            let mut outcome = answered(500);
+            outcome.failure = Some(Failure {
+                reason,
+                detail: String::new(),
+            });
+            outcome.retry_after = Some(Duration::from_secs(5));
+            let decision = decide(after(0), &outcome, POLICY, Health::default(), 0.0);
+            assert_eq!((decision.next, decision.disable), (Next::Failed, None), "{reason}");
+            assert_eq!(decision.notices, [Notice::Exhausted]);
+            assert_eq!(decision.health.failing_since, Some(outcome.ended_at()));
+        }
+    }
+
+    #[test]
+    fn an_answer_of_410_that_means_something_else_is_retried() {
+        let mut outcome = answered(410);
+        outcome.failure = Some(Failure {
+            reason: "status_4xx",
+            detail: String::new(),
+        });
+        let decision = decide(after(0), &outcome, POLICY, Health::default(), 0.0);
+        assert_eq!(decision.disable, None);
+        assert!(matches!(decision.next, Next::RetryAt(_)));
     }
 
     #[test]

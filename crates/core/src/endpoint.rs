@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Where a message goes: a URL, its secrets, its filter and its limits.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Its id.
     pub id: EndpointId,
@@ -183,7 +183,7 @@ pub enum DisabledReason {
 }
 
 /// A signing key and until when it signs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveKey {
     /// The key.
     pub key: SigningKey,

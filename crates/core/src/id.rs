@@ -113,6 +113,8 @@ ids! {
     TaskId = "qtask_";
     /// A source of messages besides the API.
     SourceId = "src_";
+    /// A request that a source refused.
+    RefusedId = "log";
 }
 
 fn created_at(number: u64) -> Timestamp {

@@ -9,9 +9,33 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{AppId, EnvironmentId, SourceId},
+    id::{AppId, EnvironmentId, Id as _, SourceId},
     time::{Timestamp, span::Span},
+    token::base62,
 };
+
+/// The kind of a source that publishes by a schedule.
+pub const CRON: &str = "cron";
+/// The kind of a source that watches something.
+pub const MONITOR: &str = "monitor";
+/// Longest uid of a source, in characters.
+pub const UID_MAX: usize = 60;
+
+/// Whether a text may be a source's uid: letters, digits, `-` and `_`, not starting as an id does. It is a part of a URL.
+pub fn is_uid(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    !text.is_empty() && text.len() <= UID_MAX && text.bytes().all(allowed) && !text.starts_with(SourceId::PREFIX)
+}
+
+/// The unguessable part of a source's URL, made of random bytes: 43 letters and digits.
+pub fn new_token(entropy: &[u8; 32]) -> String {
+    base62(entropy)
+}
+
+/// Whether a text has the form of what [`new_token`] makes.
+pub fn is_token(text: &str) -> bool {
+    text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
 
 /// Where messages come in: an inbound webhook URL, a schedule, or a watch.
 #[derive(Clone, PartialEq, Eq)]
@@ -149,4 +173,25 @@ pub struct Item {
     /// The request's body without the list, as JSON; `None` when the list was all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rest: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uid_fits_into_a_url_and_is_not_like_an_id() {
+        assert!(is_uid("stripe-eu_2") && is_uid(&"a".repeat(60)));
+        assert!(!is_uid("") && !is_uid("src_1") && !is_uid("a.b") && !is_uid("a/b") && !is_uid(&"a".repeat(61)));
+    }
+
+    #[test]
+    fn a_token_is_letters_and_digits() {
+        let token = new_token(&[0xFF; 32]);
+        assert!(
+            is_token(&token) && is_token(&new_token(&[0; 32])) && !is_token("github"),
+            "{token}"
+        );
+        assert_ne!(token, new_token(&[0xFE; 32]));
+    }
 }

@@ -191,6 +191,16 @@ pub fn selects(
     }
 }
 
+/// Whether [`selects`] took a message because the endpoint would get such a message now. What an endpoint's filter says of it is
+/// not known there; whoever can evaluate it asks further.
+pub fn asks_the_filter(which: &ReplayWhich, standing: Standing) -> bool {
+    match which {
+        ReplayWhich::Failed => false,
+        ReplayWhich::Missing => true,
+        ReplayWhich::Matching { .. } => standing.state.is_none(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

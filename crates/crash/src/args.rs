@@ -43,6 +43,15 @@ pub(crate) struct Args {
     /// Scenario order: how many of a hundred tries fail
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(0..=60))]
     pub(crate) failures: u8,
+    /// Scenario inbound: how many events come in whose repetitions must change nothing
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) events: u32,
+    /// Scenario inbound: how often each of them comes
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) copies: u32,
+    /// Scenario inbound: how many numbered events come in, shuffled, that must be put in order
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) numbered: u32,
     /// How long before a kill an accepted delivery may have been answered and still be repeated, in milliseconds: outcomes
     /// gather for a moment, then wait for a commit [default: 500; scenario order, which keeps the server busy: 2000]
     #[arg(long)]
@@ -67,6 +76,8 @@ pub(crate) enum Scenario {
     DiskFull,
     /// Lines of deliveries that wait for each other, failing receivers, SIGKILL and SIGTERM
     Order,
+    /// Webhooks come in again and again and out of order, SIGKILL and SIGTERM; each takes effect once, and in order
+    Inbound,
     /// The store's files may not be written for a while (needs the right to make files immutable)
     Unwritable,
 }
@@ -78,6 +89,7 @@ impl Scenario {
             Scenario::Kill => "kill",
             Scenario::DiskFull => "disk-full",
             Scenario::Order => "order",
+            Scenario::Inbound => "inbound",
             Scenario::Unwritable => "unwritable",
         }
     }

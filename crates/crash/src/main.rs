@@ -11,6 +11,7 @@
 mod account;
 mod args;
 mod client;
+mod inbound;
 mod kill;
 mod moment;
 mod names;
@@ -115,6 +116,10 @@ async fn scenario(args: &Args, seed: u64, scratch: &Path) -> anyhow::Result<Opti
     let trouble = match args.scenario {
         Scenario::Order => {
             let report = order::run(args, seed, scratch).await?;
+            return Told::new(report.is_clean(), &report).map(Some);
+        }
+        Scenario::Inbound => {
+            let report = inbound::run(args, seed, scratch).await?;
             return Told::new(report.is_clean(), &report).map(Some);
         }
         Scenario::Kill => Ok(None),

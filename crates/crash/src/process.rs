@@ -22,6 +22,7 @@ pub(crate) struct Process {
     log: PathBuf,
     token: String,
     address: SocketAddr,
+    env: Vec<(String, String)>,
     child: Option<Child>,
 }
 
@@ -46,8 +47,14 @@ impl Process {
             log,
             token: random_token()?,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)),
+            env: Vec::new(),
             child: None,
         })
+    }
+
+    /// A further environment variable of the server.
+    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_owned(), value.to_owned()));
     }
 
     /// The server as a client sees it.
@@ -67,6 +74,7 @@ impl Process {
             .args(["serve", "--dev", "--listen", &self.address.to_string(), "--data"])
             .arg(&self.data)
             .env("BELLWIRE_ADMIN_TOKEN", &self.token)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     State,
     /// More arrivals repeated than can have been in flight at a kill.
     OverBound,
+    /// An event that came in several times took effect more than once.
+    Twice,
     /// Something arrived that was never published.
     Unknown,
     /// A publication was answered as none may be.
@@ -60,6 +62,7 @@ impl Kind {
             Kind::PublisherOrder => "publisher_order",
             Kind::State => "wrong_state",
             Kind::OverBound => "over_bound",
+            Kind::Twice => "twice",
             Kind::Unknown => "unknown",
             Kind::Answer => "wrong_answer",
             Kind::Server => "server",

@@ -17,6 +17,8 @@ pub struct DeliverConfig {
     pub timeout_max: Duration,
     /// An endpoint that only failed for so long is disabled; `None` is never.
     pub disable_after: Option<Duration>,
+    /// What the server is reached by, without a slash at its end: the beginning of the `source` of CloudEvents. May be empty.
+    pub server: String,
     /// `User-Agent` of our requests.
     pub user_agent: String,
     /// Send `svix-id`, `svix-timestamp` and `svix-signature` beside the `webhook-*` headers.
@@ -38,6 +40,7 @@ impl Default for DeliverConfig {
             timeout: Duration::from_secs(15),
             timeout_max: Duration::from_secs(30),
             disable_after: Some(Duration::from_secs(5 * 86_400)),
+            server: String::new(),
             user_agent: concat!("Bellwire/", env!("CARGO_PKG_VERSION")).to_owned(),
             svix_headers: true,
             response_bytes: 4_096,

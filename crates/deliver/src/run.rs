@@ -1,5 +1,6 @@
 //! One delivery, or a batch of them, once: check, act, decide. Knows no store and no queue.
 
+mod shape;
 mod share;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use bellwire_core::{
     delivery::Work,
     endpoint::Disabled,
     order::OnExhausted,
+    time::Timestamp,
 };
 use bellwire_store::{
     Directory, Settlement, Verdict,
@@ -20,7 +22,10 @@ use bellwire_store::{
 };
 use bytes::Bytes;
 
-use self::share::{Share, shares};
+use self::{
+    shape::{Unsent, shape},
+    share::{Share, shares},
+};
 use crate::{
     action::{Acted, Action, Order},
     config::DeliverConfig,
@@ -31,6 +36,8 @@ use crate::{
 pub(crate) struct Ran {
     /// To be written.
     pub settlement: Settlement,
+    /// Its outcome says something about the endpoint: something was sent, or tried to be.
+    pub asked: bool,
     /// The endpoint asked for a rest.
     pub rest: Option<Duration>,
     /// The endpoint is to be disabled.
@@ -42,7 +49,8 @@ pub(crate) struct Ran {
 /// Each gets an attempt of its own with the same outcome, and a decision of its own, by the same jitter, so that those equally
 /// far come due together again. What the outcome says of the endpoint (health, rest, disabling) is in the first that was sent
 /// and in no other. One whose payload is gone fails alone; one that does not go together with the others
-/// ([`bellwire_core::batch::Filling`]) is parked until it was due, with nothing lost.
+/// ([`bellwire_core::batch::Filling`]) is parked until it was due, with nothing lost. A message that the endpoint's settings
+/// hold back, or cannot make into what is to be sent, has an attempt that says so; the endpoint is not asked.
 pub(crate) async fn run_batch(
     works: &[Work],
     directory: &Directory,
@@ -63,20 +71,38 @@ pub(crate) async fn run_batch(
         return all(|work| Verdict::Park(work.due_at));
     }
     let started_at = directory.now();
-    let (shares, letter) = shares(works, entry.endpoint.batch);
+    let reshapes = shape::reshapes(&entry);
+    let batch = entry.endpoint.batch.filter(|_| !reshapes);
+    let (shares, letter) = shares(works, batch, &config.server);
+    let carried = works.iter().zip(&shares).filter(|(_, share)| **share == Share::Sent);
+    let carried: Vec<&Work> = carried.map(|(work, _)| work).collect();
+    let (mut reservation, mut counts) = (None, Counts::Attempt);
+    let letter = match (letter, carried.first()) {
+        (Some(letter), Some(work)) if reshapes => match shape(&entry, work, letter, started_at, &config.server) {
+            Ok(shaped) => {
+                reservation = shaped.reservation;
+                Ok(Some(shaped.letter))
+            }
+            Err(Unsent { failure, counts: so }) => {
+                counts = so;
+                Err(failure)
+            }
+        },
+        (letter, _) => Ok(letter),
+    };
     let acted = match letter {
         // Nothing to send: every payload is gone.
-        None => Acted::Withheld,
-        Some(letter) => {
+        Ok(None) => Acted::Withheld,
+        Err(failure) => Acted::Attempted(unsent(&entry, started_at, failure)),
+        Ok(Some(letter)) => {
             let may_begin = || {
                 directory
                     .endpoint_by_id(endpoint)
                     .is_some_and(|now| now.endpoint.accepts_attempts())
             };
-            let carried = works.iter().zip(&shares).filter(|(_, share)| **share == Share::Sent);
             let order = Order {
                 endpoint: &entry,
-                works: carried.map(|(work, _)| work).collect(),
+                works: carried,
                 letter,
                 started_at,
                 timeout: entry.endpoint.timeout.unwrap_or(config.timeout).min(config.timeout_max),
@@ -87,6 +113,9 @@ pub(crate) async fn run_batch(
     };
     let mut outcomes = match acted {
         Acted::Attempted(outcome) => {
+            if let Some(reservation) = reservation.filter(|_| outcome.failure.is_none()) {
+                reservation.succeeded();
+            }
             let sent = shares.iter().filter(|share| **share == Share::Sent).count();
             Some(std::iter::repeat_n(outcome, sent))
         }
@@ -104,10 +133,13 @@ pub(crate) async fn run_batch(
         .iter()
         .zip(shares)
         .map(|(work, share)| match (share, &mut outcomes) {
-            (Share::Expired, _) => deciding.decided(work, expired(&entry, started_at), Some(Next::Failed)),
+            (Share::Expired, _) => {
+                let outcome = unsent(&entry, started_at, expired());
+                deciding.decided(work, outcome, Counts::GivenUp)
+            }
             (Share::Later, _) => ends(work, Verdict::Park(work.due_at)),
             (Share::Sent, Some(outcomes)) => match outcomes.next() {
-                Some(outcome) => deciding.decided(work, outcome, None),
+                Some(outcome) => deciding.decided(work, outcome, counts),
                 None => ends(work, Verdict::Park(work.due_at)),
             },
             (Share::Sent, None) => withheld(work, directory),
@@ -141,25 +173,44 @@ pub(crate) fn without_attempt(work: &Work, verdict: Verdict) -> Settlement {
 fn ends(work: &Work, verdict: Verdict) -> Ran {
     Ran {
         settlement: without_attempt(work, verdict),
+        asked: false,
         rest: None,
         disable: None,
     }
 }
 
-fn expired(entry: &Arc<EndpointEntry>, started_at: bellwire_core::time::Timestamp) -> Outcome {
+/// What an outcome counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    /// All that an attempt counts for.
+    Attempt,
+    /// The endpoint was not asked; the delivery is tried again as if it had been.
+    Try,
+    /// The endpoint was not asked, and will not be.
+    GivenUp,
+    /// The delivery was held back: it is over, and nobody did anything wrong.
+    HeldBack,
+}
+
+/// An attempt at which nothing was sent.
+fn unsent(entry: &Arc<EndpointEntry>, started_at: Timestamp, failure: Failure) -> Outcome {
     Outcome {
         started_at,
         duration: Duration::ZERO,
         url: entry.endpoint.url.clone(),
         status_code: 0,
-        failure: Some(Failure {
-            reason: "payload_expired",
-            detail: "the payload expired or was expunged before it could be delivered; nothing was sent".to_owned(),
-        }),
+        failure: Some(failure),
         response: Bytes::new(),
         response_headers: Vec::new(),
         signature: String::new(),
         retry_after: None,
+    }
+}
+
+fn expired() -> Failure {
+    Failure {
+        reason: "payload_expired",
+        detail: "the payload expired or was expunged before it could be delivered; nothing was sent".to_owned(),
     }
 }
 
@@ -176,21 +227,31 @@ struct Deciding<'a> {
 }
 
 impl Deciding<'_> {
-    /// Turns an outcome into what is to be written. `forced` overrides what becomes of the delivery: an attempt that was never
-    /// made, which says nothing about the endpoint.
-    fn decided(&mut self, work: &Work, outcome: Outcome, forced: Option<Next>) -> Ran {
+    /// Turns an outcome into what is to be written.
+    fn decided(&mut self, work: &Work, outcome: Outcome, counts: Counts) -> Ran {
         let endpoint = &self.entry.endpoint;
-        let mut decision = match forced {
-            None => decide::decide(work.progress, &outcome, self.policy(), self.before, self.jitter),
-            Some(next) => Decision {
-                next,
+        let mut decision = match counts {
+            Counts::Attempt => decide::decide(work.progress, &outcome, self.policy(), self.before, self.jitter),
+            Counts::Try => {
+                let policy = Policy {
+                    disable_after: None,
+                    ..self.policy()
+                };
+                decide::decide(work.progress, &outcome, policy, self.before, self.jitter)
+            }
+            Counts::GivenUp | Counts::HeldBack => Decision {
+                next: Next::Failed,
                 health: self.before,
                 disable: None,
                 rest: None,
-                notices: vec![Notice::Exhausted],
+                notices: match counts {
+                    Counts::HeldBack => Vec::new(),
+                    _ => vec![Notice::Exhausted],
+                },
             },
         };
-        let speaks = forced.is_none() && std::mem::replace(&mut self.first, false);
+        let asked = counts == Counts::Attempt;
+        let speaks = asked && std::mem::replace(&mut self.first, false);
         if !speaks {
             decision.disable = None;
             decision.rest = None;
@@ -230,6 +291,7 @@ impl Deciding<'_> {
             reason,
         });
         let verdict = match decision.next {
+            _ if counts == Counts::HeldBack => Verdict::Cancelled,
             Next::Succeeded => Verdict::Succeeded,
             Next::RetryAt(at) => Verdict::RetryAt(at),
             // What has no place is in no line that could wait.
@@ -250,6 +312,7 @@ impl Deciding<'_> {
                 notices,
                 outcome: Some(outcome),
             },
+            asked,
             rest: decision.rest,
             disable,
         }

@@ -1,4 +1,5 @@
-//! As much of DER as it takes to find a public key in a SubjectPublicKeyInfo or an X.509 certificate (RFC 5280, section 4.1).
+//! As much of DER as it takes to find a public key, or an end, in a SubjectPublicKeyInfo or an X.509 certificate (RFC 5280,
+//! section 4.1).
 //!
 //! Reads hostile input; never panics, never copies more than the key. Deliberately absent: chains and extensions. What makes a
 //! provider's certificate trusted is the pinned host it was fetched from over TLS, as in the providers' own libraries.
@@ -109,6 +110,20 @@ pub(crate) fn certificate(mut der: &[u8]) -> Option<Certificate> {
     })
 }
 
+/// Until when a certificate in DER is valid, whatever its key; nothing when it is none.
+#[must_use]
+pub fn not_after(mut der: &[u8]) -> Option<Timestamp> {
+    let mut certificate = take(&mut der, SEQUENCE)?;
+    let mut signed = take(&mut certificate, SEQUENCE)?;
+    let _ = take(&mut signed, VERSION);
+    take(&mut signed, INTEGER)?;
+    take(&mut signed, SEQUENCE)?; // signature algorithm
+    take(&mut signed, SEQUENCE)?; // issuer
+    let mut validity = take(&mut signed, SEQUENCE)?;
+    time(&mut validity)?;
+    time(&mut validity)
+}
+
 /// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ` (RFC 5280, section 4.1.2.5).
 fn time(input: &mut &[u8]) -> Option<Timestamp> {
     let (text, digits) = match take(input, UTC_TIME) {
@@ -162,9 +177,11 @@ mod tests {
         assert_eq!(found.key.kind, Kind::P256);
         assert_eq!(found.key.bytes, rcgen::PublicKeyData::der_bytes(&pair));
         assert!(found.not_before < found.not_after);
+        assert_eq!(not_after(made.der()), Some(found.not_after));
         assert_eq!(pem(&made.pem(), "CERTIFICATE").as_deref(), Some(made.der().as_ref()));
         for length in 0..made.der().len() - 1 {
             let _ = certificate(&made.der()[..length]);
+            let _ = not_after(&made.der()[..length]);
         }
     }
 

@@ -1,7 +1,7 @@
 //! How signatures are written: hexadecimal, base64 and its URL-safe kind. Strict, so that a signature has one spelling.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 
 /// One way of writing bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,9 +14,17 @@ pub(crate) enum Encoding {
     Base64,
     /// URL-safe base64 without padding.
     Base64Url,
+    /// URL-safe base64 with padding.
+    Base64UrlPadded,
 }
 
-pub(crate) const ENCODINGS: &[Encoding] = &[Encoding::Hex, Encoding::HexUpper, Encoding::Base64, Encoding::Base64Url];
+pub(crate) const ENCODINGS: &[Encoding] = &[
+    Encoding::Hex,
+    Encoding::HexUpper,
+    Encoding::Base64,
+    Encoding::Base64Url,
+    Encoding::Base64UrlPadded,
+];
 
 impl Encoding {
     /// The value of the setting `encoding`.
@@ -26,6 +34,7 @@ impl Encoding {
             Self::HexUpper => "hex-upper",
             Self::Base64 => "base64",
             Self::Base64Url => "base64url",
+            Self::Base64UrlPadded => "base64url-padded",
         }
     }
 
@@ -35,6 +44,7 @@ impl Encoding {
             Self::HexUpper => "upper-case hexadecimal",
             Self::Base64 => "base64",
             Self::Base64Url => "URL-safe base64 without padding",
+            Self::Base64UrlPadded => "URL-safe base64 with padding",
         }
     }
 
@@ -48,6 +58,7 @@ impl Encoding {
             Self::HexUpper => hex(bytes, b"0123456789ABCDEF"),
             Self::Base64 => STANDARD.encode(bytes),
             Self::Base64Url => URL_SAFE_NO_PAD.encode(bytes),
+            Self::Base64UrlPadded => URL_SAFE.encode(bytes),
         }
     }
 
@@ -56,6 +67,7 @@ impl Encoding {
             Self::Hex | Self::HexUpper => unhex(text)?,
             Self::Base64 => STANDARD.decode(text).ok()?,
             Self::Base64Url => URL_SAFE_NO_PAD.decode(text).ok()?,
+            Self::Base64UrlPadded => URL_SAFE.decode(text).ok()?,
         };
         // The other case of hexadecimal is another spelling of the same bytes.
         (self.encode(&bytes) == text).then_some(bytes)

@@ -31,6 +31,7 @@ mod template;
 mod verify;
 
 pub use acknowledge::acknowledge;
+pub use der::not_after;
 pub use facts::{Order, Trusted};
 pub use handshake::{Answer, handshake};
 pub use provider::{Covers, Form, Provider, Setting};

@@ -48,6 +48,33 @@ impl Verifier {
         self.provider
     }
 
+    /// How many secrets are live: [`Trusted::key_index`] counts in them.
+    #[must_use]
+    pub fn secrets(&self) -> usize {
+        let key = self.provider.settings.first();
+        key.map_or(0, |setting| self.settings.all(setting.name).len())
+    }
+
+    /// The headers that hold a secret as it is: not to be kept with what was received. In lower case; `authorization` and
+    /// cookies are not to be kept whoever sends.
+    #[must_use]
+    pub fn secret_headers(&self) -> Vec<String> {
+        let named = self.settings.get("header").map(|name| name.trim().to_ascii_lowercase());
+        let own: &[&str] = match self.provider.name {
+            "gitlab" => &["x-gitlab-token"],
+            // A handshake brings it.
+            "asana" => &["x-hook-secret"],
+            _ => &[],
+        };
+        let tokens = match self.provider.scheme {
+            Scheme::Token(places) => places.iter().map(|(header, _)| (*header).to_owned()).collect(),
+            Scheme::Own(_) if ["token", "jwt"].contains(&self.provider.name) => named.into_iter().collect(),
+            _ => Vec::new(),
+        };
+        let own = own.iter().map(|name| (*name).to_owned());
+        own.chain(tokens).collect()
+    }
+
     /// Whether the request is the provider's: what a server asks for every request. One hash per live secret, constant-time
     /// comparison, the body untouched.
     ///

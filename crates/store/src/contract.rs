@@ -128,7 +128,7 @@ pub use bellwire_core::delivery::Lease;
 /// A message whose place among others of its key counts (see [`Store::arrive`]).
 #[derive(Debug, Clone)]
 pub struct Arrival {
-    /// The message, with the endpoints it goes to.
+    /// The message, with the endpoints it goes to. It is recognised by its event id; an idempotency key is not looked at.
     pub message: NewMessage,
     /// What it is about: the others of its application with this key are what it is put in order with.
     pub key: String,
@@ -148,7 +148,8 @@ pub enum ArrivalPlace {
         /// How long it waits for those before it.
         wait: Duration,
     },
-    /// Later ones are greater, as [`bellwire_core::sequence`] compares them; there is no telling whether one is missing.
+    /// Later ones are greater, as [`bellwire_core::sequence::compare`] compares them; there is no telling whether one is
+    /// missing.
     Version(String),
 }
 
@@ -157,13 +158,13 @@ pub enum ArrivalPlace {
 pub enum Arrived {
     /// Accepted, and those that waited for it.
     Accepted(Appended),
-    /// It waits for those before it, until then at most.
+    /// It waits for those before it, until then at most. Also the answer to a repetition of an event id that is held.
     Held {
         /// When it no longer waits.
         until: Timestamp,
     },
-    /// It came after its turn (its number was given up, or its version is not newer than the newest): kept as a message that
-    /// goes nowhere and says why.
+    /// It came after its turn (its number was given up or later ones were accepted, or its version is older than the newest):
+    /// kept as a message that goes nowhere and says why.
     Stale(Appended),
 }
 
@@ -293,19 +294,27 @@ pub trait Store: Send + Sync + 'static {
     // -- sources ---------------------------------------------------------------------------------------------------
 
     /// Accepts a message in its turn: at once, with those that waited for it, when it is next; otherwise it is held, durably,
-    /// until its turn or the end of its wait. Event ids are as unique as in [`Self::append`], those of held messages
-    /// included. Two arrivals with the same key and number, and different event ids, are both accepted, one after the other.
+    /// until its turn or the end of its wait. It gets its id and time when it is accepted; its routes stay those it came
+    /// with, without endpoints that are gone by then. `inbound.note` says what became of one that waited or is stale.
+    ///
+    /// Event ids are as unique as in [`Self::append`], those of held messages included; `append` itself does not look at
+    /// held ones, and of two with one event id the one that is accepted first counts. Two arrivals with the same key and
+    /// number, and different event ids, are both accepted, one after the other, as long as nothing behind them was. Two with
+    /// equal versions are both accepted. A key that goes over from numbers to versions, or back, begins anew.
+    ///
+    /// A stream is forgotten with its application, and by [`Self::retain`] when nothing came for longer than messages are
+    /// kept; the next number is its first then.
     async fn arrive(&self, arrival: Arrival) -> Result<Arrived, AppendError>;
 
-    /// Accepts up to `limit` held messages whose wait is over, in the order of their numbers, and what then has its turn;
-    /// what was missing before them is noted as a gap, and is stale when it comes.
+    /// Accepts up to `limit` held messages whose wait is over, in the order of their numbers and with those that are held
+    /// before them, and what then has its turn; what was missing before them is noted as a gap, and is stale when it comes.
     async fn release(&self, now: Timestamp, limit: usize) -> Result<Released, StoreError>;
 
     /// How the keys of an application's arrivals stand, by key.
     async fn streams(&self, app: AppId, query: StreamQuery) -> Result<Rows<StreamRow>, StoreError>;
 
     /// Keeps requests that were refused, for people to look at; of each source the newest
-    /// [`REFUSED_MAX`](crate::query::REFUSED_MAX).
+    /// [`REFUSED_MAX`](crate::query::REFUSED_MAX). Those to a source that is gone are not kept; the others go with it.
     async fn refuse(&self, batch: Vec<RefusedRequest>) -> Result<(), StoreError>;
 
     /// Requests that were refused, paged by number.
@@ -442,13 +451,15 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets what is older than the cut-offs, a bounded piece at a time, without holding up publishers.
     async fn retain(&self, cutoffs: Cutoffs) -> Result<Retained, StoreError>;
 
-    /// Removes up to `limit` messages of a deleted application, with all about them. Returns how many; zero when none is left.
+    /// Removes up to `limit` messages of a deleted application, held ones included, with all about them. Returns how many;
+    /// zero when none is left.
     async fn erase_app(&self, app: AppId, limit: usize) -> Result<u64, StoreError>;
 
     /// Writes a consistent copy of the store to a path that does not exist yet, while it is in use.
     async fn backup(&self, to: &Path) -> Result<(), StoreError>;
 
-    /// Proves that what is stored adds up: messages × endpoints = succeeded + failed + cancelled + pending.
+    /// Proves that what is stored adds up: messages × endpoints = succeeded + failed + cancelled + pending, and whoever is
+    /// held waits for somebody.
     async fn check(&self) -> Result<CheckReport, StoreError>;
 
     /// Seals every secret anew with the current main secret. Returns how many were sealed.

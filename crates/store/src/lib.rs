@@ -9,6 +9,7 @@ mod contract;
 pub mod directory;
 mod error;
 pub mod feed;
+pub mod held;
 pub mod operational;
 pub mod query;
 pub mod record;

@@ -171,19 +171,23 @@ pub fn event(directory: &Directory, environment: EnvironmentId, event: Operation
     if about.kind == AppKind::Operational {
         return None;
     }
+    if !directory.listens(teller.id, event.name(), &[]) {
+        return None;
+    }
+    let payload = json!({ "type": event.name(), "data": event.data(about.uid.as_deref()) }).to_string();
     let routes = directory.routes(
         teller.id,
         &Incoming {
             event_type: event.name(),
             channels: &[],
             ordering_key: None,
-            payload: b"{}",
+            payload: payload.as_bytes(),
+            inbound: None,
         },
     );
     if routes.is_empty() {
         return None;
     }
-    let payload = json!({ "type": event.name(), "data": event.data(about.uid.as_deref()) });
     Some(NewMessage {
         app: teller.id,
         event_type: event.name().to_owned(),
@@ -191,7 +195,7 @@ pub fn event(directory: &Directory, environment: EnvironmentId, event: Operation
         channels: Vec::new(),
         tags: Vec::new(),
         ordering_key: None,
-        payload: Bytes::from(payload.to_string()),
+        payload: Bytes::from(payload),
         payload_expires_at: directory.now().plus(KEPT),
         deliver_at: None,
         traceparent: None,

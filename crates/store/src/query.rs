@@ -224,6 +224,8 @@ pub struct CheckReport {
     pub deliveries: u64,
     /// How they stand; the sum is `deliveries`.
     pub counts: DeliveryCounts,
+    /// Messages that are held until their turn; not among `messages`.
+    pub held: u64,
     /// What contradicts itself, in words; empty when all is well.
     pub problems: Vec<String>,
 }
@@ -385,6 +387,6 @@ pub struct StreamRow {
     pub held: u64,
     /// When the first of those no longer waits.
     pub until: Option<Timestamp>,
-    /// Numbers that were waited for in vain, first and last of each stretch; the newest hundred.
+    /// Numbers that were waited for in vain, first and last of each stretch, oldest first; the newest hundred.
     pub gaps: Vec<(u64, u64)>,
 }

@@ -9,6 +9,7 @@ use bellwire_core::{
 };
 use bellwire_store::{
     Directory, Store, StoreError,
+    directory::EndpointEntry,
     query::{ReplayCandidate, Requeue},
 };
 
@@ -36,14 +37,7 @@ pub(crate) fn plan(
 ) -> Vec<Requeue> {
     candidates
         .iter()
-        .filter(|candidate| {
-            let state = candidate.delivery.map(|delivery| delivery.state);
-            let standing = Standing {
-                state,
-                last_status_code: candidate.last_status_code,
-            };
-            task::selects(which, endpoint, &candidate.message, standing, now)
-        })
+        .filter(|candidate| task::selects(which, endpoint, &candidate.message, standing(candidate), now))
         .map(|candidate| Requeue {
             message: candidate.message.id,
             endpoint: endpoint.id,
@@ -51,6 +45,37 @@ pub(crate) fn plan(
             trigger: Trigger::Manual,
         })
         .collect()
+}
+
+/// Of those that are started anew, the ones that the endpoint's filter lets through now, where the replay asks for that.
+async fn admitted(
+    batch: Vec<Requeue>,
+    candidates: &[ReplayCandidate],
+    replay: Replay<'_>,
+    entry: &EndpointEntry,
+    store: &dyn Store,
+) -> Result<Vec<Requeue>, StoreError> {
+    let mut admitted = Vec::with_capacity(batch.len());
+    for requeue in batch {
+        let candidate = candidates
+            .iter()
+            .find(|candidate| candidate.message.id == requeue.message);
+        if candidate.is_some_and(|candidate| task::asks_the_filter(replay.which, standing(candidate))) {
+            let whole = store.message(replay.app, requeue.message, true).await?;
+            if !whole.is_some_and(|whole| entry.filtered(&whole).is_none_or(|filtered| filtered.holds)) {
+                continue;
+            }
+        }
+        admitted.push(requeue);
+    }
+    Ok(admitted)
+}
+
+fn standing(candidate: &ReplayCandidate) -> Standing {
+    Standing {
+        state: candidate.delivery.map(|delivery| delivery.state),
+        last_status_code: candidate.last_status_code,
+    }
 }
 
 /// Looks at one chunk of messages and starts the deliveries that the replay takes.
@@ -78,7 +103,10 @@ pub(crate) async fn chunk(
     let rows = store
         .replay_candidates(app, endpoint, since, until, task.cursor, CHUNK)
         .await?;
-    let batch = plan(which, &entry.endpoint, &rows.items, directory.now());
+    let mut batch = plan(which, &entry.endpoint, &rows.items, directory.now());
+    if entry.filter().is_some() {
+        batch = admitted(batch, &rows.items, replay, &entry, store).await?;
+    }
     let done = if batch.is_empty() {
         0
     } else {

@@ -7,7 +7,11 @@ use minijinja::{
     syntax::SyntaxConfig, value::ValueKind,
 };
 
-use crate::{Missing, OUTPUT_BYTES_MAX, output, template::Escape};
+use crate::{
+    Missing, OUTPUT_BYTES_MAX,
+    escape::{self, Escape},
+    output,
+};
 
 /// The name of the one template of an environment.
 pub(crate) const NAME: &str = "template";
@@ -49,6 +53,9 @@ pub(crate) fn for_template(missing: Missing, escape: Escape) -> Environment<'sta
     environment.set_auto_escape_callback(move |_| match escape {
         Escape::Html => AutoEscape::Html,
         Escape::None => AutoEscape::None,
+        Escape::Url => AutoEscape::Custom(escape::URL.into()),
+        Escape::Entities => AutoEscape::Custom(escape::ENTITIES.into()),
+        Escape::Mentions => AutoEscape::Custom(escape::MENTIONS.into()),
     });
     environment
 }
@@ -107,6 +114,10 @@ fn json_of(state: &mut State<'_, '_>, value: &Value, indented: bool) -> Result<S
 
 /// Writes a value as JSON would, but texts without quotes and null as nothing.
 fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    if let AutoEscape::Custom(name) = state.auto_escape().clone() {
+        let text = text_of(state, value)?;
+        return Ok(out.write_str(&escape::apply(&name, &text))?);
+    }
     match value.kind() {
         ValueKind::String | ValueKind::Number => escape_formatter(out, state, value),
         ValueKind::None | ValueKind::Undefined => Ok(()),

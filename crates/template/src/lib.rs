@@ -6,10 +6,13 @@
 //! templates.
 //!
 //! Called by the directory (ordering keys), and by whoever compiles what a person wrote. It does not know endpoints or
-//! deliveries; a [`MessageScope`] is all that an expression sees.
+//! deliveries; a [`MessageScope`] is all that an expression sees. Expressions see JSON: [`decode`] makes it of other bodies.
 
+mod decode;
+pub mod encode;
 mod engine;
 mod error;
+mod escape;
 mod expression;
 mod json;
 mod key;
@@ -17,15 +20,22 @@ mod language;
 mod measure;
 mod output;
 mod path;
+mod reads;
 mod scope;
 mod template;
+mod tokens;
+mod transformation;
 mod tree;
 
+pub use self::decode::{DecodeError, decode};
 pub use self::error::{Reason, TemplateError};
+pub use self::escape::{Escape, percent_encoded};
 pub use self::expression::Expression;
 pub use self::key::KeyExpression;
+pub use self::reads::Read;
 pub use self::scope::MessageScope;
-pub use self::template::{Escape, Template};
+pub use self::template::Template;
+pub use self::transformation::Transformation;
 pub use self::tree::JsonTemplate;
 
 /// The longest expression, in bytes.

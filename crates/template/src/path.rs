@@ -15,13 +15,31 @@ pub(crate) enum Step {
     Item(usize),
 }
 
-/// Steps from the payload inwards.
+/// Where a path begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Base {
+    /// At `body`.
+    Body,
+    /// At `item`.
+    Item,
+    /// At the payload, whose members stand without a name before them.
+    Payload,
+}
+
+/// Steps inwards from where a path begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Path(Vec<Step>);
+pub(crate) struct Path {
+    base: Base,
+    steps: Vec<Step>,
+}
 
 impl Path {
+    pub(crate) fn base(&self) -> Base {
+        self.base
+    }
+
     pub(crate) fn steps(&self) -> &[Step] {
-        &self.0
+        &self.steps
     }
 
     /// The path that an expression is, if it is one and leads into the payload.
@@ -50,14 +68,17 @@ impl Path {
                 _ => return None,
             }
         };
-        if root != scope::BODY {
-            if scope::NAMES.contains(&root) {
-                return None;
+        let base = match root {
+            scope::BODY => Base::Body,
+            scope::ITEM => Base::Item,
+            ours if scope::NAMES.contains(&ours) => return None,
+            member => {
+                steps.push(Step::Member(member.into()));
+                Base::Payload
             }
-            steps.push(Step::Member(root.into()));
-        }
+        };
         steps.reverse();
-        Some(Self(steps))
+        Some(Self { base, steps })
     }
 }
 
@@ -67,18 +88,19 @@ mod tests {
 
     use super::*;
 
-    fn path(text: &str) -> Option<Vec<Step>> {
-        Path::of(&parse_expr(text).unwrap()).map(|path| path.0)
+    fn path(text: &str) -> Option<(Base, Vec<Step>)> {
+        Path::of(&parse_expr(text).unwrap()).map(|path| (path.base, path.steps))
     }
 
     #[test]
     fn only_what_walks_into_the_payload_is_a_path() {
         let member = |name: &str| Step::Member(name.into());
-        assert_eq!(path("body"), Some(vec![]));
-        assert_eq!(path("body.a.b"), Some(vec![member("a"), member("b")]));
+        assert_eq!(path("body"), Some((Base::Body, vec![])));
+        assert_eq!(path("body.a.b"), Some((Base::Body, vec![member("a"), member("b")])));
+        assert_eq!(path("item.a"), Some((Base::Item, vec![member("a")])));
         assert_eq!(
             path("a[2][\"x y\"]"),
-            Some(vec![member("a"), Step::Item(2), member("x y")])
+            Some((Base::Payload, vec![member("a"), Step::Item(2), member("x y")]))
         );
         for other in [
             "type",

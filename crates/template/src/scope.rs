@@ -10,16 +10,20 @@ use minijinja::{
 
 use crate::{
     json::{Json, Part, Work},
-    path::Path,
+    path::{Base, Path},
 };
 
-/// The payload's name.
+/// The payload's name, or that of the rest of the request that brought an item.
 pub(crate) const BODY: &str = "body";
 
-/// The names that are ours whatever the payload holds; its own members of these names are found below `body`.
-pub(crate) const NAMES: &[&str] = &[BODY, "type", "channels", "message_id", "headers"];
+/// The payload's name where it is an item of a request that brought several.
+pub(crate) const ITEM: &str = "item";
 
-/// A message as expressions see it: `body`, the payload's own top-level members, `type`, `channels`, `message_id`, `headers`.
+/// The names that are ours whatever the payload holds; its own members of these names are found below `body` or `item`.
+pub(crate) const NAMES: &[&str] = &[BODY, ITEM, "type", "channels", "message_id", "headers"];
+
+/// A message as expressions see it: `body`, the payload's own top-level members, `type`, `channels`, `message_id`, `headers`;
+/// and `item`, where the message is one.
 ///
 /// Making one costs nothing. The payload is read when the first expression looks at it, and then kept for all of them.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub struct MessageScope<'a> {
     event_type: &'a str,
     channels: &'a [String],
     payload: &'a [u8],
+    /// That it is an item, and the rest of its request.
+    item: Option<Option<&'a [u8]>>,
     message_id: Option<&'a str>,
     headers: Option<&'a [(String, String)]>,
     root: OnceLock<Arc<Root>>,
@@ -39,6 +45,7 @@ impl<'a> MessageScope<'a> {
             event_type,
             channels,
             payload,
+            item: None,
             message_id: None,
             headers: None,
             root: OnceLock::new(),
@@ -59,13 +66,23 @@ impl<'a> MessageScope<'a> {
         self
     }
 
+    /// As an item of a request that brought several: the payload is `item`, and `body` is the rest of the request as JSON, or the
+    /// item where there is no rest.
+    #[must_use]
+    pub fn with_item(mut self, rest: Option<&'a [u8]>) -> Self {
+        self.item = Some(rest);
+        self
+    }
+
     fn root(&self) -> &Arc<Root> {
         self.root.get_or_init(|| {
             let headers = self
                 .headers
                 .map(|all| all.iter().map(|(name, value)| (name.as_str(), value.as_str())));
             Arc::new(Root {
-                body: Part::new(Bytes::copy_from_slice(self.payload)),
+                payload: Part::new(Bytes::copy_from_slice(self.payload)),
+                is_item: self.item.is_some(),
+                rest: self.item.flatten().map(|rest| Part::new(Bytes::copy_from_slice(rest))),
                 work: Work::new(),
                 event_type: self.event_type.into(),
                 channels: self
@@ -95,8 +112,9 @@ impl<'a> MessageScope<'a> {
     pub(crate) fn find(&self, path: &Path) -> Option<(Bytes, Value)> {
         let root = self.root();
         root.work.renew();
-        let mut text = root.body.text();
-        let mut value = root.body().clone();
+        let part = root.part(path.base())?;
+        let mut text = part.text();
+        let mut value = root.value(part).clone();
         for step in path.steps() {
             let json = value.downcast_object::<Json>()?;
             let part = json.step(step)?;
@@ -108,7 +126,9 @@ impl<'a> MessageScope<'a> {
 }
 
 struct Root {
-    body: Part,
+    payload: Part,
+    is_item: bool,
+    rest: Option<Part>,
     work: Arc<Work>,
     event_type: Value,
     channels: Value,
@@ -117,8 +137,21 @@ struct Root {
 }
 
 impl Root {
-    fn body(&self) -> &Value {
-        self.body.value(0, &self.work)
+    fn part(&self, base: Base) -> Option<&Part> {
+        match base {
+            Base::Body => Some(self.rest.as_ref().unwrap_or(&self.payload)),
+            Base::Item => self.is_item.then_some(&self.payload),
+            Base::Payload => Some(&self.payload),
+        }
+    }
+
+    fn value<'a>(&self, part: &'a Part) -> &'a Value {
+        part.value(0, &self.work)
+    }
+
+    fn fetch(&self, base: Base) -> Value {
+        self.part(base)
+            .map_or(Value::UNDEFINED, |part| self.work.fetch(self.value(part)))
     }
 }
 
@@ -135,12 +168,13 @@ impl Object for Root {
 
     fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
         let value = match name {
-            BODY => self.work.fetch(self.body()),
+            BODY => self.fetch(Base::Body),
+            ITEM => self.fetch(Base::Item),
             "type" => self.event_type.clone(),
             "channels" => self.channels.clone(),
             "message_id" => self.message_id.clone(),
             "headers" => self.headers.clone(),
-            member => self.body().get_attr(member).unwrap_or(Value::UNDEFINED),
+            member => self.value(&self.payload).get_attr(member).unwrap_or(Value::UNDEFINED),
         };
         (!value.is_undefined()).then_some(value)
     }

@@ -5,20 +5,10 @@ use std::{fmt, io, sync::Arc};
 use minijinja::Environment;
 
 use crate::{
-    MessageScope, Missing, OUTPUT_BYTES_MAX, Reason, TEMPLATE_BYTES_MAX, TemplateError, engine,
+    Escape, MessageScope, Missing, OUTPUT_BYTES_MAX, Reason, TEMPLATE_BYTES_MAX, TemplateError, engine,
     expression::exhausted,
     language::{self, Shape},
 };
-
-/// What is done to values that are written into a template's text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Escape {
-    /// Nothing. For plain text.
-    #[default]
-    None,
-    /// Letters that mean something to HTML are written so that they mean themselves.
-    Html,
-}
 
 /// A compiled template. Compile once, render for each message.
 pub struct Template {

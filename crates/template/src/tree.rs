@@ -1,9 +1,12 @@
 //! Templates of JSON: a value whose strings are templates.
 
-use serde_json::{Map, Value as JsonValue};
+use serde_json::Value as JsonValue;
 
 use crate::{
-    Escape, Expression, MessageScope, Missing, Reason, Template, TemplateError, language::Shape, output::Room,
+    Escape, Expression, MessageScope, Missing, Reason, Template, TemplateError,
+    language::Shape,
+    output::Room,
+    tokens::{Token, Tokens},
 };
 
 /// How deep the value may be nested.
@@ -18,7 +21,8 @@ pub struct JsonTemplate {
 
 #[derive(Debug)]
 enum Node {
-    Constant(JsonValue),
+    /// JSON, as it was written.
+    Constant(Box<str>),
     Value(Expression),
     Text(Template),
     List(Vec<Node>),
@@ -31,7 +35,14 @@ impl JsonTemplate {
     /// # Errors
     /// Those of [`Template::compile`], with the place as a JSON pointer.
     pub fn compile(value: &JsonValue, missing: Missing) -> Result<Self, TemplateError> {
-        let root = compile(value, missing, &mut Vec::new())?;
+        Self::read(&value.to_string(), missing)
+    }
+
+    /// Compiles a text that is known to be JSON. Members keep their order, numbers are as they are written.
+    pub(crate) fn read(text: &str, missing: Missing) -> Result<Self, TemplateError> {
+        let mut tokens = Tokens::new(text);
+        let first = tokens.next().unwrap_or(Token::Null);
+        let root = compile(first, &mut tokens, missing, &mut Vec::new())?;
         Ok(Self { root })
     }
 
@@ -41,7 +52,18 @@ impl JsonTemplate {
     /// Those of [`Template::render`], with the place as a JSON pointer. All strings and values together are bounded as a
     /// template's output is.
     pub fn render(&self, scope: &MessageScope<'_>) -> Result<JsonValue, TemplateError> {
-        render(&self.root, scope, &mut Room::default(), &mut Vec::new())
+        let text = self.text(scope)?;
+        serde_json::from_str(&text).map_err(|error| TemplateError::whole(&text, Reason::Value, error.to_string()))
+    }
+
+    /// The value for this message as JSON text.
+    ///
+    /// # Errors
+    /// Those of [`Self::render`].
+    pub(crate) fn text(&self, scope: &MessageScope<'_>) -> Result<String, TemplateError> {
+        let mut text = String::new();
+        render(&self.root, scope, &mut text, &mut Room::default(), &mut Vec::new())?;
+        Ok(text)
     }
 }
 
@@ -59,33 +81,49 @@ fn at(place: &Place, error: TemplateError) -> TemplateError {
     error.within(&pointer)
 }
 
-fn compile(value: &JsonValue, missing: Missing, place: &mut Place) -> Result<Node, TemplateError> {
+/// Compiles the value that begins with this token; the rest of it follows.
+fn compile(
+    token: Token<'_>,
+    tokens: &mut Tokens<'_>,
+    missing: Missing,
+    place: &mut Place,
+) -> Result<Node, TemplateError> {
     if place.len() > DEPTH_MAX {
         let what = format!("nested deeper than {DEPTH_MAX}");
         return Err(at(place, TemplateError::whole("", Reason::Refused, what)));
     }
-    let mut inside = |step: String, value: &JsonValue| {
-        place.push(step);
-        let node = compile(value, missing, place);
-        place.pop();
-        node
-    };
-    match value {
-        JsonValue::Array(items) => {
-            let items = items.iter().enumerate();
-            let nodes: Result<_, _> = items.map(|(at, item)| inside(at.to_string(), item)).collect();
-            nodes.map(Node::List)
+    match token {
+        Token::OpenList => {
+            let mut nodes = Vec::new();
+            while let Some(token) = tokens.next().filter(|token| *token != Token::Close) {
+                place.push(nodes.len().to_string());
+                nodes.push(compile(token, tokens, missing, place)?);
+                place.pop();
+            }
+            Ok(Node::List(nodes))
         }
-        JsonValue::Object(members) => {
-            let members = members.iter();
-            let nodes: Result<_, _> = members
-                .map(|(name, member)| Ok((name.clone(), inside(name.clone(), member)?)))
-                .collect();
-            nodes.map(Node::Object)
+        Token::OpenObject => {
+            let mut nodes = Vec::new();
+            while let Some(Token::Name(name)) = tokens.next() {
+                let name = name.into_owned();
+                place.push(name.clone());
+                let value = tokens.next().unwrap_or(Token::Null);
+                nodes.push((name, compile(value, tokens, missing, place)?));
+                place.pop();
+            }
+            Ok(Node::Object(nodes))
         }
-        JsonValue::String(text) if text.contains('{') => string(text, missing).map_err(|error| at(place, error)),
-        constant => Ok(Node::Constant(constant.clone())),
+        Token::Text(text) if text.contains('{') => string(&text, missing).map_err(|error| at(place, error)),
+        Token::Text(text) | Token::Name(text) => Ok(Node::Constant(quoted(&text).into())),
+        Token::Number(number) => Ok(Node::Constant(number.into())),
+        Token::Bool(true) => Ok(Node::Constant("true".into())),
+        Token::Bool(false) => Ok(Node::Constant("false".into())),
+        Token::Null | Token::Close => Ok(Node::Constant("null".into())),
     }
+}
+
+fn quoted(text: &str) -> String {
+    JsonValue::from(text).to_string()
 }
 
 fn string(text: &str, missing: Missing) -> Result<Node, TemplateError> {
@@ -102,38 +140,49 @@ fn string(text: &str, missing: Missing) -> Result<Node, TemplateError> {
 fn render(
     node: &Node,
     scope: &MessageScope<'_>,
+    out: &mut String,
     room: &mut Room,
     place: &mut Place,
-) -> Result<JsonValue, TemplateError> {
+) -> Result<(), TemplateError> {
     let full = |error: minijinja::Error| TemplateError::of_engine("", &error);
     match node {
-        Node::Constant(value) => Ok(value.clone()),
-        Node::Value(expression) => expression
-            .value(scope)
-            .and_then(|value| expression.to_json(&value, room))
-            .map_err(|error| at(place, error)),
+        Node::Constant(json) => out.push_str(json),
+        Node::Value(expression) => {
+            let value = expression.value(scope);
+            let value = value.and_then(|value| expression.to_json(&value, room));
+            out.push_str(&value.map_err(|error| at(place, error))?.to_string());
+        }
         Node::Text(template) => {
             let text = template.render(scope).map_err(|error| at(place, error))?;
             room.take(text.len()).map_err(full)?;
-            Ok(JsonValue::String(text))
+            out.push_str(&quoted(&text));
         }
         Node::List(nodes) => {
-            let mut items = Vec::with_capacity(nodes.len());
+            out.push('[');
             for (number, node) in nodes.iter().enumerate() {
+                if number > 0 {
+                    out.push(',');
+                }
                 place.push(number.to_string());
-                items.push(render(node, scope, room, place)?);
+                render(node, scope, out, room, place)?;
                 place.pop();
             }
-            Ok(JsonValue::Array(items))
+            out.push(']');
         }
         Node::Object(nodes) => {
-            let mut members = Map::new();
-            for (name, node) in nodes {
+            out.push('{');
+            for (number, (name, node)) in nodes.iter().enumerate() {
+                if number > 0 {
+                    out.push(',');
+                }
+                out.push_str(&quoted(name));
+                out.push(':');
                 place.push(name.clone());
-                members.insert(name.clone(), render(node, scope, room, place)?);
+                render(node, scope, out, room, place)?;
                 place.pop();
             }
-            Ok(JsonValue::Object(members))
+            out.push('}');
         }
     }
+    Ok(())
 }

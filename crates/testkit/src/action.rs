@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use bellwire_core::{
-    attempt::{Failure, Outcome},
+    attempt::{self, Failure, Outcome},
     delivery::{DeliveryKey, Progress, Work},
     id::EndpointId,
     order::Place,
@@ -213,6 +213,7 @@ impl Action for ScriptedAction {
 
 fn outcome(order: &Order<'_>, reply: &Reply, duration: Duration) -> Outcome {
     let (status_code, retry_after, reason) = match reply {
+        Reply::Status(410) => (410, None, attempt::GONE),
         Reply::Status(status) => (*status, None, "status"),
         Reply::RetryAfter(status, wait) => (*status, Some(*wait), "status"),
         Reply::Hangs => (0, None, "timeout_headers"),

@@ -159,6 +159,7 @@ impl House {
                 channels: &[],
                 ordering_key: None,
                 payload: b"{}",
+                inbound: None,
             };
             let message = NewMessage {
                 app: self.shop,

@@ -17,6 +17,9 @@ pub(crate) const CYCLES: u32 = 25;
 /// Cycles of the ordered run in the test suite; how much it delivers is the program's own default.
 pub(crate) const ORDERED_CYCLES: u32 = 8;
 
+/// Cycles of the run of what comes in, in the test suite.
+pub(crate) const INBOUND_CYCLES: u32 = 6;
+
 /// The one place that knows which program the crash loop is and how it is told what to do.
 pub(crate) fn program(repo: &Repo, binary: &Path, cycles: u32) -> Command {
     let mut command = process::cargo(repo.root());
@@ -42,33 +45,59 @@ pub(crate) fn ordered(repo: &Repo, binary: &Path, cycles: u32) -> Command {
     command
 }
 
+/// The program with webhooks that come in again and again and out of order.
+pub(crate) fn inbound(repo: &Repo, binary: &Path, cycles: u32) -> Command {
+    let mut command = program(repo, binary, cycles);
+    command.args(["--scenario", "inbound"]);
+    command
+}
+
 /// Runs the loop as asked on the command line; answers whether every message was accounted for.
 pub(crate) fn command(repo: &Repo, options: &[&str]) -> Result<bool> {
     let asked = parse(options)?;
     let binary = product::build(repo, Beside::Nothing)?;
-    let mut program = match asked.ordered {
-        true => ordered(repo, &binary, asked.cycles.unwrap_or(ORDERED_CYCLES)),
-        false => program(repo, &binary, asked.cycles.unwrap_or(CYCLES)),
+    let mut program = match asked.run {
+        Loop::Plain => program(repo, &binary, asked.cycles.unwrap_or(CYCLES)),
+        Loop::Ordered => ordered(repo, &binary, asked.cycles.unwrap_or(ORDERED_CYCLES)),
+        Loop::Inbound => inbound(repo, &binary, asked.cycles.unwrap_or(INBOUND_CYCLES)),
     };
     program.args(asked.passed);
     process::announce(&program);
     Ok(program.status().context("could not start the crash program")?.success())
 }
 
+/// Which of the loops.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Loop {
+    #[default]
+    Plain,
+    /// Lines, and the order in them.
+    Ordered,
+    /// Webhooks that come in.
+    Inbound,
+}
+
+impl Loop {
+    /// Options of the crash program that this loop takes by name.
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Plain => &[],
+            Self::Ordered => &["--keys", "--deliveries", "--failures"],
+            Self::Inbound => &["--events", "--copies", "--numbered"],
+        }
+    }
+}
+
 /// What was asked for on the command line.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Asked<'a> {
-    /// Lines, and the order in them.
-    ordered: bool,
+    run: Loop,
     cycles: Option<u32>,
     /// What goes to the crash program itself.
     passed: Vec<&'a str>,
 }
 
-/// Options of the crash program that an ordered run takes by name.
-const OF_ORDER: [&str; 3] = ["--keys", "--deliveries", "--failures"];
-
-/// `--cycles N`, `--ordered` with its numbers, then after `--` whatever goes to the crash program itself (a seed to replay,
+/// `--cycles N`, `--ordered` or `--inbound` with their numbers, then after `--` whatever goes to the crash program itself (a seed to replay,
 /// say).
 fn parse<'a>(options: &[&'a str]) -> Result<Asked<'a>> {
     let mut asked = Asked::default();
@@ -81,25 +110,31 @@ fn parse<'a>(options: &[&'a str]) -> Result<Asked<'a>> {
                 break;
             }
             ["--ordered", rest @ ..] => {
-                asked.ordered = true;
+                asked.run = Loop::Ordered;
+                rest
+            }
+            ["--inbound", rest @ ..] => {
+                asked.run = Loop::Inbound;
                 rest
             }
             ["--cycles", count, rest @ ..] => {
                 asked.cycles = Some(number("--cycles", count)?);
                 rest
             }
-            [name, count, rest @ ..] if OF_ORDER.contains(name) => {
+            [name, count, rest @ ..] if asked.run.options().contains(name) => {
                 number(name, count)?;
                 asked.passed.extend([*name, *count]);
                 rest
             }
+            [name, ..]
+                if [Loop::Ordered, Loop::Inbound]
+                    .iter()
+                    .any(|run| run.options().contains(name)) =>
+            {
+                bail!("crash: {name} goes behind `--ordered` or `--inbound`, whichever it is for")
+            }
             [other, ..] => bail!("crash: unknown option `{other}`; try `cargo xtask crash --cycles 100 -- ARGS`"),
         }
-    }
-    if !asked.ordered
-        && let Some(name) = asked.passed.iter().find(|name| OF_ORDER.contains(name))
-    {
-        bail!("crash: {name} is for `--ordered`");
     }
     Ok(asked)
 }
@@ -114,24 +149,29 @@ mod tests {
 
     #[test]
     fn cycles_and_the_programs_own_arguments_are_told_apart() {
-        let asked = |ordered, cycles, passed: &[&'static str]| Asked {
-            ordered,
+        let asked = |run, cycles, passed: &[&'static str]| Asked {
+            run,
             cycles,
             passed: passed.to_vec(),
         };
-        assert_eq!(parse(&[]).expect("valid"), asked(false, None, &[]));
+        assert_eq!(parse(&[]).expect("valid"), asked(Loop::Plain, None, &[]));
         assert_eq!(
             parse(&["--cycles", "1000"]).expect("valid"),
-            asked(false, Some(1000), &[])
+            asked(Loop::Plain, Some(1000), &[])
         );
         assert_eq!(
             parse(&["--cycles", "3", "--", "--seed", "7"]).expect("valid"),
-            asked(false, Some(3), &["--seed", "7"])
+            asked(Loop::Plain, Some(3), &["--seed", "7"])
         );
         assert_eq!(
             parse(&["--ordered", "--keys", "9", "--cycles", "3", "--", "--keep"]).expect("valid"),
-            asked(true, Some(3), &["--keys", "9", "--keep"])
+            asked(Loop::Ordered, Some(3), &["--keys", "9", "--keep"])
         );
+        assert_eq!(
+            parse(&["--inbound", "--events", "9"]).expect("valid"),
+            asked(Loop::Inbound, None, &["--events", "9"])
+        );
+        assert!(parse(&["--inbound", "--keys", "9"]).is_err());
         assert!(parse(&["--ordered", "--keys", "many"]).is_err());
         assert!(parse(&["--deliveries", "3"]).is_err());
         assert!(parse(&["--cycles", "many"]).is_err());

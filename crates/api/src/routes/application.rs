@@ -192,6 +192,7 @@ async fn show(Call { cx, .. }: Call) -> Result<Reply<ApplicationOut>, ApiError> 
 async fn update(Call { cx, body, .. }: Call<NoQuery, ApplicationIn>) -> Result<Reply<ApplicationOut>, ApiError> {
     let name = cx.param("app_id");
     let existing = cx.find_app(name)?;
+    existing.as_ref().map_or(Ok(()), |app| cx.not_of_source(app))?;
     let mut app = body.build(&cx.server.directory, cx.environment()?);
     let outcome = match existing {
         Some(existing) => {
@@ -225,7 +226,7 @@ pub(super) fn uid_of_path(path: &str, body: Option<String>) -> Result<String, Ap
 }
 
 async fn change(Call { cx, body, .. }: Call<NoQuery, ApplicationPatch>) -> Result<Reply<ApplicationOut>, ApiError> {
-    let mut app = App::clone(&*cx.app()?);
+    let mut app = App::clone(&*cx.tenant()?);
     if let Some(name) = body.name {
         app.name = name.into();
     }
@@ -246,8 +247,14 @@ async fn change(Call { cx, body, .. }: Call<NoQuery, ApplicationPatch>) -> Resul
 }
 
 async fn remove(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {
-    let app = cx.app()?;
-    let directory = &cx.server.directory;
+    let app = cx.tenant()?;
+    let reply = cx.commit_silently(erasure(&cx.server.directory, &app)).await?;
+    cx.server.tasks_wake.notify_one();
+    Ok(reply)
+}
+
+/// What removes an application at once, and all it has in the background.
+pub(super) fn erasure(directory: &Directory, app: &App) -> Vec<Change> {
     let task = Task {
         id: directory.new_id(),
         environment: app.environment,
@@ -260,9 +267,5 @@ async fn remove(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {
         created_at: directory.now(),
         updated_at: directory.now(),
     };
-    let reply = cx
-        .commit_silently(vec![Change::DeleteApp(app.id), Change::PutTask(Box::new(task))])
-        .await?;
-    cx.server.tasks_wake.notify_one();
-    Ok(reply)
+    vec![Change::DeleteApp(app.id), Change::PutTask(Box::new(task))]
 }

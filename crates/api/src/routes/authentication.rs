@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellwire_core::token::Scope;
+use bellwire_core::{app::App, token::Scope};
 use bellwire_store::Change;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{application::ApplicationIn, message::publish::get_or_create};
 use crate::{
     auth::{Access, TokenWish, new_token},
-    call::{Call, Nothing, Outcome, Reply},
+    call::{Call, Context, Nothing, Outcome, Reply},
     error::ApiError,
     field::Ignored,
     operation::{Operation, Repetition, post},
@@ -70,7 +70,7 @@ struct AppPortalAccessIn {
 
 /// The token, shown this once.
 #[derive(Debug, Serialize, JsonSchema)]
-struct AppPortalAccessOut {
+pub(super) struct AppPortalAccessOut {
     token: String,
     /// Where a person can use it.
     url: String,
@@ -79,27 +79,63 @@ struct AppPortalAccessOut {
 async fn portal_access(
     Call { cx, body, .. }: Call<NoQuery, AppPortalAccessIn>,
 ) -> Result<Reply<AppPortalAccessOut>, ApiError> {
-    let expiry = body.expiry.unwrap_or(EXPIRY_DEFAULT);
-    if !EXPIRY.contains(&expiry) {
-        let msg = format!("{expiry} is out of bounds; give {} to {}", EXPIRY.start(), EXPIRY.end());
-        return Err(ApiError::invalid(Problem::body(["expiry"], msg)));
-    }
+    let access = PortalWish {
+        expiry: body.expiry,
+        read_only: body.read_only,
+    };
+    access.check()?;
     let app = match (cx.app(), body.application) {
         (Err(missing), None) => return Err(missing),
         (Err(_), Some(wanted)) => get_or_create(&cx, cx.param("app_id"), wanted).await?,
         (Ok(app), _) => app,
     };
+    portal_of(&cx, &app, access).await
+}
+
+/// What a portal's token is to be.
+pub(super) struct PortalWish {
+    /// How long it is valid, in seconds.
+    pub expiry: Option<u64>,
+    /// Nothing can be changed with it, and no secret is shown.
+    pub read_only: Option<bool>,
+}
+
+impl PortalWish {
+    /// How long it is valid.
+    ///
+    /// # Errors
+    /// `validation_failed` when that is too short or too long.
+    pub fn check(&self) -> Result<Duration, ApiError> {
+        let expiry = self.expiry.unwrap_or(EXPIRY_DEFAULT);
+        if EXPIRY.contains(&expiry) {
+            return Ok(Duration::from_secs(expiry));
+        }
+        let msg = format!("{expiry} is out of bounds; give {} to {}", EXPIRY.start(), EXPIRY.end());
+        Err(ApiError::invalid(Problem::body(["expiry"], msg)))
+    }
+}
+
+/// Makes a token for the portal of an application.
+///
+/// # Errors
+/// `validation_failed`, and those of the directory.
+pub(super) async fn portal_of(
+    cx: &Context,
+    app: &App,
+    wish: PortalWish,
+) -> Result<Reply<AppPortalAccessOut>, ApiError> {
+    let valid = wish.check()?;
     let directory = &cx.server.directory;
     let wish = TokenWish {
         environment: app.environment,
-        scope: if body.read_only == Some(true) {
+        scope: if wish.read_only == Some(true) {
             Scope::Read
         } else {
             Scope::App
         },
         app: Some(app.id),
         name: format!("portal of {}", app.name),
-        expires_at: Some(directory.now().plus(Duration::from_secs(expiry))),
+        expires_at: Some(directory.now().plus(valid)),
     };
     let (token, new) = new_token(directory, wish).map_err(ApiError::internal)?;
     let text = new.expose().to_owned();

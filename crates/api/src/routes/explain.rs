@@ -2,6 +2,7 @@
 //!
 //! This is the asking; the explanation itself is in [`words`] and [`held`].
 
+mod clauses;
 mod held;
 mod line;
 mod words;
@@ -24,7 +25,10 @@ use bellwire_store::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::words::{Found, Is, Reason};
+use self::{
+    clauses::ClauseOut,
+    words::{Found, Is, Reason},
+};
 use super::{
     attempt::{
         AttemptOut,
@@ -72,6 +76,8 @@ struct ExplanationOut {
     endpoint_id: EndpointId,
     /// Whether the endpoint would get such a message now.
     matches: bool,
+    /// What the endpoint says of the messages it wants, and what each of that says of this one. Empty when it wants all.
+    clauses: Vec<ClauseOut>,
     reason: Reason,
     /// What happened.
     summary: String,
@@ -98,6 +104,7 @@ async fn explain(Call { cx, .. }: Call) -> Result<Reply<ExplanationOut>, ApiErro
     let message = super::message::find(&cx, &app, false).await?;
     let name = cx.param("endpoint_id");
     if let Some(entry) = cx.server.directory.endpoint(app.id, name) {
+        let message = with_payload(&cx, &app, message, [&entry]).await?;
         return Reply::ok(&explanation(&cx, &app, &message, &entry.endpoint, Is::There).await?);
     }
     let unknown = || ApiError::not_found("endpoint", name);
@@ -126,6 +133,7 @@ async fn explain_all(Call { cx, query, .. }: Call<Explained>) -> Result<Reply<Li
     let page = page::<EndpointId>(query.limit, query.iterator.as_deref(), Order::Ascending)?;
     let directory = &cx.server.directory;
     let entries = directory.endpoints(app.id, page);
+    let message = with_payload(&cx, &app, message, &entries.items).await?;
     let deliveries = cx.server.store.deliveries(app.id, message.id, page).await?;
     let mut known: BTreeMap<EndpointId, Option<Arc<EndpointEntry>>> = BTreeMap::new();
     let gone = |row: &&DeliveryRow| directory.endpoint_by_id(row.endpoint).is_none();
@@ -155,7 +163,21 @@ async fn explain_all(Call { cx, query, .. }: Call<Explained>) -> Result<Reply<Li
     Reply::ok(&ListResponse::new(rows, |row| row.endpoint_id.to_string(), |row| row))
 }
 
-/// What the message has to do with one endpoint.
+/// The message with its payload, where one of these endpoints has a filter that looks into it.
+async fn with_payload(
+    cx: &Context,
+    app: &App,
+    message: Message,
+    entries: impl IntoIterator<Item = &Arc<EndpointEntry>>,
+) -> Result<Message, ApiError> {
+    if !entries.into_iter().any(|entry| entry.filter().is_some()) {
+        return Ok(message);
+    }
+    let whole = cx.server.store.message(app.id, message.id, true).await?;
+    Ok(whole.unwrap_or(message))
+}
+
+/// What the message, with its payload where the endpoint has a filter, has to do with one endpoint.
 async fn explanation(
     cx: &Context,
     app: &App,
@@ -190,11 +212,9 @@ async fn explanation(
         (Is::There, Some(delivery)) => line::line_of(cx, app, message, endpoint, &delivery).await?,
         _ => None,
     };
-    let lane = cx
-        .server
-        .directory
-        .endpoint_by_id(endpoint.id)
-        .map(|entry| entry.status());
+    let entry = cx.server.directory.endpoint_by_id(endpoint.id);
+    let lane = entry.as_ref().map(|entry| entry.status());
+    let filtered = entry.as_ref().and_then(|entry| entry.filtered(message));
     let head = line.as_ref().and_then(|line| line.head);
     let found = Found {
         message,
@@ -204,6 +224,7 @@ async fn explanation(
         last: last.as_ref(),
         line: line.as_ref(),
         lane: lane.as_ref(),
+        filtered: filtered.as_ref(),
         now: cx.server.directory.now(),
     };
     let (reason, summary, advice) = found.explain();
@@ -212,6 +233,7 @@ async fn explanation(
         msg_id: id,
         endpoint_id: endpoint.id,
         matches: found.verdict() == Verdict::Matched,
+        clauses: clauses::of(endpoint, message, filtered.as_ref()),
         reason,
         summary,
         advice,

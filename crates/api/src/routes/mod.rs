@@ -9,6 +9,7 @@ mod environment;
 mod event_type;
 mod explain;
 mod health;
+mod ingest;
 mod message;
 mod operational_webhook;
 mod replay;
@@ -31,6 +32,7 @@ pub(crate) fn all() -> Vec<Operation> {
         tagged("Environment", environment::operations()),
         tagged("Event Type", event_type::operations()),
         tagged("Health", health::operations()),
+        tagged("Ingest", ingest::operations()),
         tagged("Message", message::operations()),
         tagged("Message", tail::operations()),
         tagged("Message Attempt", attempt::operations()),

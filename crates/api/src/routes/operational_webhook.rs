@@ -15,7 +15,7 @@ use bellwire_store::{Change, Directory, StoreError, operational::OperationalEven
 use super::endpoint::{
     self, EndpointIn, EndpointOut, EndpointUpdate,
     headers::{EndpointHeadersIn, EndpointHeadersOut, replace_in},
-    secret::{EndpointSecretOut, EndpointSecretRotateIn, rotate_in, secret_of},
+    secret::{EndpointSecretOut, EndpointSecretRotateIn, rotate_silently_in, secret_of},
 };
 use crate::{
     auth::Access,
@@ -196,15 +196,5 @@ async fn rotate_secret(
     Call { cx, body, .. }: Call<NoQuery, EndpointSecretRotateIn>,
 ) -> Result<Reply<Nothing>, ApiError> {
     let app = existing(&cx)?;
-    let idempotency = cx.idempotency;
-    // The answer that is kept must be the empty one.
-    let cx = Context {
-        idempotency: None,
-        ..cx
-    };
-    rotate_in(&cx, &app, body).await?;
-    match idempotency {
-        Some(_) => Context { idempotency, ..cx }.commit_silently(Vec::new()).await,
-        None => Ok(Reply::nothing()),
-    }
+    rotate_silently_in(cx, &app, body).await
 }

@@ -306,13 +306,10 @@ async fn count(
             .store
             .replay_candidates(app.id, endpoint.id, since, until, after, CHUNK)
             .await?;
-        let now = cx.server.directory.now();
         counted.messages_seen += rows.items.len() as u64;
-        counted.count += rows
-            .items
-            .iter()
-            .filter(|candidate| takes(which, endpoint, candidate, now))
-            .count() as u64;
+        for candidate in &rows.items {
+            counted.count += u64::from(takes(cx, app, endpoint, which, candidate).await?);
+        }
         match rows.items.last() {
             Some(last) if rows.more => after = last.message.id.number(),
             _ => {
@@ -324,13 +321,29 @@ async fn count(
     Ok(counted)
 }
 
-fn takes(which: &ReplayWhich, endpoint: &Endpoint, candidate: &ReplayCandidate, now: Timestamp) -> bool {
-    let state = candidate.delivery.map(|delivery| delivery.state);
+async fn takes(
+    cx: &Context,
+    app: &App,
+    endpoint: &Endpoint,
+    which: &ReplayWhich,
+    candidate: &ReplayCandidate,
+) -> Result<bool, ApiError> {
     let standing = Standing {
-        state,
+        state: candidate.delivery.map(|delivery| delivery.state),
         last_status_code: candidate.last_status_code,
     };
-    task::selects(which, endpoint, &candidate.message, standing, now)
+    let (message, now) = (&candidate.message, cx.server.directory.now());
+    if !task::selects(which, endpoint, message, standing, now) {
+        return Ok(false);
+    }
+    let entry = cx.server.directory.endpoint_by_id(endpoint.id);
+    match entry.filter(|entry| entry.filter().is_some() && task::asks_the_filter(which, standing)) {
+        None => Ok(true),
+        Some(entry) => {
+            let whole = cx.server.store.message(app.id, message.id, true).await?;
+            Ok(whole.is_some_and(|whole| entry.filtered(&whole).is_none_or(|filtered| filtered.holds)))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ async fn what_is_not_there_is_refused_in_json() {
         "/api",
         "/api/v1/no/such/thing",
         "/api/v1/app/x/unknown/y",
-        "/ingest/api/v1/source",
+        "/ingest/api/v1/nothing",
         "/api/v1/connector",
     ] {
         assert_eq!(api.get(path).await.refused(404), "not_offered", "{path}");

@@ -221,6 +221,10 @@ impl Api {
         self.call("POST", path, body).await
     }
 
+    pub async fn put(&self, path: &str, body: impl Into<Sent>) -> Answer {
+        self.call("PUT", path, body).await
+    }
+
     /// An application; answers its id.
     pub async fn app(&self, uid: &str) -> String {
         let body = serde_json::json!({ "name": uid, "uid": uid });

@@ -10,6 +10,7 @@ mod endpoint;
 mod event_type;
 mod health;
 mod idempotency;
+mod ingest;
 mod message;
 mod order;
 mod pressure;

@@ -48,7 +48,8 @@ impl AttemptCommand {
             app,
             headers,
         }) = self;
-        let mut at = vec!["app", &app.app, "msg", &message, "attempt", &attempt];
+        let app = app.name();
+        let mut at = vec!["app", &app, "msg", &message, "attempt", &attempt];
         if headers {
             at.push("headers");
         }

@@ -74,11 +74,39 @@ fn show(out: &mut Out, explanation: &Value) -> Result<(), Failure> {
     let words = |name| pretty::line(explanation.get(name).and_then(Value::as_str).unwrap_or_default(), 4_000);
     let summary = out.tint(tone, &words("summary"));
     out.line(&format!("{}  {summary}", cell(explanation, "endpointId")))?;
+    for clause in explanation
+        .get("clauses")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        out.line(&format!("  {}", clause_words(clause)))?;
+    }
     let advice = words("advice");
     match advice.is_empty() {
         true => Ok(()),
         false => out.line(&format!("  {advice}")),
     }
+}
+
+/// `filter data.amount > 100: no, data.amount is 50`.
+fn clause_words(clause: &Value) -> String {
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let list = |name: &str| clause.get(name).and_then(Value::as_array).into_iter().flatten();
+    let wants: Vec<_> = list("wants").filter_map(Value::as_str).collect();
+    let found = list("found").map(|found| match found.get("value").and_then(Value::as_str) {
+        Some(value) => format!(", {} is {value}", text(found, "path")),
+        None => format!(", {} is missing", text(found, "path")),
+    });
+    let holds = clause.get("holds").and_then(Value::as_bool).unwrap_or_default();
+    let error = text(clause, "error");
+    let end = match error.is_empty() {
+        true => found.collect::<String>(),
+        false => format!(", {error}"),
+    };
+    let said = if holds { "yes" } else { "no" };
+    let line = format!("{} {}: {said}{end}", text(clause, "clause"), wants.join(", "));
+    pretty::line(&line, 4_000)
 }
 
 #[cfg(test)]
@@ -111,6 +139,21 @@ mod tests {
         let (captured, seen) = run(&["--endpoint", "ep_1"], vec![(200, FAILED)]);
         assert_eq!(captured.text(), "ep_1  failed 3 times\n  resend it\n");
         assert_eq!(seen[0].line, "GET /api/v1/app/a/msg/msg_1/endpoint/ep_1/explain");
+    }
+
+    #[test]
+    fn each_clause_is_shown_with_what_it_looked_at() {
+        let item = r#"{"endpointId":"ep_1","status":null,"summary":"not sent","advice":null,"clauses":[
+            {"clause":"eventTypes","wants":["a.*","b"],"holds":true,"found":[{"path":"type","value":"\"a.x\""}],"error":null},
+            {"clause":"filter","wants":["n > 1 or m"],"holds":false,
+             "found":[{"path":"n","value":"1"},{"path":"m","value":null}],"error":null},
+            {"clause":"filter","wants":["n"],"holds":false,"found":[],"error":"too much work"}]}"#;
+        let (captured, _) = run(&["--endpoint", "ep_1"], vec![(200, item)]);
+        assert_eq!(
+            captured.text(),
+            "ep_1  not sent\n  eventTypes a.*, b: yes, type is \"a.x\"\n  filter n > 1 or m: no, n is 1, m is missing\n  \
+             filter n: no, too much work\n"
+        );
     }
 
     #[test]

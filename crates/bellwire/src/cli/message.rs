@@ -205,7 +205,7 @@ impl MessageCommand {
                 let query = Query::default()
                     .maybe("endpoint_id", endpoint)
                     .maybe("status", status.map(Status::number));
-                let at = path(&["app", &message.app.app, "attempt", "msg", &message.message]);
+                let at = path(&["app", &message.app.name(), "attempt", "msg", &message.message]);
                 client.list(out, &at, query, &page.into(), ATTEMPTS)
             }
             Self::Explain(args) => args.run(session),
@@ -230,7 +230,7 @@ impl MessageCommand {
 impl MessageArg {
     /// The path of the message, or below it.
     pub fn path(&self, below: &[&str]) -> String {
-        path(&[&["app", &self.app.app, "msg", &self.message], below].concat())
+        path(&[&["app", &*self.app.name(), "msg", &self.message], below].concat())
     }
 }
 
@@ -245,8 +245,8 @@ impl ListArgs {
             .maybe("with_content", (!session.out.is_json()).then_some(false))
             .list("event_types", &self.event_type);
         let at = match &self.endpoint {
-            Some(endpoint) => path(&["app", &self.app.app, "endpoint", endpoint, "msg"]),
-            None => path(&["app", &self.app.app, "msg"]),
+            Some(endpoint) => path(&["app", &self.app.name(), "endpoint", endpoint, "msg"]),
+            None => path(&["app", &self.app.name(), "msg"]),
         };
         session
             .client

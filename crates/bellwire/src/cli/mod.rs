@@ -16,6 +16,7 @@ mod exit;
 mod explain;
 mod generate;
 mod hook;
+mod hooks;
 mod input;
 mod interrupt;
 mod message;
@@ -27,6 +28,7 @@ mod receive;
 mod replay;
 mod send;
 mod sign;
+mod source;
 mod tail;
 mod task;
 #[cfg(test)]
@@ -106,6 +108,9 @@ pub enum Command {
     /// Endpoints at which you are told about the environment: endpoints disabled, deliveries failing
     #[command(subcommand, visible_alias = "hook")]
     OperationalWebhook(hook::HookCommand),
+    /// The hooks file: what comes in besides the API, and what is done with it
+    #[command(subcommand)]
+    Hooks(hooks::HooksCommand),
     /// Environments, and carrying settings and event types from one to another
     #[command(subcommand)]
     Environment(environment::EnvironmentCommand),
@@ -115,6 +120,9 @@ pub enum Command {
     /// Attempts: single tries to deliver a message
     #[command(subcommand)]
     Attempt(attempt::AttemptCommand),
+    /// Sources: where the webhooks of others come in, and schedules
+    #[command(subcommand)]
+    Source(source::SourceCommand),
     /// Background tasks: replays and other long work
     #[command(subcommand)]
     Task(task::TaskCommand),
@@ -208,9 +216,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Endpoint(command) => command.run(&mut session(out)?),
         Command::EventType(command) => command.run(&mut session(out)?),
         Command::OperationalWebhook(command) => command.run(&mut session(out)?),
+        Command::Hooks(command) => command.run(&globals, out),
         Command::Environment(command) => command.run(&mut session(out)?),
         Command::Message(command) => command.run(&mut session(out)?),
         Command::Attempt(command) => command.run(&mut session(out)?),
+        Command::Source(command) => command.run(&mut session(out)?),
         Command::Task(command) => command.run(&mut session(out)?),
         Command::Token(command) => command.run(&mut session(out)?),
         Command::Receive(args) => args.run(out),

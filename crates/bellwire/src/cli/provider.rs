@@ -26,7 +26,7 @@ pub struct ProviderArgs {
 }
 
 /// Every name and alias.
-fn names() -> Vec<&'static str> {
+pub(super) fn names() -> Vec<&'static str> {
     providers::all()
         .flat_map(|provider| provider.aliases.iter().chain([&provider.name]).copied())
         .collect()

@@ -86,7 +86,7 @@ impl ReplayArgs {
             (_, true) => "recover",
             _ => "bulk-replay",
         };
-        path(&["app", &self.app.app, "endpoint", &self.endpoint, operation])
+        path(&["app", &self.app.name(), "endpoint", &self.endpoint, operation])
     }
 
     fn body(&self, now: bellwire_core::time::Timestamp) -> Map<String, Value> {

@@ -11,7 +11,6 @@ use super::{
     Session,
     attempt::{self, Standing},
     client::{Page, Query, path},
-    endpoint::AppArg,
     exit::Failure,
     input,
     interrupt::Interrupt,
@@ -40,8 +39,9 @@ pub struct SendArgs {
     /// The payload, a JSON object: the text, @file, or - for standard input; sent on byte for byte
     #[arg(long, value_name = "JSON")]
     data: String,
-    #[command(flatten)]
-    app: AppArg,
+    /// The application's id or uid
+    #[arg(long, env = "BELLWIRE_APP")]
+    app: String,
     /// Create the application if it is missing, with --app as its uid and name
     #[arg(long)]
     create_app: bool,
@@ -103,7 +103,7 @@ impl SendArgs {
 
     fn run_with(self, session: &mut Session, wait: Option<Interrupt>) -> Result<(), Failure> {
         let payload = input::json(&self.data)?;
-        let app = &self.app.app;
+        let app = &self.app;
         let body = Body {
             event_type: &self.event_type,
             payload: &payload,

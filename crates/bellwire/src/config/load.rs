@@ -44,8 +44,17 @@ pub fn load(args: &ConfigArgs) -> Result<Loaded, ConfigError> {
         },
     };
     let file = file.as_ref().map(|(file, text)| (file.as_path(), text.as_str()));
-    merge(args, file, std::env::vars_os(), |file| fs::read_to_string(file))
+    let mut loaded = merge(args, file, std::env::vars_os(), |file| fs::read_to_string(file))?;
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    loaded.config.inherited = variables
+        .filter(|(name, _)| INHERITED.contains(&name.as_str()))
+        .collect();
+    Ok(loaded)
 }
+
+/// What commands see of the server's own environment.
+const INHERITED: &[&str] = &["HOME", "LANG", "PATH"];
 
 /// The configuration from its sources, each winning over the ones before: defaults, `--dev`, file, variables, flags.
 fn merge(

@@ -19,7 +19,7 @@ mod read;
 mod settings;
 mod show;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use bellwire_api::PublishLimits;
 use bellwire_core::{
@@ -52,12 +52,16 @@ pub struct Config {
     pub delivery: Delivery,
     /// How much is taken from publishers.
     pub publish: PublishLimits,
+    /// What comes in besides the API.
+    pub listener: Listener,
     /// How long things are kept.
     pub retention: Retention,
     /// What the process tells about itself.
     pub telemetry: Telemetry,
     /// How the process runs.
     pub process: Process,
+    /// The variables of its environment that commands are given as well; no setting.
+    pub inherited: BTreeMap<String, String>,
 }
 
 /// How the server is reached.
@@ -147,6 +151,13 @@ pub struct Delivery {
     pub breaker: breaker::Settings,
     /// When people are told about an endpoint unasked.
     pub alerts: alert::Settings,
+}
+
+/// What comes in besides the API.
+#[derive(Debug, Clone, Default)]
+pub struct Listener {
+    /// The hooks file.
+    pub hooks: Option<PathBuf>,
 }
 
 /// How long things are kept; `None` is for ever.
@@ -284,6 +295,15 @@ impl Default for Process {
             grace: Duration::from_secs(10),
         }
     }
+}
+
+/// A variable that a hooks file refers to (`${NAME}`).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the hooks file is configuration, and says which variables it takes"
+)]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// What `--dev` makes callable: this machine.

@@ -45,6 +45,7 @@ impl CheckArgs {
                 "pending": counts.pending,
                 "failed": counts.failed,
                 "cancelled": counts.cancelled,
+                "held": report.held,
                 "problems": report.problems,
             });
             out.line(&document.to_string())?;
@@ -69,8 +70,12 @@ fn summary(report: &CheckReport) -> String {
         1 => "1 delivery".to_owned(),
         n => format!("{n} deliveries"),
     };
+    let held = match report.held {
+        0 => String::new(),
+        n => format!("; {} held until their turn", count(n, "message")),
+    };
     format!(
-        "{}, {deliveries}: {} succeeded, {} pending, {} failed, {} cancelled",
+        "{}, {deliveries}: {} succeeded, {} pending, {} failed, {} cancelled{held}",
         count(report.messages, "message"),
         counts.succeeded,
         counts.pending,
@@ -92,5 +97,15 @@ mod tests {
         };
         assert!(summary(&report(1, 1)).starts_with("1 message, 1 delivery: 0 succeeded"));
         assert!(summary(&report(0, 2)).starts_with("0 messages, 2 deliveries: "));
+        assert!(summary(&report(0, 0)).ends_with("0 cancelled"));
+    }
+
+    #[test]
+    fn what_is_held_is_told_where_something_is() {
+        let held = CheckReport {
+            held: 3,
+            ..CheckReport::default()
+        };
+        assert!(summary(&held).ends_with("0 cancelled; 3 messages held until their turn"));
     }
 }

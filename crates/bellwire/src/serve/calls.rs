@@ -3,7 +3,7 @@
 use std::fs;
 
 use bellwire_api::{PublishLimits, SentHeaders};
-use bellwire_core::breaker;
+use bellwire_core::{address::AddressPolicy, breaker};
 use bellwire_deliver::{
     DeliverConfig,
     guard::{Guard, GuardConfig},
@@ -18,6 +18,22 @@ use crate::config::{Calls, Config, Delivery};
 /// # Errors
 /// When the file of certificates cannot be read, or a setting cannot work.
 pub(super) fn guard(calls: &Calls) -> Result<Guard, ServeError> {
+    guard_with(calls, calls.policy.clone())
+}
+
+/// The guard of what the operator wrote himself, in the hooks file: it calls whatever he names, but for what he denied.
+///
+/// # Errors
+/// As [`guard`].
+pub(super) fn trusted_guard(calls: &Calls) -> Result<Guard, ServeError> {
+    let policy = AddressPolicy {
+        extra_denied: calls.policy.extra_denied.clone(),
+        ..AddressPolicy::open()
+    };
+    guard_with(calls, policy)
+}
+
+fn guard_with(calls: &Calls, policy: AddressPolicy) -> Result<Guard, ServeError> {
     let read = |file: &std::path::PathBuf| {
         fs::read(file).map_err(|error| ServeError::File {
             what: "cannot read ca_file",
@@ -26,7 +42,7 @@ pub(super) fn guard(calls: &Calls) -> Result<Guard, ServeError> {
         })
     };
     let guard = GuardConfig {
-        policy: calls.policy.clone(),
+        policy,
         dns: calls.dns.clone(),
         connect_timeout: calls.connect,
         tls_timeout: calls.tls,
@@ -39,8 +55,9 @@ pub(super) fn guard(calls: &Calls) -> Result<Guard, ServeError> {
 }
 
 /// What is in force for deliveries.
-pub(super) fn deliver(delivery: &Delivery) -> DeliverConfig {
+pub(super) fn deliver(delivery: &Delivery, public_url: Option<&str>) -> DeliverConfig {
     DeliverConfig {
+        server: public_url.unwrap_or_default().trim_end_matches('/').to_owned(),
         retry_schedule: delivery.retry_schedule.clone(),
         timeout: delivery.timeout,
         disable_after: delivery.disable_after,

@@ -1,11 +1,11 @@
 //! `bellwire serve`: loads the configuration, starts a server, says where it is, and stops it when told to. What it says at the
 //! first start is in [`welcome`].
 
-use std::{io::Write as _, time::Duration};
+use std::{io::Write as _, sync::Arc, time::Duration};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Running, reachable, serve, welcome};
+use super::{Running, ServeError, hooks::Hooks, reachable, serve, welcome};
 use crate::{
     cli::Failure,
     config::{self, Config, ConfigArgs},
@@ -25,12 +25,17 @@ pub fn run(args: &ConfigArgs) -> Result<(), Failure> {
         let signals = Signals::listen()?;
         let server = serve(config.clone())
             .await
-            .map_err(|error| Failure::Failed(error.to_string()))?;
+            .map_err(|error| match error {
+                ServeError::Hooks(error) => Failure::usage(error),
+                other => Failure::Failed(other.to_string()),
+            })?;
         announce(&server, &config)?;
-        let stop = server.stop.clone();
+        let (stop, hooks) = (server.stop.clone(), server.hooks.clone());
+        let hangups = Hangups::listen()?;
         tokio::select! {
             ending = server.wait() => Ok::<_, Failure>(ending),
             never = signals.stop(stop) => match never {},
+            never = hangups.pass_on(hooks) => match never {},
         }
     })?;
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -85,6 +90,25 @@ impl Signals {
         self.next().await;
         tracing::warn!("stopping at once");
         stop.now.cancel();
+        std::future::pending().await
+    }
+}
+
+/// SIGHUP: what is read again when it changes is read again now.
+struct Hangups(Signal);
+
+impl Hangups {
+    fn listen() -> Result<Self, Failure> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    async fn pass_on(mut self, hooks: Option<Arc<Hooks>>) -> std::convert::Infallible {
+        while self.0.recv().await.is_some() {
+            match &hooks {
+                Some(hooks) => hooks.reload(),
+                None => tracing::info!("SIGHUP: there is no hooks file to read again"),
+            }
+        }
         std::future::pending().await
     }
 }

@@ -7,6 +7,7 @@ pub mod backup;
 mod calls;
 pub mod command;
 mod first;
+pub mod hooks;
 mod ingress;
 pub mod keys;
 mod page;
@@ -29,7 +30,11 @@ use std::{
 use axum::Router;
 use bellwire_api::{ApiLimits, ApiMetrics, ApiState, DOCS_PATH};
 use bellwire_core::token::hash_opaque;
-use bellwire_deliver::{Scheduler, SchedulerParts, actions::http::HttpAction, guard::GuardError};
+use bellwire_deliver::{
+    Scheduler, SchedulerParts,
+    actions::{ActionParts, Actions, http::HttpAction},
+    guard::GuardError,
+};
 use bellwire_store::{Directory, OpenError, Store, StoreError, SystemClock, backends, feed::Feed, vault::Vault};
 use bellwire_tasks::Tasks;
 use tokio::{net::TcpListener, sync::Notify};
@@ -78,6 +83,9 @@ pub enum ServeError {
         /// Why not.
         error: std::io::Error,
     },
+    /// The hooks file.
+    #[error(transparent)]
+    Hooks(#[from] hooks::HooksError),
     /// The machine gives no randomness.
     #[error("the machine gives no random bytes; no token can be made")]
     NoRandomness,
@@ -93,6 +101,8 @@ pub struct Running {
     pub new_token: Option<Hidden>,
     /// Stops it.
     pub stop: Stop,
+    /// Its hooks file, where it has one.
+    pub hooks: Option<Arc<hooks::Hooks>>,
     supervisor: Supervisor,
     store: Arc<dyn Store>,
     ready: Arc<AtomicBool>,
@@ -141,7 +151,8 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         .as_ref()
         .and_then(|listener| listener.local_addr().ok());
 
-    let guard = calls::guard(&config.calls)?;
+    let guard = Arc::new(calls::guard(&config.calls)?);
+    let trusted_guard = Arc::new(calls::trusted_guard(&config.calls)?);
     let keys = keys::load(&config)?;
     let clock = Arc::new(SystemClock);
     let options = backends::OpenOptions::new(clock.clone(), Vault::new(keys.ring.clone()));
@@ -151,10 +162,25 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let directory = Arc::new(Directory::open(Arc::clone(&store), clock).await?);
     let first::Prepared { environment, new_token } = first::prepare(&directory, &config).await?;
 
+    let hooks = hooks::open(&config, &directory, environment.id).await?;
+
     let feed = Arc::new(Feed::default());
-    let deliver = calls::deliver(&config.delivery);
+    let deliver = calls::deliver(&config.delivery, config.http.public_url.as_deref());
     let sent_headers = calls::sent_headers(&deliver);
-    let action = Arc::new(HttpAction::new(guard, deliver.clone(), TaskTracker::new()));
+    let tasks = TaskTracker::new();
+    let action = Arc::new(Actions::new(ActionParts {
+        http: Arc::new(HttpAction::new(Arc::clone(&guard), deliver.clone(), tasks.clone())),
+        guard,
+        trusted_guard,
+        store: Arc::clone(&store),
+        directory: Arc::clone(&directory),
+        feed: Arc::clone(&feed),
+        config: deliver.clone(),
+        data: config.storage.data.clone(),
+        variables: config.inherited.clone(),
+        payload_retention: config.retention.payloads.unwrap_or(Duration::MAX),
+        tasks,
+    }));
     let parts = SchedulerParts {
         store: Arc::clone(&store),
         directory: Arc::clone(&directory),
@@ -187,6 +213,10 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         // Without a public address a link stays relative: it leads to the very server that answered.
         docs_url: config.http.public_url.clone().unwrap_or_default() + DOCS_PATH,
         sent_headers,
+        check_cron: |settings| {
+            let read = bellwire_intake::cron::read(settings);
+            read.map(drop).map_err(|error| (error.setting, error.why))
+        },
         ..ApiState::new(
             Arc::clone(&store),
             Arc::clone(&directory),
@@ -202,6 +232,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         scheduler: Arc::clone(&scheduler),
         api: Arc::<ApiMetrics>::clone(&api.metrics),
         connections: Arc::clone(&connections),
+        hooks: hooks.clone(),
     };
 
     let mut supervisor = Supervisor::default();
@@ -210,7 +241,11 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let (router, door) = bellwire_api::open(api.clone());
     let router = router
         .merge(page::pages(&api.public_url))
-        .merge(backup::route(api, copies_in, instance.clone()));
+        .merge(backup::route(api.clone(), copies_in, instance.clone()));
+    let router = match &hooks {
+        Some(hooks) => router.merge(hooks::routes(api, Arc::clone(hooks))),
+        None => router,
+    };
     let router = if config.telemetry.metrics == Metrics::On {
         router.merge(page::metrics(metrics.clone()))
     } else {
@@ -244,6 +279,9 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     supervisor.spawn(Stage::Background, "retention", OnPanic::Restart, move |stop| {
         bellwire_tasks::keep(Arc::clone(&kept_in), Arc::clone(&told_by), kept, stop)
     });
+    if let Some(hooks) = &hooks {
+        hooks::watch(&mut supervisor, hooks);
+    }
     let grace = config.process.grace;
     watch::scheduler(&mut supervisor, scheduler, grace);
     supervisor.spawn(Stage::Delivery, "connections", OnPanic::Restart, move |stop| {
@@ -269,6 +307,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         metrics_address,
         new_token,
         stop: Stop::default(),
+        hooks,
         supervisor,
         store,
         ready,

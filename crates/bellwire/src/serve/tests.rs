@@ -1,5 +1,6 @@
 //! Whole servers in this process: started, talked to over TCP, stopped.
 
+mod hooks;
 mod shown;
 
 use std::{

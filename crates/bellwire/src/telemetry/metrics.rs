@@ -30,6 +30,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::serve::hooks::{Figures as HooksFigures, Hooks};
+
 /// Where the numbers come from.
 #[derive(Clone)]
 pub struct MetricsPage {
@@ -43,6 +45,8 @@ pub struct MetricsPage {
     pub api: Arc<ApiMetrics>,
     /// Open connections to the server.
     pub connections: Arc<AtomicUsize>,
+    /// The hooks file, where there is one.
+    pub hooks: Option<Arc<Hooks>>,
 }
 
 impl MetricsPage {
@@ -65,6 +69,7 @@ impl MetricsPage {
             oldest_due: self.scheduler.oldest_due(),
             figures: self.scheduler.figures(),
             connections: self.connections.load(Ordering::Relaxed),
+            hooks: self.hooks.as_ref().map(|hooks| hooks.figures()),
         };
         let mut registry = Registry::default();
         self.api.register(&mut registry);
@@ -88,6 +93,7 @@ struct Snapshot {
     oldest_due: Option<Timestamp>,
     figures: Figures,
     connections: usize,
+    hooks: Option<HooksFigures>,
 }
 
 impl Collector for Snapshot {
@@ -103,6 +109,7 @@ impl Collector for Snapshot {
             oldest_due,
             figures,
             connections,
+            hooks,
         } = self;
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
 
@@ -164,6 +171,9 @@ impl Collector for Snapshot {
             "Open connections to the server",
             *connections as f64,
         )?;
+        if let Some(hooks) = hooks {
+            out.hooks(*hooks)?;
+        }
         out.gauge(
             "bellwire_store_writable",
             "Whether the store can be written: 1 when it can, 0 when not",
@@ -237,6 +247,18 @@ impl Out<'_> {
             self.0
                 .encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?,
         )
+    }
+
+    /// What the hooks file says about itself.
+    fn hooks(&mut self, figures: HooksFigures) -> fmt::Result {
+        self.gauge("bellwire_hooks", "Hooks of the hooks file that are in force", figures.hooks as f64)?;
+        self.gauge(
+            "bellwire_hooks_file_in_force",
+            "Whether the hooks file is in force as it is: 1 when it is, 0 when it could not be used and the one before it is",
+            f64::from(u8::from(figures.is_in_force)),
+        )?;
+        let reads = [("applied", figures.applied), ("refused", figures.refused)];
+        self.counters("bellwire_hooks_reads", "How often the hooks file was read, by what came of it", "result", reads)
     }
 
     /// What the scheduler says about the lanes of endpoints.
@@ -383,6 +405,12 @@ mod tests {
                 ..Figures::default()
             },
             connections: 4,
+            hooks: Some(HooksFigures {
+                hooks: 3,
+                is_in_force: false,
+                applied: 2,
+                refused: 1,
+            }),
         });
         for line in [
             "bellwire_deliveries_ended_total{state=\"succeeded\"} 7",
@@ -399,6 +427,9 @@ mod tests {
             "bellwire_store_commit_seconds_sum 1.5",
             "bellwire_store_pause_seconds_total 0.25",
             "bellwire_http_connections 4.0",
+            "bellwire_hooks 3.0",
+            "bellwire_hooks_file_in_force 0.0",
+            "bellwire_hooks_reads_total{result=\"refused\"} 1",
             "bellwire_lanes{state=\"idle\"} 9.0",
             "bellwire_lanes{state=\"parked\"} 1.0",
             "bellwire_breakers_open 1.0",
@@ -422,6 +453,7 @@ mod tests {
                 oldest_due,
                 figures: Figures::default(),
                 connections: 0,
+                hooks: None,
             });
             assert!(page.contains("bellwire_oldest_due_age_seconds 0.0\n"), "{page}");
         }

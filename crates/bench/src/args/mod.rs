@@ -81,6 +81,18 @@ pub struct BenchArgs {
     #[arg(long, value_enum, default_value_t = Down::Refuse)]
     pub down: Down,
 
+    /// Post to this URL in the scenario hook instead of making a source, such as another program's hook; name its process with --pid
+    #[arg(long, value_name = "URL", conflicts_with = "target")]
+    pub hook_url: Option<String>,
+
+    /// The secret that webhooks are signed with in the scenario hook [default: one of its own]
+    #[arg(long, value_name = "SECRET", env = "BELLWIRE_HOOK_SECRET", hide_env_values = true)]
+    pub hook_secret: Option<String>,
+
+    /// Size of a webhook's body in the scenario hook
+    #[arg(long, default_value_t = 8192)]
+    pub hook_bytes: usize,
+
     /// Sizes of the scenarios about load.
     #[command(flatten)]
     pub load: LoadArgs,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// What stands in the help and in the refusal of an unknown name.
 pub(super) const NAMES: &str = "floor, saturate, fanout[-N], steady-N, down, pending, hang, noisy, return, overload, \
-     idle-endpoints, drip, restart, order-key[-N], order-endpoint";
+     idle-endpoints, drip, restart, order-key[-N], order-endpoint, hook[-N]";
 
 const KEYS: u32 = 1_000;
 const NUMBER_MAX: u32 = 1_000_000;
@@ -52,6 +52,11 @@ pub enum Scenario {
     },
     /// Ordered by endpoint, as fast as it goes.
     OrderEndpoint,
+    /// Signed webhooks of a provider come in, as fast as they are answered or at a fixed rate.
+    Hook {
+        /// Requests each second; `None` is as fast as it goes.
+        per_second: Option<u32>,
+    },
 }
 
 impl Scenario {
@@ -92,6 +97,7 @@ impl FromStr for Scenario {
             "restart" => Scenario::Restart,
             "order-key" => Scenario::OrderKey { keys: KEYS },
             "order-endpoint" => Scenario::OrderEndpoint,
+            "hook" => Scenario::Hook { per_second: None },
             _ => match text.rsplit_once('-') {
                 Some(("fanout", n)) => match number(n)? {
                     endpoints @ 1..=100 => Scenario::Saturate {
@@ -100,6 +106,9 @@ impl FromStr for Scenario {
                     _ => return Err(format!("{text}: at most 100 endpoints")),
                 },
                 Some(("steady", n)) => Scenario::Steady { per_second: number(n)? },
+                Some(("hook", n)) => Scenario::Hook {
+                    per_second: Some(number(n)?),
+                },
                 Some(("order-key", n)) => Scenario::OrderKey { keys: number(n)? },
                 _ => return Err(format!("unknown scenario {text}; choose from {NAMES}")),
             },
@@ -127,6 +136,8 @@ impl std::fmt::Display for Scenario {
             Scenario::OrderKey { keys: KEYS } => f.write_str("order-key"),
             Scenario::OrderKey { keys } => write!(f, "order-key-{keys}"),
             Scenario::OrderEndpoint => f.write_str("order-endpoint"),
+            Scenario::Hook { per_second: None } => f.write_str("hook"),
+            Scenario::Hook { per_second: Some(n) } => write!(f, "hook-{n}"),
         }
     }
 }
@@ -162,6 +173,8 @@ mod tests {
             "order-key",
             "order-key-77",
             "order-endpoint",
+            "hook",
+            "hook-500",
         ] {
             assert_eq!(name.parse::<Scenario>().unwrap().to_string(), name);
         }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderName, Uri};
 use tokio::task::JoinSet;
 
 use crate::clock::{Clock, us_to_seconds};
@@ -47,6 +47,17 @@ pub struct Slot {
     pub uri: Uri,
     /// The request body.
     pub template: Template,
+    /// A header that makes each request one of its own, where the body does not.
+    pub id: Option<IdHeader>,
+}
+
+/// A header that says which message a request is: a prefix and the message's number.
+#[derive(Clone, Debug)]
+pub struct IdHeader {
+    /// Its name.
+    pub name: HeaderName,
+    /// What stands before the number: no two runs have the same.
+    pub prefix: String,
 }
 
 /// Who publishes to a slot.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::BytesMut;
-use http::{Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
 
 use super::{Job, Turns, take};
@@ -153,6 +153,10 @@ impl Worker {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = slot.uri.clone();
         *request.headers_mut() = target.headers.clone();
+        if let Some(id) = &slot.id {
+            let value = HeaderValue::from_str(&format!("{}{}", id.prefix, mark.seq))?;
+            request.headers_mut().insert(id.name.clone(), value);
+        }
         conn.send(request).await
     }
 

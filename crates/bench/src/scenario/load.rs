@@ -25,6 +25,7 @@ pub(super) async fn floor(context: &Context<'_>) -> anyhow::Result<Figures> {
     let slot = Slot {
         uri: "/r/0".parse()?,
         template: Template::payload(context.args.payload_bytes),
+        id: None,
     };
     let target = Target {
         address: sink.address(),

@@ -6,6 +6,7 @@ mod drip;
 mod fill;
 mod group;
 mod hang;
+mod hook;
 mod idle;
 mod load;
 mod noisy;
@@ -127,6 +128,7 @@ async fn run_round(context: &Context<'_>, scenario: Scenario) -> anyhow::Result<
         Scenario::Restart => Box::pin(pending::killed(context)).await,
         Scenario::OrderKey { keys } => Box::pin(order::by_key(context, keys as usize)).await,
         Scenario::OrderEndpoint => Box::pin(order::by_endpoint(context)).await,
+        Scenario::Hook { per_second } => Box::pin(hook::run(context, per_second)).await,
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) struct Stage<'a> {
     server: Option<ServerProcess>,
     pub(super) api: Api,
     apps: Vec<String>,
+    sources: Vec<String>,
     pub(super) idle: Option<Usage>,
 }
 
@@ -89,6 +90,7 @@ impl<'a> Stage<'a> {
             server,
             api,
             apps: Vec::new(),
+            sources: Vec::new(),
             idle: None,
         };
         stage.idle = stage.usage();
@@ -103,10 +105,17 @@ impl<'a> Stage<'a> {
         Ok(name)
     }
 
+    /// Makes a source whose webhooks are signed with this secret.
+    pub(super) async fn source(&mut self, secret: &str) -> anyhow::Result<String> {
+        let name = new_name();
+        self.api.make_source(&name, secret).await?;
+        self.sources.push(name.clone());
+        Ok(name)
+    }
+
     /// Makes an application without endpoints.
     pub(super) async fn empty_app(&mut self) -> anyhow::Result<String> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("bench-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
+        let name = new_name();
         self.api.make_app(&name).await?;
         self.apps.push(name.clone());
         Ok(name)
@@ -137,6 +146,7 @@ impl<'a> Stage<'a> {
         Ok(Slot {
             uri: self.api.publish_path(app).parse()?,
             template: Template::message_with(EVENT_TYPE, members, self.context.args.payload_bytes),
+            id: None,
         })
     }
 
@@ -165,7 +175,12 @@ impl<'a> Stage<'a> {
     pub(super) async fn finish(&self, before: &Reading, figures: &mut Figures) {
         tokio::time::sleep(SETTLING).await;
         let after = self.read();
-        figures.cpu_s_per_1000 = cpu(before, &after, figures.deliveries);
+        // Where nothing is delivered, what was accepted is what the time went into.
+        let done = match figures.deliveries {
+            0 => figures.published,
+            deliveries => deliveries,
+        };
+        figures.cpu_s_per_1000 = cpu(before, &after, done);
         figures.rss_idle_mib = self.idle.map(|usage| usage.rss_mib);
         figures.rss_mib = after.server.map(|usage| usage.rss_mib);
         figures.rss_peak_mib = after.server.map(|usage| usage.rss_peak_mib);
@@ -184,6 +199,12 @@ impl<'a> Stage<'a> {
         match &mut self.server {
             Some(server) => server.stop().await.map(|_| ()),
             None => {
+                for source in &self.sources {
+                    self.api
+                        .remove_source(source)
+                        .await
+                        .context("cannot remove what the benchmark made")?;
+                }
                 for app in &self.apps {
                     self.api
                         .tear_down(app)
@@ -196,11 +217,22 @@ impl<'a> Stage<'a> {
     }
 }
 
+/// A name that nothing on a target has yet.
+fn new_name() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!("bench-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed))
+}
+
 impl Reading {
     /// Of the bench alone.
     pub(super) fn bench() -> Self {
+        Self::of(None)
+    }
+
+    /// Of the bench and a server.
+    pub(super) fn of(server: Option<Usage>) -> Self {
         Self {
-            server: None,
+            server,
             bench_cpu_s: process::own_cpu_s(),
         }
     }

@@ -1,7 +1,7 @@
 //! A small server with the API's shapes: it acknowledges at once and delivers from memory, retrying every few milliseconds. It can be told
 //! to lose, repeat, swap or refuse, so that the benchmark can be seen to notice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -13,6 +13,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use ring::hmac;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::net::{TcpListener, TcpStream};
@@ -46,6 +47,9 @@ struct State {
     messages: AtomicU64,
     apps: Mutex<HashMap<String, Vec<Endpoint>>>,
     senders: Mutex<JoinSet<()>>,
+    /// Secrets by name.
+    sources: Mutex<HashMap<String, String>>,
+    delivery_ids: Mutex<HashSet<String>>,
 }
 
 struct Endpoint {
@@ -85,6 +89,8 @@ impl Fake {
             messages: AtomicU64::new(0),
             apps: Mutex::default(),
             senders: Mutex::default(),
+            sources: Mutex::default(),
+            delivery_ids: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&state)));
@@ -97,6 +103,20 @@ impl Fake {
 
     pub fn apps(&self) -> usize {
         self.state.apps.lock().unwrap().len()
+    }
+
+    /// Makes a source as the API would.
+    pub fn make_source(&self, name: &str, secret: &str) {
+        let mut sources = self.state.sources.lock().unwrap();
+        sources.insert(name.to_owned(), secret.to_owned());
+    }
+
+    pub fn sources(&self) -> usize {
+        self.state.sources.lock().unwrap().len()
+    }
+
+    pub fn taken_in(&self) -> usize {
+        self.state.delivery_ids.lock().unwrap().len()
     }
 }
 
@@ -127,6 +147,8 @@ async fn answer(request: Request<Incoming>, state: &State) -> Result<Response<Fu
             token == Some(right)
         });
     let (status, text) = match authorized {
+        _ if head.uri.path().starts_with("/in/") => take_in(state, head.uri.path(), &head.headers, &body),
+        true if head.uri.path().starts_with("/ingest/") => source(state, &head.method, head.uri.path(), &body),
         true => route(state, &head.method, head.uri.path(), &body),
         false => (401, "wrong token"),
     };
@@ -175,6 +197,38 @@ fn route(state: &State, method: &Method, path: &str, body: &Bytes) -> (u16, &'st
         }
         (&Method::POST, [app, "msg"]) => publish(state, app, body),
         _ => (404, "no such path"),
+    }
+}
+
+fn source(state: &State, method: &Method, path: &str, body: &Bytes) -> (u16, &'static str) {
+    let mut sources = state.sources.lock().unwrap();
+    if method == Method::DELETE {
+        let name = path.rsplit('/').next().unwrap();
+        return (sources.remove(name).map_or(404, |_| 204), "");
+    }
+    let source: serde_json::Value = serde_json::from_slice(body).unwrap();
+    assert_eq!(source["type"], "github");
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    sources.insert(text(&source["uid"]), text(&source["config"]["secret"]));
+    (201, "")
+}
+
+/// A webhook: right when it is signed and its delivery id is new.
+fn take_in(state: &State, path: &str, headers: &http::HeaderMap, body: &Bytes) -> (u16, &'static str) {
+    let sources = state.sources.lock().unwrap();
+    let Some(secret) = path.strip_prefix("/in/").and_then(|name| sources.get(name)) else {
+        return (404, "no such source");
+    };
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let tag = hmac::sign(&key, body);
+    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    if headers["x-hub-signature-256"] != format!("sha256={hex}") {
+        return (401, "wrong signature");
+    }
+    let id = headers["x-github-delivery"].to_str().unwrap().to_owned();
+    match state.delivery_ids.lock().unwrap().insert(id) {
+        true => (200, ""),
+        false => (400, "a delivery id was used twice"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the operator decides about outgoing calls.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use serde::{Deserialize, Serialize};
 
 use super::Cidr;
@@ -23,6 +25,18 @@ pub struct AddressPolicy {
 }
 
 impl AddressPolicy {
+    /// Allows whatever can be named: for what the operator wrote himself, and to judge the form of a URL alone.
+    pub fn open() -> Self {
+        Self {
+            allow_private: vec![
+                Cidr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+                Cidr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
+            ],
+            ports: (1..1024).collect(),
+            ..Self::default()
+        }
+    }
+
     /// Whether private addresses, and so names without a dot, can be reached at all.
     pub fn allows_private(&self) -> bool {
         !self.allow_private.is_empty()

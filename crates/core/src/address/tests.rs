@@ -517,3 +517,37 @@ proptest! {
         prop_assert_eq!(range.to_string().parse::<Cidr>(), Ok(range));
     }
 }
+
+#[test]
+fn a_host_alone_is_judged_like_one_in_a_url() {
+    let strict = AddressPolicy::default();
+    for (host, found) in [
+        ("Mail.Example.com.", TargetHost::Domain("mail.example.com".to_owned())),
+        ("8.8.8.8", TargetHost::Ip("8.8.8.8".parse().unwrap())),
+        ("2600::1", TargetHost::Ip("2600::1".parse().unwrap())),
+    ] {
+        assert_eq!(check_host(host, &strict), Ok(found), "{host}");
+    }
+    for host in [
+        "",
+        "localhost",
+        "mail",
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "::1",
+        "::ffff:10.0.0.1",
+        "[::1]",
+        "fd00::1",
+        "db.internal",
+        "a b.example.com",
+        "a.example.com\r\n",
+        "a%2eexample.com",
+        "a/b.example.com",
+        "u@a.example.com",
+        "a..example.com",
+    ] {
+        assert!(check_host(host, &strict).is_err(), "{host:?}");
+    }
+}

@@ -5,7 +5,7 @@
 //! by the rules that browsers follow (WHATWG URL), which know all spellings of an address, and judged again.
 
 use ::url::{Host, Url};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::{AddressError, AddressPolicy, Scheme, Target, TargetHost, check_ip};
 
@@ -75,6 +75,40 @@ pub fn check_target(target: &Target, policy: &AddressPolicy) -> Result<(), Addre
     } else {
         Err(AddressError::Port { port: target.port() })
     }
+}
+
+/// Judges a host that stands alone, as the settings of a mail server or a database name it, as far as that is possible without
+/// resolving it. IPv6 comes without brackets.
+///
+/// The caller judges the port. Errors: like [`check_url`].
+pub fn check_host(input: &str, policy: &AddressPolicy) -> Result<TargetHost, AddressError> {
+    if input.len() > URL_BYTES_MAX {
+        return Err(AddressError::TooLong {
+            bytes: input.len(),
+            max: URL_BYTES_MAX,
+        });
+    }
+    if let Some((at, character)) = input.char_indices().find(|(_, character)| is_refused(*character)) {
+        return Err(AddressError::Character { character, at });
+    }
+    if input.is_empty() {
+        return Err(AddressError::NoHost);
+    }
+    let malformed = |why: String| AddressError::Malformed { why };
+    let host = match input.parse::<Ipv6Addr>() {
+        Ok(ip) => TargetHost::Ip(IpAddr::V6(ip)),
+        Err(_) if input.contains('%') => return Err(malformed("percent-encoded host".to_owned())),
+        Err(_) => match Host::parse(input).map_err(|error| malformed(error.to_string()))? {
+            Host::Domain(name) => TargetHost::Domain(bare_name(&name)?),
+            Host::Ipv4(ip) => TargetHost::Ip(IpAddr::V4(ip)),
+            Host::Ipv6(ip) => TargetHost::Ip(IpAddr::V6(ip)),
+        },
+    };
+    match &host {
+        TargetHost::Domain(name) => check_name(name, policy)?,
+        TargetHost::Ip(ip) => check_ip(*ip, policy)?,
+    }
+    Ok(host)
 }
 
 /// What can be said of the text alone: length, characters, scheme, user-info, an empty or encoded host.

@@ -3,7 +3,11 @@
 use bytes::Bytes;
 
 use super::BatchFormat;
-use crate::{message::Message, order::Place};
+use crate::{
+    cloudevent::{Event, write_attributes},
+    message::Message,
+    order::Place,
+};
 
 /// One message of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -19,10 +23,9 @@ pub struct Item<'a> {
 /// The body of a batch of these messages.
 ///
 /// As JSON, each is an object with `id`, `type`, `timestamp` (when it was accepted) and `data`; in a line also `sequence`,
-/// `previousSequence` and `orderingKey`, as the headers of a single message would say. As CloudEvents, `source` is
-/// `/app/{id}`; a line's number is the extension `sequence`, written with 20 digits so that it sorts as text, which is what
-/// that extension asks for, the previous one `previoussequence`, and the key `partitionkey` (Partitioning extension).
-pub fn body(format: BatchFormat, items: &[Item<'_>]) -> Bytes {
+/// `previousSequence` and `orderingKey`, as the headers of a single message would say. As CloudEvents, each has the attributes of
+/// [`Event`]; `server` is what their source begins with.
+pub fn body(format: BatchFormat, server: &str, items: &[Item<'_>]) -> Bytes {
     let payloads: usize = items.iter().map(|item| item.payload.len()).sum();
     let mut out = Vec::with_capacity(payloads + items.len() * 256 + 2);
     out.push(b'[');
@@ -32,7 +35,7 @@ pub fn body(format: BatchFormat, items: &[Item<'_>]) -> Bytes {
         }
         match format {
             BatchFormat::Json => json(&mut out, item),
-            BatchFormat::Cloudevents => cloudevent(&mut out, item),
+            BatchFormat::Cloudevents => cloudevent(&mut out, server, item),
         }
     }
     out.push(b']');
@@ -57,23 +60,14 @@ fn json(out: &mut Vec<u8>, item: &Item<'_>) {
 }
 
 /// CloudEvents 1.0, JSON Event Format, sections 2 to 4.
-fn cloudevent(out: &mut Vec<u8>, item: &Item<'_>) {
-    out.extend_from_slice(b"{\"specversion\":\"1.0\"");
-    member(out, "id", &item.message.id.to_string());
-    member(out, "source", &format!("/app/{}", item.message.app));
-    member(out, "type", &item.message.event_type);
-    member(out, "time", &item.message.created_at.to_string());
-    member(out, "datacontenttype", "application/json");
-    if let Some(place) = item.place {
-        // Integers of CloudEvents have 32 bits, so numbers go as text.
-        member(out, "sequence", &format!("{:020}", place.sequence));
-        if let Some(previous) = place.previous {
-            member(out, "previoussequence", &format!("{previous:020}"));
-        }
-        if !place.key.is_empty() {
-            member(out, "partitionkey", &place.key);
-        }
-    }
+fn cloudevent(out: &mut Vec<u8>, server: &str, item: &Item<'_>) {
+    let event = Event {
+        message: item.message,
+        place: item.place,
+        server,
+        content_type: "application/json",
+    };
+    write_attributes(out, &event.attributes());
     data(out, item.payload);
 }
 
@@ -141,7 +135,7 @@ mod tests {
                     place: None,
                 })
                 .collect();
-            let body = body(format, &items);
+            let body = body(format, "", &items);
             let text = std::str::from_utf8(&body).unwrap();
             assert!(
                 serde_json::from_str::<Vec<&serde_json::value::RawValue>>(text)
@@ -170,14 +164,14 @@ mod tests {
             payload: &payload,
             place: Some(&place),
         };
-        let found: Value = serde_json::from_slice(&body(BatchFormat::Json, &[item])).unwrap();
+        let found: Value = serde_json::from_slice(&body(BatchFormat::Json, "", &[item])).unwrap();
         let id = message.id.to_string();
         let expected = json!([{
             "id": id, "type": "invoice.paid", "timestamp": "2025-12-17T19:33:20.000000Z", "sequence": 5, "previousSequence": 3,
             "orderingKey": "kunde \"7\"", "data": { "n": 1 }
         }]);
         assert_eq!(found, expected);
-        let found: Value = serde_json::from_slice(&body(BatchFormat::Cloudevents, &[item])).unwrap();
+        let found: Value = serde_json::from_slice(&body(BatchFormat::Cloudevents, "", &[item])).unwrap();
         let source = format!("/app/{}", message.app);
         let expected = json!([{
             "specversion": "1.0", "id": id, "source": source, "type": "invoice.paid", "time": "2025-12-17T19:33:20.000000Z",
@@ -201,7 +195,7 @@ mod tests {
             payload: &payload,
             place: Some(&place),
         };
-        let found: Value = serde_json::from_slice(&body(BatchFormat::Json, &[item])).unwrap();
+        let found: Value = serde_json::from_slice(&body(BatchFormat::Json, "", &[item])).unwrap();
         assert_eq!(found[0]["sequence"], 5);
         assert!(found[0].get("previousSequence").is_none() && found[0].get("orderingKey").is_none());
     }

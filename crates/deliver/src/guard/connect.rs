@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use bellwire_core::address::{Target, TargetHost, check_ip};
+use bellwire_core::address::{TargetHost, check_ip};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
@@ -18,7 +18,8 @@ impl Guard {
     /// Returns the connection, the receiver's address, and whether the proxy is in between.
     pub(super) async fn dial(
         &self,
-        target: &Target,
+        host: &TargetHost,
+        port: u16,
         ips: &[IpAddr],
     ) -> Result<(TcpStream, SocketAddr, bool), ConnectError> {
         let deadline = Instant::now() + self.connect_timeout;
@@ -26,11 +27,8 @@ impl Guard {
         let mut failure = None;
         for (index, &ip) in ips.iter().take(tries).enumerate() {
             let share = share_of(deadline.saturating_duration_since(Instant::now()), tries - index);
-            let peer = SocketAddr::new(ip, target.port());
-            let via = self
-                .proxy
-                .as_ref()
-                .filter(|_| !self.exceptions.cover(target.host(), ip));
+            let peer = SocketAddr::new(ip, port);
+            let via = self.proxy.as_ref().filter(|_| !self.exceptions.cover(host, ip));
             let timed_out = || match via {
                 None => ConnectError::ConnectTimeout {
                     peer,
@@ -56,9 +54,7 @@ impl Guard {
             failure = Some(clearer(failure, error));
         }
         // The addresses are never empty; the name is what there is to say if they were.
-        Err(failure.unwrap_or_else(|| ConnectError::DnsNotFound {
-            name: host_text(target.host()),
-        }))
+        Err(failure.unwrap_or_else(|| ConnectError::DnsNotFound { name: host_text(host) }))
     }
 
     /// Connects to one judged address and makes sure that it is the one that answers.

@@ -9,6 +9,9 @@
 //! 4. TLS is spoken with the original name, so a judged address cannot stand in for another host;
 //! 5. a proxy, if there is one, is told the judged address and never the name.
 //!
+//! Receivers are reached by [`Guard::connect`], mail servers and databases by [`Guard::open`]. One library (MySQL's) opens its
+//! connections itself: to the addresses that [`Guard::judge`] gives, and to no others.
+//!
 //! It deliberately speaks no HTTP beyond a proxy's CONNECT, follows no redirect, keeps no pool, and reads no proxy
 //! settings from the environment. Only connections that the guard opened may be pooled.
 
@@ -16,24 +19,24 @@ mod connect;
 mod error;
 mod proxy;
 mod resolve;
+mod service;
 mod stream;
 mod tls;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bellwire_core::address::{AddressError, AddressPolicy, Scheme, Target, TargetHost, check_resolved, check_target};
-use thiserror::Error;
-use tokio_rustls::TlsConnector;
-
 pub use error::ConnectError;
 pub use proxy::{ProxyConfig, ProxyConfigError, ProxyCredentials, ProxyKind};
+pub use service::{Certificate, Opened, Service};
 pub use stream::Stream;
+use thiserror::Error;
 
 use proxy::Exceptions;
 use resolve::Resolver;
+use tls::Connectors;
 
 /// Settings of a [`Guard`]. [`Default`] is the strict policy, the system's DNS servers and no proxy.
 #[derive(Clone)]
@@ -129,9 +132,10 @@ pub struct Guard {
     resolver: Resolver,
     connect_timeout: Duration,
     tls_timeout: Duration,
-    tls: TlsConnector,
+    tls: Connectors,
     proxy: Option<ProxyConfig>,
     exceptions: Exceptions,
+    extra_roots: Vec<Vec<u8>>,
 }
 
 impl fmt::Debug for Guard {
@@ -152,7 +156,8 @@ impl Guard {
         }
         Ok(Self {
             resolver: Resolver::new(&config)?,
-            tls: TlsConnector::from(Arc::new(tls::client_config(&config.extra_roots)?)),
+            tls: Connectors::new(&config.extra_roots)?,
+            extra_roots: config.extra_roots.clone(),
             exceptions: Exceptions::parse(&config.no_proxy)?,
             policy: config.policy,
             connect_timeout: config.connect_timeout,
@@ -171,7 +176,12 @@ impl Guard {
     /// Errors: a refused target or answer, or a failed look-up. Connects to nothing but the DNS servers.
     pub async fn resolve(&self, target: &Target) -> Result<Vec<IpAddr>, ConnectError> {
         check_target(target, &self.policy)?;
-        match target.host() {
+        self.addresses(target.host()).await
+    }
+
+    /// The judged addresses of a judged host.
+    async fn addresses(&self, host: &TargetHost) -> Result<Vec<IpAddr>, ConnectError> {
+        match host {
             TargetHost::Ip(ip) => Ok(vec![ip.to_canonical()]),
             TargetHost::Domain(name) => {
                 let answer = self.resolver.lookup(name, self.policy.allows_private()).await?;
@@ -189,7 +199,7 @@ impl Guard {
     /// future closes what was opened.
     pub async fn connect(&self, target: &Target) -> Result<Connected, ConnectError> {
         let ips = self.resolve(target).await?;
-        let (tcp, peer, proxied) = self.dial(target, &ips).await?;
+        let (tcp, peer, proxied) = self.dial(target.host(), target.port(), &ips).await?;
         match target.scheme() {
             Scheme::Http => Ok(Connected {
                 io: Stream::plain(tcp),
@@ -198,7 +208,8 @@ impl Guard {
                 proxied,
             }),
             Scheme::Https => {
-                let (stream, http2) = tls::handshake(&self.tls, tcp, peer, target, self.tls_timeout).await?;
+                let (stream, http2) =
+                    tls::handshake(&self.tls.http, tcp, peer, target.host(), self.tls_timeout).await?;
                 Ok(Connected {
                     io: Stream::tls(stream),
                     http2,

@@ -23,7 +23,11 @@ pub(super) enum Share {
 ///
 /// The first that has a payload is always carried. The others join it as [`Filling`] says, at an endpoint that wants batches;
 /// one that is not JSON goes alone and as it is.
-pub(super) fn shares(works: &[Work], settings: Option<BatchSettings>) -> (Vec<Share>, Option<Letter<'_>>) {
+pub(super) fn shares<'a>(
+    works: &'a [Work],
+    settings: Option<BatchSettings>,
+    server: &str,
+) -> (Vec<Share>, Option<Letter<'a>>) {
     let mut filling = Filling::default();
     let mut single = None;
     let mut together: Vec<(&Work, &Bytes)> = Vec::new();
@@ -53,7 +57,7 @@ pub(super) fn shares(works: &[Work], settings: Option<BatchSettings>) -> (Vec<Sh
         .collect();
     let letter = match (single, settings) {
         (Some((work, payload)), _) => Some(Letter::single(work, payload.clone())),
-        (None, Some(settings)) => Letter::batch(&together, settings.format),
+        (None, Some(settings)) => Letter::batch(&together, settings.format, server),
         (None, None) => None,
     };
     (shares, letter)
@@ -79,7 +83,7 @@ mod tests {
     #[test]
     fn a_single_delivery_is_its_message_as_published() {
         let works = [work(5, Some("{ }"), None)];
-        let (shares, letter) = shares(&works, None);
+        let (shares, letter) = shares(&works, None, "");
         let letter = letter.unwrap();
         assert_eq!(
             (shares, letter.id, letter.content_type),
@@ -100,7 +104,7 @@ mod tests {
             work(6, Some("1"), None),
             work(7, Some("2"), None),
         ];
-        let (shares, letter) = shares(&works, Some(SETTINGS));
+        let (shares, letter) = shares(&works, Some(SETTINGS), "");
         assert_eq!(shares, [Expired, Sent, Later, Later, Sent, Sent, Later]);
         let letter = letter.unwrap();
         assert_eq!(letter.id, batch::id(works[1].message.id));
@@ -118,7 +122,7 @@ mod tests {
     #[test]
     fn a_message_alone_at_a_batching_endpoint_is_a_batch_of_one_with_its_trace() {
         let works = [work(1, Some("{}"), None)];
-        let (_, letter) = shares(&works, Some(SETTINGS));
+        let (_, letter) = shares(&works, Some(SETTINGS), "");
         let letter = letter.unwrap();
         assert!(letter.id.starts_with("batch_") && letter.body.starts_with(b"[{") && letter.traceparent.is_some());
     }
@@ -127,7 +131,7 @@ mod tests {
     fn what_is_not_json_goes_alone_and_as_it_is() {
         for (text, content_type) in [("raw", Some("text/plain")), ("{},{}", None)] {
             let works = [work(1, Some(text), content_type), work(2, Some("{}"), None)];
-            let (shares, letter) = shares(&works, Some(SETTINGS));
+            let (shares, letter) = shares(&works, Some(SETTINGS), "");
             let letter = letter.unwrap();
             assert_eq!((shares, letter.body.as_ref()), (vec![Sent, Later], text.as_bytes()));
             assert_eq!(letter.id, works[0].message.id.to_string());
@@ -137,7 +141,7 @@ mod tests {
     #[test]
     fn when_batches_are_no_longer_wanted_the_first_goes_alone() {
         let works = [work(1, Some("{}"), None), work(2, Some("{}"), None)];
-        let (shares, letter) = shares(&works, None);
+        let (shares, letter) = shares(&works, None, "");
         assert_eq!((shares, letter.unwrap().body.as_ref()), (vec![Sent, Later], &b"{}"[..]));
     }
 
@@ -149,9 +153,9 @@ mod tests {
             work(2, Some("22"), None),
             work(3, Some("3"), None),
         ];
-        assert_eq!(shares(&works, Some(SETTINGS)).0, [Sent, Later, Sent]);
+        assert_eq!(shares(&works, Some(SETTINGS), "").0, [Sent, Later, Sent]);
         let works = [work(1, None, None)];
-        let (shares, letter) = shares(&works, Some(SETTINGS));
+        let (shares, letter) = shares(&works, Some(SETTINGS), "");
         assert!(shares == [Expired] && letter.is_none());
     }
 }

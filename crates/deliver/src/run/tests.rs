@@ -1,5 +1,7 @@
 //! One request for several deliveries: each has its own end, the endpoint has one.
 
+mod reshaped;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -151,6 +153,15 @@ impl House {
 struct Receiver {
     status: u16,
     orders: Mutex<Vec<(String, Vec<DeliveryKey>)>>,
+    letters: Mutex<Vec<Sent>>,
+}
+
+/// A letter that came.
+#[derive(Debug, Clone)]
+struct Sent {
+    body: Bytes,
+    content_type: String,
+    headers: Vec<(String, String)>,
 }
 
 impl Receiver {
@@ -158,6 +169,7 @@ impl Receiver {
         Self {
             status,
             orders: Mutex::default(),
+            letters: Mutex::default(),
         }
     }
 }
@@ -170,6 +182,11 @@ impl Action for Receiver {
         }
         let carried = order.works.iter().map(|work| work.key()).collect();
         self.orders.lock().unwrap().push((order.letter.id.clone(), carried));
+        self.letters.lock().unwrap().push(Sent {
+            body: order.letter.body.clone(),
+            content_type: order.letter.content_type.to_owned(),
+            headers: order.letter.headers.clone(),
+        });
         let failed = !(200..300).contains(&self.status);
         Acted::Attempted(Outcome {
             started_at: order.started_at,
@@ -177,7 +194,11 @@ impl Action for Receiver {
             url: String::new(),
             status_code: self.status,
             failure: failed.then(|| Failure {
-                reason: "status_5xx",
+                reason: if self.status == 410 {
+                    "status_gone"
+                } else {
+                    "status_5xx"
+                },
                 detail: String::new(),
             }),
             response: Bytes::new(),

@@ -2,7 +2,7 @@
 
 use std::{ops::Deref, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use bellwire_core::{attempt::Outcome, delivery::Work, endpoint::Disabled, id::EndpointId, limit::Signal};
+use bellwire_core::{delivery::Work, endpoint::Disabled, id::EndpointId, limit::Signal};
 use bellwire_store::{Change, StoreError, Verdict, feed::FeedEvent};
 use futures_util::FutureExt as _;
 
@@ -38,14 +38,6 @@ impl Deref for Works {
 
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
-}
-
-/// Whether anything was sent, or tried to be: a payload that is gone says nothing about the endpoint.
-fn was_made(outcome: &Outcome) -> bool {
-    outcome
-        .failure
-        .as_ref()
-        .is_none_or(|failure| failure.reason != "payload_expired")
 }
 
 impl Scheduler {
@@ -102,7 +94,7 @@ impl Scheduler {
             self.tell(work, &ran.settlement);
             let goes_back = matches!(ran.settlement.verdict, Verdict::RetryAt(_) | Verdict::Park(_));
             report.back += u32::from(goes_back);
-            if let Some(outcome) = ran.settlement.outcome.as_ref().filter(|outcome| was_made(outcome)) {
+            if let Some(outcome) = ran.settlement.outcome.as_ref().filter(|_| ran.asked) {
                 report.attempted += 1;
                 report.signal = report.signal.or_else(|| Some(Signal::of(outcome)));
             }

@@ -204,7 +204,7 @@ async fn a_batch_is_one_signed_request() {
     let works = [placed(5, Some(3), "a"), placed(9, Some(8), "b")];
     let payloads: Vec<_> = works.iter().map(payload).collect();
     let pairs: Vec<_> = works.iter().zip(&payloads).collect();
-    let letter = Letter::batch(&pairs, BatchFormat::Cloudevents).unwrap();
+    let letter = Letter::batch(&pairs, BatchFormat::Cloudevents, "").unwrap();
     let (seen, outcome) = sent(|endpoint| endpoint.http_signatures = true, &works, letter).await;
     let id = seen.header("webhook-id").unwrap();
     assert_eq!(id, works[0].message.id.to_string().replace("msg_", "batch_"));

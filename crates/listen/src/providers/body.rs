@@ -1,6 +1,6 @@
 //! Providers that sign the body alone: who has seen one request can send it again, so the id counts.
 
-use crate::encoding::Encoding::Base64;
+use crate::encoding::Encoding::{Base64, Base64UrlPadded};
 use crate::facts::Fact::{Header, Json};
 use crate::handshake::Handshake;
 use crate::key::Algorithm;
@@ -287,6 +287,20 @@ pub(super) const ROWS: &[Provider] = &[
         scheme: hex(&[Place::Header("x-nango-hmac-sha256")], ""),
         event_type: &[Json("/type")],
         order_by: &[Json("/connectionId")],
+        ..ROW
+    },
+    Provider {
+        name: "merge",
+        title: "Merge",
+        about: "HMAC-SHA256 of the body, URL-safe base64",
+        source: "Merge docs, \"Merge webhooks sent to you\": security",
+        settings: &[Setting::secret("the organisation's webhook signature key", Form::Text)],
+        scheme: Scheme::Signed(Recipe {
+            signature: &[Place::Header("x-merge-webhook-signature")],
+            encoding: Base64UrlPadded,
+            ..Recipe::HMAC
+        }),
+        event_type: &[Json("/hook/event")],
         ..ROW
     },
     Provider {

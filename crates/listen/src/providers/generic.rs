@@ -17,7 +17,10 @@ const HEADER: Setting = Setting::plain(
     "where the signature is: a header's name, or query:NAME, json:/POINTER",
 );
 const PREFIX: Setting = Setting::optional("prefix", "what stands before the signature, such as `sha256=`");
-const ENCODING: Setting = Setting::optional("encoding", "hex (the default), hex-upper, base64 or base64url");
+const ENCODING: Setting = Setting::optional(
+    "encoding",
+    "hex (the default), hex-upper, base64, base64url or base64url-padded",
+);
 const CONTENT: Setting = Setting::optional(
     "content",
     "what is signed, such as {ts}.{body}; {body} when not given; also {id}, {url}, {method}, {header:NAME}",

@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn every_source_type_of_the_api_has_a_row() {
         let types = "generic-webhook adobe-sign beehiiv brex checkbook clerk docusign easypost github guesty hubspot \
-                     incident-io lithic meta nango nash openclaw orum-io panda-doc port-io pleo psi-fi replicate resend \
+                     incident-io lithic merge meta nango nash openclaw orum-io panda-doc port-io pleo psi-fi replicate resend \
                      rutter safebase sardine segment shopify slack stripe stych svix zoom tailscale telnyx vapi open-ai \
                      render veriff airwallex vgs";
         for name in types.split_whitespace() {

@@ -6,8 +6,10 @@
 //!
 //! It deliberately holds no messages and no deliveries.
 
+mod entry;
 mod lane;
 mod view;
+mod workflow;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, atomic::AtomicU64};
 
@@ -16,15 +18,15 @@ use bellwire_core::{
     event_type::EventType,
     id::{AppId, EndpointId, EnvironmentId, Id, IdGenerator, SourceId, TokenId},
     message::Route,
-    route,
     source::Source,
     time::Timestamp,
 };
 use tokio::sync::broadcast;
 
+pub use self::entry::{EndpointEntry, Incoming};
 pub use self::lane::{BreakerState, LaneGauge, LaneState, LaneStatus, LimitStatus, WaitsFor};
 use self::view::View;
-pub use self::view::{EndpointEntry, Incoming};
+pub use self::workflow::{Begun, Filtered, HeldBack, Reservation, Workflow, json};
 use crate::{
     clock::Clock,
     contract::{Change, Store, StoredAnswer},
@@ -250,25 +252,44 @@ impl Directory {
         self.view().endpoints.len()
     }
 
-    /// Where a message goes. The hot path's look-up: one lock, no allocation but the answer. The payload is read, once, when
-    /// an endpoint's key expression asks for it.
+    /// Where a message goes. The hot path's look-up: one lock, no allocation but the answer. Where endpoints have expressions,
+    /// the payload is read, once, and they are evaluated after the lock is gone.
     pub fn routes(&self, app: AppId, message: &Incoming<'_>) -> Vec<Route> {
-        let view = self.view();
-        let Some(endpoints) = view.endpoints_of.get(&app) else {
-            return Vec::new();
-        };
         let scope = message.scope();
+        let mut looking = Vec::new();
+        let mut routes: Vec<Route> = {
+            let view = self.view();
+            let Some(endpoints) = view.endpoints_of.get(&app) else {
+                return Vec::new();
+            };
+            endpoints
+                .values()
+                .filter(|entry| entry.takes_kind(message.event_type, message.channels))
+                .filter_map(|entry| {
+                    if entry.looks_into_messages() {
+                        looking.push(Arc::clone(entry));
+                        return None;
+                    }
+                    Some(entry.route(message, &scope))
+                })
+                .collect()
+        };
+        if looking.is_empty() {
+            return routes;
+        }
+        let admitting = looking.iter().filter(|entry| entry.admits(&scope));
+        routes.extend(admitting.map(|entry| entry.route(message, &scope)));
+        routes.sort_unstable_by_key(|route| route.endpoint);
+        routes
+    }
+
+    /// Whether a message of this type on these channels may go anywhere: to an endpoint with a filter only if that lets it.
+    pub fn listens(&self, app: AppId, event_type: &str, channels: &[String]) -> bool {
+        let view = self.view();
+        let endpoints = view.endpoints_of.get(&app).into_iter().flat_map(|all| all.values());
         endpoints
-            .values()
-            .filter(|entry| {
-                route::verdict(&entry.endpoint, message.event_type, message.channels) == route::Verdict::Matched
-            })
-            .map(|entry| Route {
-                endpoint: entry.endpoint.id,
-                stored: entry.endpoint.paused || entry.lane.is_backlogged(),
-                line: entry.line(message, &scope),
-            })
-            .collect()
+            .into_iter()
+            .any(|entry| entry.takes_kind(event_type, channels))
     }
 
     /// Notes how many deliveries wait in the store for these endpoints now (what the store tells by
@@ -335,6 +356,13 @@ impl Directory {
         let view = self.view();
         let all = view.sources.values().filter(|source| source.environment == environment);
         page_of(all.cloned(), |source| source.id.number(), page)
+    }
+
+    /// The applications of the environment's sources, oldest first; those whose source is gone as well.
+    pub fn source_apps(&self, environment: EnvironmentId) -> Vec<Arc<App>> {
+        let view = self.view();
+        let of_sources = |app: &&Arc<App>| app.environment == environment && app.kind == AppKind::Source;
+        view.apps.values().filter(of_sources).cloned().collect()
     }
 
     /// All sources of all environments, oldest first.

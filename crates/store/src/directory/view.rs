@@ -11,90 +11,11 @@ use bellwire_core::{
     endpoint::Endpoint,
     event_type::EventType,
     id::{AppId, EndpointId, EnvironmentId, SourceId, TokenId},
-    order::{Line, Ordering},
     source::Source,
 };
-use bellwire_template::{KeyExpression, MessageScope};
 
-use super::lane::LaneGauge;
+use super::{entry::EndpointEntry, lane::LaneGauge};
 use crate::{contract::Change, error::StoreError, query::Configuration};
-
-/// An endpoint and its lane's gauge. Replaced as a whole when the endpoint changes; the gauge stays.
-#[derive(Debug, Clone)]
-pub struct EndpointEntry {
-    /// Its settings.
-    pub endpoint: Endpoint,
-    /// The environment of its application.
-    pub environment: EnvironmentId,
-    /// What its lane is doing.
-    pub lane: Arc<LaneGauge>,
-    /// The compiled `order.key_expression`; `None` also when it does not compile.
-    key: Option<Arc<KeyExpression>>,
-}
-
-/// What routing has to know about a message.
-#[derive(Debug, Clone, Copy)]
-pub struct Incoming<'a> {
-    /// What kind of event it is.
-    pub event_type: &'a str,
-    /// Its channels.
-    pub channels: &'a [String],
-    /// The publisher's ordering key.
-    pub ordering_key: Option<&'a str>,
-    /// The publisher's JSON value.
-    pub payload: &'a [u8],
-}
-
-impl<'a> Incoming<'a> {
-    /// What expressions see of it. Nothing is read before one of them looks.
-    pub(super) fn scope(&self) -> MessageScope<'a> {
-        MessageScope::new(self.event_type, self.channels, self.payload)
-    }
-}
-
-impl EndpointEntry {
-    /// An entry; its key expression is compiled here, once.
-    pub fn new(endpoint: Endpoint, environment: EnvironmentId, lane: Arc<LaneGauge>) -> Self {
-        let key = compile_key(&endpoint);
-        Self {
-            endpoint,
-            environment,
-            lane,
-            key,
-        }
-    }
-
-    /// The line that a message joins here, where order is kept. `scope` is the message's, the same for all endpoints.
-    pub(super) fn line(&self, message: &Incoming<'_>, scope: &MessageScope<'_>) -> Option<Line> {
-        let order = &self.endpoint.order;
-        let key: Arc<str> = match order.ordering {
-            Ordering::None => return None,
-            Ordering::Key if order.key_expression.is_some() => self.key.as_ref()?.key(scope)?.into(),
-            Ordering::Key => message.ordering_key?.into(),
-            Ordering::Endpoint => "".into(),
-        };
-        Some(Line { key, era: order.era })
-    }
-}
-
-/// The endpoint's key expression, where it is needed. One that an older version accepted may not compile any more.
-fn compile_key(endpoint: &Endpoint) -> Option<Arc<KeyExpression>> {
-    if endpoint.order.ordering != Ordering::Key {
-        return None;
-    }
-    let text = endpoint.order.key_expression.as_ref()?;
-    match KeyExpression::compile(text) {
-        Ok(key) => Some(Arc::new(key)),
-        Err(error) => {
-            tracing::error!(
-                endpoint = %endpoint.id,
-                %error,
-                "the ordering key expression does not compile: messages to this endpoint are not ordered; change it"
-            );
-            None
-        }
-    }
-}
 
 #[derive(Debug, Default)]
 pub(super) struct View {
@@ -318,7 +239,7 @@ impl View {
             self.endpoint_uids.insert((new.app, uid.clone()), new.id);
         }
         let was_disabled = old.as_ref().is_some_and(|old| old.endpoint.disabled.is_some());
-        let lane = old.map_or_else(
+        let lane = old.as_ref().map_or_else(
             || Arc::new(LaneGauge::new(Health::default())),
             |old| Arc::clone(&old.lane),
         );
@@ -327,7 +248,11 @@ impl View {
             lane.set_health(Health::default());
         }
         let (id, app) = (new.id, new.app);
-        let entry = Arc::new(EndpointEntry::new(new, environment, lane));
+        let entry = EndpointEntry::new(new, environment, lane);
+        let entry = Arc::new(match old {
+            Some(old) => entry.remembering(&old),
+            None => entry,
+        });
         self.endpoints.insert(id, Arc::clone(&entry));
         self.endpoints_of.entry(app).or_default().insert(id, entry);
     }
@@ -388,89 +313,4 @@ fn conflict_if(clash: bool, what: &'static str, value: &str) -> Result<(), Store
 
 fn found_if(found: bool, what: &'static str) -> Result<(), StoreError> {
     if found { Ok(()) } else { Err(StoreError::NotFound(what)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use bellwire_core::{id::Id as _, order::OrderSettings, time::Timestamp};
-
-    use super::*;
-
-    fn entry(ordering: Ordering, key_expression: Option<&str>) -> EndpointEntry {
-        let endpoint = Endpoint {
-            id: EndpointId::from_number(7),
-            app: AppId::from_number(1),
-            uid: None,
-            url: "https://example.com/".to_owned(),
-            description: String::new(),
-            disabled: None,
-            paused: false,
-            event_types: None,
-            channels: None,
-            throttle_rate: None,
-            metadata: BTreeMap::new(),
-            headers: BTreeMap::new(),
-            keys: Vec::new(),
-            retry_schedule: None,
-            timeout: None,
-            max_in_flight: None,
-            order: OrderSettings {
-                ordering,
-                key_expression: key_expression.map(str::to_owned),
-                era: 3,
-                ..OrderSettings::default()
-            },
-            batch: None,
-            http_signatures: false,
-            action: Default::default(),
-            workflow: Default::default(),
-            created_at: Timestamp::from_secs(1),
-            updated_at: Timestamp::from_secs(1),
-        };
-        let lane = Arc::new(LaneGauge::new(Health::default()));
-        EndpointEntry::new(endpoint, EnvironmentId::from_number(1), lane)
-    }
-
-    /// The key of the line that a message joins, whose publisher's key is `mine`.
-    fn key(entry: &EndpointEntry, payload: &[u8]) -> Option<String> {
-        let message = Incoming {
-            event_type: "invoice.paid",
-            channels: &[],
-            ordering_key: Some("mine"),
-            payload,
-        };
-        let line = entry.line(&message, &message.scope())?;
-        assert_eq!(line.era, 3);
-        Some(line.key.to_string())
-    }
-
-    #[test]
-    fn an_endpoint_without_an_expression_goes_by_the_publishers_key_and_reads_no_payload() {
-        let payload = b"not even JSON";
-        assert_eq!(key(&entry(Ordering::None, Some("body.id")), payload), None);
-        assert_eq!(
-            key(&entry(Ordering::Endpoint, Some("body.id")), payload).as_deref(),
-            Some("")
-        );
-        assert_eq!(key(&entry(Ordering::Key, None), payload).as_deref(), Some("mine"));
-    }
-
-    #[test]
-    fn an_expression_takes_the_place_of_the_publishers_key() {
-        let payload = br#"{"customer": {"id": 12345678901234567890}}"#;
-        let by_customer = entry(Ordering::Key, Some("body.customer.id"));
-        assert_eq!(key(&by_customer, payload).as_deref(), Some("12345678901234567890"));
-        let by_both = entry(Ordering::Key, Some("type ~ \"/\" ~ customer.id"));
-        assert_eq!(
-            key(&by_both, payload).as_deref(),
-            Some("invoice.paid/12345678901234567890")
-        );
-        // No value, no order: the publisher's key means something else.
-        assert_eq!(key(&by_customer, br#"{"customer": {}}"#), None);
-    }
-
-    #[test]
-    fn an_expression_that_does_not_compile_any_more_gives_no_key() {
-        assert_eq!(key(&entry(Ordering::Key, Some("body.|")), b"{}"), None);
-    }
 }

@@ -78,3 +78,14 @@ fn what_cannot_be_a_key_is_replaced_by_its_hash_so_that_no_order_is_lost() {
         256
     );
 }
+
+#[test]
+fn an_item_is_a_key_as_it_was_written() {
+    let scope = MessageScope::new("a", &[], br#"{"id": 1.50}"#).with_item(Some(br#"{"id": 2.50}"#));
+    let key = |text| KeyExpression::compile(text).unwrap().key(&scope);
+    assert_eq!(key("item.id").as_deref(), Some("1.50"));
+    assert_eq!(key("id").as_deref(), Some("1.50"));
+    assert_eq!(key("body.id").as_deref(), Some("2.50"));
+    let published = MessageScope::new("a", &[], br#"{"item": {"id": 1}}"#);
+    assert_eq!(KeyExpression::compile("item.id").unwrap().key(&published), None);
+}

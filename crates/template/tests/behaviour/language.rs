@@ -38,6 +38,33 @@ fn headers_and_the_id_are_there_when_the_message_has_them() {
 }
 
 #[test]
+fn an_item_is_seen_beside_the_rest_of_its_request() {
+    let item = br#"{"status": "firing", "labels": {"instance": "db1"}, "body": 1, "item": 2}"#;
+    let evaluate = |scope: &MessageScope<'_>, text: &str| {
+        let expression = Expression::compile(text, Missing::Empty).unwrap();
+        expression.evaluate(scope).unwrap()
+    };
+    let rest = br#"{"receiver": "ops", "status": "resolved"}"#;
+    let scope = MessageScope::new("alert", &[], item).with_item(Some(rest));
+    for (text, value) in [
+        ("item.labels.instance", json!("db1")),
+        ("labels.instance", json!("db1")),
+        ("status ~ body.status ~ body.receiver", json!("firingresolvedops")),
+        ("[receiver is defined, body.labels is defined]", json!([false, false])),
+        ("[item.body, item.item]", json!([1, 2])),
+    ] {
+        assert_eq!(evaluate(&scope, text), value, "{text}");
+    }
+    let alone = MessageScope::new("alert", &[], item).with_item(None);
+    assert_eq!(
+        evaluate(&alone, "[body.status, item.status, status]"),
+        json!(["firing", "firing", "firing"])
+    );
+    let published = MessageScope::new("alert", &[], item);
+    assert_eq!(evaluate(&published, "[item is defined, body.item]"), json!([false, 2]));
+}
+
+#[test]
 fn filters_and_comparisons_do_what_they_say() {
     assert!(holds("amount > 100 and type == \"invoice.paid\""));
     assert!(holds("type in [\"invoice.paid\", \"invoice.sent\"]"));

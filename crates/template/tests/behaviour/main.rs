@@ -1,5 +1,6 @@
 //! What the language does, seen from outside.
 
+mod bodies;
 mod hostile;
 mod keys;
 mod language;

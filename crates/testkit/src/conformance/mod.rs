@@ -17,6 +17,7 @@
 )]
 
 pub mod append;
+pub mod arrivals;
 pub mod attempts;
 mod bench;
 pub mod cancel;
@@ -33,6 +34,8 @@ pub mod order;
 mod pages;
 pub mod requeue;
 pub mod settle;
+pub mod sources;
+pub mod streams;
 pub mod tasks;
 pub mod upkeep;
 
@@ -163,6 +166,46 @@ macro_rules! conformance {
                 a_late_comer_of_an_older_era_overtakes_nobody
                 a_blocked_line_of_an_older_era_holds_the_new_one
                 a_discarded_line_of_an_older_era_lets_the_new_one_go
+            }
+            arrivals {
+                what_follows_is_accepted_at_once
+                what_comes_too_early_is_held_until_its_turn
+                a_held_message_is_accepted_as_it_came
+                without_a_start_the_least_of_the_first_wait_is_the_first
+                a_wait_that_is_over_ends_in_a_gap
+                who_waits_shorter_takes_those_before_it_along
+                what_is_stale_is_kept_and_goes_nowhere
+                an_event_id_is_taken_once
+                two_with_one_number_are_both_accepted
+                an_event_that_was_published_meanwhile_is_not_accepted_twice
+                idempotency_keys_of_arrivals_are_not_looked_at
+                only_older_versions_are_stale
+                a_stream_that_goes_over_to_another_rule_begins_anew
+                streams_do_not_wait_for_each_other
+                a_route_to_an_endpoint_that_is_gone_is_left_out
+                what_has_its_turn_is_delivered_like_any_other
+                a_held_message_whose_payload_expired_is_a_message_without_payload
+            }
+            streams {
+                racing_arrivals_are_accepted_in_order
+                a_turn_that_is_given_to_many_is_taken_by_all
+                a_release_stops_at_its_limit_and_goes_on
+                shuffled_and_repeated_arrivals_survive_crashes
+                nobody_is_lost_however_waits_and_arrivals_fall
+                numbers_may_be_as_large_as_they_come
+                streams_are_listed_by_key
+                a_stream_shows_how_it_stands
+                an_erased_application_leaves_no_stream
+                an_unused_stream_is_forgotten_like_old_messages
+            }
+            sources {
+                a_source_reads_back_as_it_was
+                a_taken_uid_is_refused
+                two_environments_may_use_one_uid
+                refused_requests_read_back_after_a_crash
+                of_each_source_the_newest_are_kept
+                a_deleted_source_takes_what_it_refused_along
+                the_numbers_of_refused_requests_are_remembered
             }
             requeue {
                 an_ended_delivery_starts_anew

@@ -38,6 +38,8 @@ impl State {
         }
         after.put_into(self);
         self.forget_numbers_of_the_gone();
+        let sources = &self.sources;
+        self.refused.retain(|source, _| sources.contains_key(source));
         self.largest_put = self.largest_put.max(largest);
         if let Some(answer) = answer {
             self.answers.insert(answer.key, answer);

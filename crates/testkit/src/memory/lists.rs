@@ -18,7 +18,7 @@ use bellwire_store::query::{
 use super::state::{State, all_of, shown};
 
 /// The page of rows that come in ascending order of their number.
-fn page_of<T>(rows: impl Iterator<Item = T>, number: impl Fn(&T) -> u64, page: Page) -> Rows<T> {
+pub(super) fn page_of<T>(rows: impl Iterator<Item = T>, number: impl Fn(&T) -> u64, page: Page) -> Rows<T> {
     let mut listed: Vec<T> = rows.collect();
     if page.order == Order::Descending {
         listed.reverse();

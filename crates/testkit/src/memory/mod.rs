@@ -10,6 +10,7 @@ mod lists;
 mod order;
 mod queue;
 mod state;
+mod streams;
 mod upkeep;
 
 use std::{
@@ -208,24 +209,30 @@ impl Store for MemoryStore {
         self.read(|state| state.backlog(endpoint)).await
     }
 
-    async fn arrive(&self, _arrival: Arrival) -> Result<Arrived, AppendError> {
-        Err(StoreError::Unavailable("in work".to_owned()).into())
+    async fn arrive(&self, arrival: Arrival) -> Result<Arrived, AppendError> {
+        self.call(Verb::Append, |state, now, told| state.arrive(arrival, now, told))
+            .await
     }
 
-    async fn release(&self, _now: Timestamp, _limit: usize) -> Result<Released, StoreError> {
-        Err(StoreError::Unavailable("in work".to_owned()))
+    async fn release(&self, now: Timestamp, limit: usize) -> Result<Released, StoreError> {
+        self.call(Verb::Append, |state, at, told| Ok(state.release(now, limit, at, told)))
+            .await
     }
 
-    async fn streams(&self, _app: AppId, _query: StreamQuery) -> Result<Rows<StreamRow>, StoreError> {
-        Err(StoreError::Unavailable("in work".to_owned()))
+    async fn streams(&self, app: AppId, query: StreamQuery) -> Result<Rows<StreamRow>, StoreError> {
+        self.read(|state| state.stream_rows(app, &query)).await
     }
 
-    async fn refuse(&self, _batch: Vec<RefusedRequest>) -> Result<(), StoreError> {
-        Err(StoreError::Unavailable("in work".to_owned()))
+    async fn refuse(&self, batch: Vec<RefusedRequest>) -> Result<(), StoreError> {
+        self.call(Verb::Other, |state, _, _| {
+            state.refuse(batch);
+            Ok(())
+        })
+        .await
     }
 
-    async fn refused(&self, _source: SourceId, _page: Page) -> Result<Rows<RefusedRequest>, StoreError> {
-        Err(StoreError::Unavailable("in work".to_owned()))
+    async fn refused(&self, source: SourceId, page: Page) -> Result<Rows<RefusedRequest>, StoreError> {
+        self.read(|state| state.refused(source, page)).await
     }
 
     async fn requeue(&self, batch: Vec<Requeue>) -> Result<u64, StoreError> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bellwire_core::{
     attempt::{Attempt, Outcome},
     delivery::{DeliveryKey, DeliveryState, Progress, Work},
-    id::{EndpointId, MessageId},
+    id::{AppId, EndpointId, MessageId},
     message::{Message, NewMessage},
     order::Left,
     time::Timestamp,
@@ -36,13 +36,8 @@ impl State {
                 repeated: true,
             });
         }
-        if let Some(event_id) = &new.event_id
-            && let Some(existing) = self.event_ids.get(&(new.app, event_id.clone()))
-        {
-            return Err(AppendError::EventIdTaken {
-                event_id: event_id.clone(),
-                existing: *existing,
-            });
+        if let Some(event_id) = &new.event_id {
+            self.refuse_taken(new.app, event_id)?;
         }
         let id: MessageId = self.ids.next(now);
         let message = Arc::new(Message {
@@ -108,6 +103,17 @@ impl State {
         }
         self.messages.insert(id, Kept { message, routed });
         Ok(Appended { id, repeated: false })
+    }
+
+    /// Refuses an event id that a message has already.
+    pub fn refuse_taken(&self, app: AppId, event_id: &str) -> Result<(), AppendError> {
+        match self.event_ids.get(&(app, event_id.to_owned())) {
+            None => Ok(()),
+            Some(existing) => Err(AppendError::EventIdTaken {
+                event_id: event_id.to_owned(),
+                existing: *existing,
+            }),
+        }
     }
 
     pub fn claim(&mut self, request: ClaimRequest) -> Claimed {

@@ -19,9 +19,15 @@ use bellwire_core::{
     task::Task,
     time::Timestamp,
 };
-use bellwire_store::{StoredAnswer, query::DeliveryRow};
+use bellwire_store::{
+    StoredAnswer,
+    query::{DeliveryRow, RefusedRequest},
+};
 
-use super::Told;
+use super::{
+    Told,
+    streams::{HeldPlace, KeptStream, Name},
+};
 
 /// Ids made here are told from those that a directory makes by the node in them.
 const NODE: u16 = 1;
@@ -93,6 +99,12 @@ pub(super) struct State {
     pub touched: BTreeSet<EndpointId>,
     /// How many were last told to wait.
     pub told_waiting: BTreeMap<EndpointId, u64>,
+    pub streams: BTreeMap<Name, KeptStream>,
+    /// Where the one with this event id is held.
+    pub held_ids: BTreeMap<(AppId, String), (Name, HeldPlace)>,
+    /// How many messages were ever held: tells those of one number apart.
+    pub came: u64,
+    pub refused: BTreeMap<SourceId, BTreeMap<u64, RefusedRequest>>,
     pub attempts: BTreeMap<AttemptId, Attempt>,
     /// Which tries of which runs have their attempt, so that a repeated batch makes no second one.
     pub recorded: BTreeSet<(DeliveryKey, u32, u16)>,
@@ -124,6 +136,10 @@ impl Default for State {
             orphans: BTreeMap::new(),
             touched: BTreeSet::new(),
             told_waiting: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            held_ids: BTreeMap::new(),
+            came: 0,
+            refused: BTreeMap::new(),
             attempts: BTreeMap::new(),
             recorded: BTreeSet::new(),
             environments: BTreeMap::new(),

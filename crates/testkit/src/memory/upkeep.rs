@@ -24,6 +24,7 @@ impl State {
             self.remove_message(id, now, told);
             days.insert(day);
         }
+        self.forget_unused_streams(cutoffs.messages);
         self.attempts.retain(|_, attempt| attempt.at >= cutoffs.attempts);
         for kept in self.messages.values_mut() {
             if kept.message.payload.is_some() && kept.message.payload_expires_at < cutoffs.payloads {
@@ -37,16 +38,17 @@ impl State {
     }
 
     pub fn erase_app(&mut self, app: AppId, limit: usize, now: Timestamp, told: &mut Told) -> u64 {
+        let held = self.erase_streams(app, limit);
         let of_app = self
             .messages
             .values()
             .filter(|kept| kept.message.app == app)
             .map(|kept| kept.message.id);
-        let erased: Vec<_> = of_app.take(limit).collect();
+        let erased: Vec<_> = of_app.take(limit - held).collect();
         for id in &erased {
             self.remove_message(*id, now, told);
         }
-        erased.len() as u64
+        (held + erased.len()) as u64
     }
 
     pub fn check(&self) -> CheckReport {
@@ -70,6 +72,7 @@ impl State {
             }
         }
         self.check_lines(&mut problems);
+        self.check_streams(&mut problems);
         for attempt in self.attempts.values() {
             if !self.deliveries.contains_key(&(attempt.endpoint, attempt.message)) {
                 problems.push(format!("attempt {} belongs to no delivery", attempt.id));
@@ -84,6 +87,7 @@ impl State {
             messages: self.messages.len() as u64,
             deliveries,
             counts,
+            held: self.streams.values().map(|kept| kept.held.len() as u64).sum(),
             problems,
         }
     }

@@ -169,6 +169,7 @@ fn request(life: &mut Life<'_>, key: u64, app: AppId) {
                 channels: &[],
                 ordering_key,
                 payload: b"{}",
+                inbound: None,
             },
         );
         let mut bytes = [0; 32];

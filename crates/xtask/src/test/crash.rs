@@ -1,4 +1,4 @@
-//! Parts `crash` and `order`: the crash loop and the ordered run, as much of them as a test run can afford.
+//! Parts `crash`, `order` and `inbound`: the crash loop, the ordered run and the run of what comes in, as much of them as a test run can afford.
 
 use std::process::Command;
 
@@ -14,6 +14,10 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
 
 pub(super) fn run_ordered(run: &Run<'_>) -> Result<Outcome> {
     judge(&mut crash::ordered(run.repo, run.binary()?, crash::ORDERED_CYCLES))
+}
+
+pub(super) fn run_inbound(run: &Run<'_>) -> Result<Outcome> {
+    judge(&mut crash::inbound(run.repo, run.binary()?, crash::INBOUND_CYCLES))
 }
 
 fn judge(program: &mut Command) -> Result<Outcome> {

@@ -5,6 +5,7 @@
 //! where `CI=true` a skip is a failure.
 
 mod crash;
+mod examples;
 mod load;
 mod node;
 mod openapi;
@@ -65,6 +66,11 @@ const PARTS: &[Part] = &[
         run: providers::run,
     },
     Part {
+        name: "examples",
+        about: "each example with real parts: a mail server, PostgreSQL, processes, the providers' own signatures",
+        run: examples::run,
+    },
+    Part {
         name: "crash",
         about: "kill -9 under load, 25 times; every message accounted for",
         run: crash::run,
@@ -73,6 +79,11 @@ const PARTS: &[Part] = &[
         name: "order",
         about: "20,000 deliveries in order, a fifth of the tries failing, kill -9 and restarts in between",
         run: crash::run_ordered,
+    },
+    Part {
+        name: "inbound",
+        about: "6,000 webhooks of 1,000 events and 1,000 shuffled numbers, kill -9 in between: each takes effect once, in order",
+        run: crash::run_inbound,
     },
     Part {
         name: "outage",

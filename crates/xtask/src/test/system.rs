@@ -33,6 +33,12 @@ pub(super) fn find_or_install(
     Ok(find())
 }
 
+/// Whether a program is there: in `PATH`, or where Debian keeps database servers.
+pub(super) fn has_program(program: &str) -> bool {
+    let look = format!("ls /usr/lib/postgresql/*/bin/{program} || ls /usr/sbin/{program} || command -v {program}");
+    process::succeeds(Command::new("sh").args(["-c", &look]))
+}
+
 fn is_root() -> bool {
     process::capture(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
 }

@@ -103,18 +103,20 @@ async fn replace(Call { cx, body, .. }: Call<NoQuery, EndpointHeadersIn>) -> Res
 /// Replaces the headers of the endpoint that the path names.
 ///
 /// # Errors
-/// `validation_failed`, `not_found`.
+/// `validation_failed`, `not_found`, `source_managed`.
 pub(in crate::routes) async fn replace_in(
     cx: &Context,
     app: &App,
     body: EndpointHeadersIn,
 ) -> Result<Reply<Nothing>, ApiError> {
+    cx.not_managed(app)?;
     let endpoint = cx.endpoint(app)?.endpoint.clone();
     save(cx, endpoint, body.headers).await
 }
 
 async fn change(Call { cx, body, .. }: Call<NoQuery, EndpointHeadersPatchIn>) -> Result<Reply<Nothing>, ApiError> {
     let app = cx.app()?;
+    cx.not_managed(&app)?;
     let endpoint = cx.endpoint(&app)?.endpoint.clone();
     let mut headers = endpoint.headers.clone();
     let removed = body

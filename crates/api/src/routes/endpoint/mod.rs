@@ -262,8 +262,17 @@ pub(super) fn list_of(
 
 async fn create(Call { cx, body, .. }: Call<NoQuery, EndpointIn>) -> Result<Reply<EndpointOut>, ApiError> {
     let app = cx.app()?;
-    let endpoint = body.build(&cx.server, &app)?;
-    let reply = save(&cx, &endpoint, Outcome::Usual).await?;
+    create_in(&cx, &app, body).await
+}
+
+/// Creates an endpoint, and tells it.
+///
+/// # Errors
+/// `validation_failed`, `url_refused`, `source_managed`, and those of the directory.
+pub(super) async fn create_in(cx: &Context, app: &App, body: EndpointIn) -> Result<Reply<EndpointOut>, ApiError> {
+    cx.not_managed(app)?;
+    let endpoint = body.build(&cx.server, app)?;
+    let reply = save(cx, &endpoint, Outcome::Usual).await?;
     cx.tell(OperationalEvent::EndpointCreated(&endpoint)).await?;
     Ok(reply)
 }
@@ -297,8 +306,9 @@ async fn update(Call { cx, body, .. }: Call<NoQuery, EndpointUpdate>) -> Result<
 /// Creates or replaces the endpoint that the path names, and tells it.
 ///
 /// # Errors
-/// `validation_failed`, `url_refused`, and those of the directory.
+/// `validation_failed`, `url_refused`, `source_managed`, and those of the directory.
 pub(super) async fn upsert_in(cx: &Context, app: &App, body: EndpointUpdate) -> Result<Reply<EndpointOut>, ApiError> {
+    cx.not_managed(app)?;
     let name = cx.param("endpoint_id");
     if let Some(entry) = cx.server.directory.endpoint(app.id, name) {
         let mut endpoint = entry.endpoint.clone();
@@ -320,11 +330,26 @@ pub(super) async fn upsert_in(cx: &Context, app: &App, body: EndpointUpdate) -> 
 
 async fn change(Call { cx, body, .. }: Call<NoQuery, EndpointPatch>) -> Result<Reply<EndpointOut>, ApiError> {
     let app = cx.app()?;
-    let mut endpoint = cx.endpoint(&app)?.endpoint.clone();
+    let entry = cx.endpoint(&app)?;
+    let mut endpoint = entry.endpoint.clone();
     body.apply(&cx.server, &mut endpoint)?;
+    if !only_switched(&entry.endpoint, &endpoint) {
+        cx.not_managed(&app)?;
+    }
     let reply = save(&cx, &endpoint, Outcome::Usual).await?;
     cx.tell(OperationalEvent::EndpointUpdated(&endpoint)).await?;
     Ok(reply)
+}
+
+/// Whether one differs from the other in nothing but whether it is paused or disabled.
+fn only_switched(before: &Endpoint, after: &Endpoint) -> bool {
+    let switched = Endpoint {
+        paused: after.paused,
+        disabled: after.disabled,
+        updated_at: after.updated_at,
+        ..before.clone()
+    };
+    switched == *after
 }
 
 async fn remove(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {
@@ -335,8 +360,9 @@ async fn remove(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {
 /// Deletes the endpoint that the path names, and tells it.
 ///
 /// # Errors
-/// `not_found`, and those of the directory.
+/// `not_found`, `source_managed`, and those of the directory.
 pub(super) async fn remove_from(cx: &Context, app: &App) -> Result<Reply<Nothing>, ApiError> {
+    cx.not_managed(app)?;
     let entry = cx.endpoint(app)?;
     let reply = cx
         .commit_silently(vec![Change::DeleteEndpoint(entry.endpoint.id)])

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::settings::{Signature, key_of};
 use crate::{
     auth::Access,
-    call::{Call, Context, Outcome, Reply},
+    call::{Call, Context, Nothing, Outcome, Reply},
     error::ApiError,
     operation::{Operation, get, post},
     problem::Problem,
@@ -147,4 +147,26 @@ pub(in crate::routes) async fn rotate_in(
     let answer = secret_of(&endpoint)?;
     cx.commit(vec![Change::PutEndpoint(Box::new(endpoint))], Outcome::Usual, &answer)
         .await
+}
+
+/// As [`rotate_in`], for clients that expect no body.
+///
+/// # Errors
+/// As [`rotate_in`].
+pub(in crate::routes) async fn rotate_silently_in(
+    cx: Context,
+    app: &App,
+    body: EndpointSecretRotateIn,
+) -> Result<Reply<Nothing>, ApiError> {
+    let idempotency = cx.idempotency;
+    // The answer that is kept must be the empty one.
+    let cx = Context {
+        idempotency: None,
+        ..cx
+    };
+    rotate_in(&cx, app, body).await?;
+    match idempotency {
+        Some(_) => Context { idempotency, ..cx }.commit_silently(Vec::new()).await,
+        None => Ok(Reply::nothing()),
+    }
 }

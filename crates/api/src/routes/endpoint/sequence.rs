@@ -13,7 +13,7 @@ use crate::{
     error::ApiError,
     field::Time,
     operation::{Operation, get, post},
-    pagination::{Limit, ListResponse},
+    pagination::{Limit, ListResponse, key_of, mark},
     problem::Problem,
     query::NoQuery,
 };
@@ -124,22 +124,12 @@ struct LinesQuery {
     blocked: Option<bool>,
 }
 
-/// What iterators begin with: the empty key must not make an empty one.
-const MARK: char = '=';
-
 impl LinesQuery {
     fn into_query(self) -> Result<LineQuery, ApiError> {
-        let key = |text: String| match text.strip_prefix(MARK) {
-            Some(key) => Ok(key.to_owned()),
-            None => Err(ApiError::invalid(Problem::query(
-                "iterator",
-                "give the `iterator` of another page",
-            ))),
-        };
         Ok(LineQuery {
             key: self.key,
             blocked: self.blocked.unwrap_or(false),
-            after: self.iterator.map(key).transpose()?,
+            after: self.iterator.as_deref().map(key_of).transpose()?,
             limit: self.limit.rows(),
         })
     }
@@ -149,10 +139,7 @@ async fn list(Call { cx, query, .. }: Call<LinesQuery>) -> Result<Reply<ListResp
     let app = cx.app()?;
     let endpoint = cx.endpoint(&app)?.endpoint.id;
     let rows = cx.server.store.lines(endpoint, query.into_query()?).await?;
-    let mut page = ListResponse::new(rows, |row| format!("{MARK}{}", row.key), LineOut::from);
-    // Lines can be walked one way only.
-    page.prev_iterator = None;
-    Reply::ok(&page)
+    Reply::ok(&ListResponse::one_way(rows, |row| mark(&row.key), LineOut::from))
 }
 
 /// Which lines are meant.

@@ -1,8 +1,10 @@
 //! Which line a delivery stands in, and how that line stands. Asked only about deliveries that have a number.
 
+use std::borrow::Cow;
+
 use bellwire_core::{app::App, delivery::DeliveryState, endpoint::Endpoint, message::Message};
 use bellwire_store::{
-    directory::Incoming,
+    directory::{self, Incoming},
     query::{DeliveryRow, LineQuery, LineRow},
 };
 
@@ -56,6 +58,9 @@ pub(super) async fn line_of(
 
 /// The key that the endpoint would give the message now. An expression may look into the payload.
 async fn key_now(cx: &Context, app: &App, message: &Message, endpoint: &Endpoint) -> Result<Option<String>, ApiError> {
+    let Some(entry) = cx.server.directory.endpoint_by_id(endpoint.id) else {
+        return Ok(None);
+    };
     let payload = match endpoint.order.key_expression {
         Some(_) => {
             let whole = cx.server.store.message(app.id, message.id, true).await?;
@@ -63,13 +68,10 @@ async fn key_now(cx: &Context, app: &App, message: &Message, endpoint: &Endpoint
         }
         None => None,
     };
-    let incoming = Incoming {
-        event_type: &message.event_type,
-        channels: &message.channels,
-        ordering_key: message.ordering_key.as_deref(),
-        payload: payload.as_deref().unwrap_or(b"{}"),
-    };
-    let routes = cx.server.directory.routes(app.id, &incoming);
-    let route = routes.into_iter().find(|route| route.endpoint == endpoint.id);
-    Ok(route.and_then(|route| route.line).map(|line| line.key.to_string()))
+    let payload = payload.as_deref().unwrap_or(b"{}");
+    let json = directory::json(message, payload).unwrap_or(Cow::Borrowed(b"null"));
+    let incoming = Incoming::again(message, &json);
+    Ok(entry
+        .line(&incoming, &incoming.scope())
+        .map(|line| line.key.to_string()))
 }

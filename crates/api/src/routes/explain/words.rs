@@ -11,7 +11,7 @@ use bellwire_core::{
     time::Timestamp,
 };
 use bellwire_store::{
-    directory::LaneStatus,
+    directory::{Filtered, LaneStatus},
     query::{DeliveryRow, LineRow},
 };
 use schemars::JsonSchema;
@@ -58,6 +58,10 @@ pub(super) enum Reason {
     EventTypeFilter,
     /// The endpoint listens on other channels.
     ChannelFilter,
+    /// The endpoint's filter does not hold, or cannot be evaluated.
+    Filter,
+    /// It was cancelled, because another message of its kind was acted upon shortly before (`throttle`).
+    HeldBack,
     /// The endpoint was made after the message.
     EndpointNewer,
     /// The endpoint was changed after the message, and matches it only now.
@@ -86,6 +90,8 @@ pub(super) struct Found<'a> {
     pub line: Option<&'a LineRow>,
     /// What the endpoint's lane is doing; `None` when the endpoint was deleted.
     pub lane: Option<&'a LaneStatus>,
+    /// What the endpoint's filter says of the message; `None` when it has none.
+    pub filtered: Option<&'a Filtered>,
     pub now: Timestamp,
 }
 
@@ -95,7 +101,11 @@ pub(super) type Words = (Reason, String, Option<String>);
 impl Found<'_> {
     /// Whether the endpoint would get such a message now.
     pub fn verdict(&self) -> Verdict {
-        route::verdict(self.endpoint, &self.message.event_type, &self.message.channels)
+        let verdict = route::verdict(self.endpoint, &self.message.event_type, &self.message.channels);
+        match (verdict, self.filtered) {
+            (Verdict::Matched, Some(filtered)) => filtered.verdict(),
+            (verdict, _) => verdict,
+        }
     }
 
     /// Why the delivery is where it is.
@@ -153,6 +163,14 @@ impl Found<'_> {
                     Some((so, advice)) => (Reason::LineBlocked, format!("{summary}{so}"), Some(advice.to_owned())),
                     None => (Reason::Exhausted, summary, Some(advice.to_owned())),
                 }
+            }
+            DeliveryState::Cancelled if self.last.is_some_and(was_held_back) => {
+                let why = self
+                    .last
+                    .map(|last| String::from_utf8_lossy(&last.response).into_owned());
+                let summary = format!("cancelled: {}", why.unwrap_or_default());
+                let advice = "nothing is wrong; lengthen or shorten `every` of the endpoint's `throttle`, or resend once it is over";
+                (Reason::HeldBack, summary, Some(advice.to_owned()))
             }
             DeliveryState::Cancelled => {
                 // Which of the two it was is not kept.
@@ -255,6 +273,24 @@ impl Found<'_> {
                     advice("publish on one of those channels, or change the endpoint's `channels`"),
                 )
             }
+            Verdict::Filter { expression, read } => {
+                let summary = format!("not sent: the filter `{expression}` does not hold{}", found(&read));
+                (
+                    Reason::Filter,
+                    summary,
+                    advice("change the endpoint's `filter`, or resend"),
+                )
+            }
+            Verdict::FilterFailed { expression, error } => {
+                let summary = format!(
+                    "not sent: the filter `{expression}` cannot be evaluated, which counts as not holding: {error}"
+                );
+                (
+                    Reason::Filter,
+                    summary,
+                    advice("correct the endpoint's `filter`, or resend"),
+                )
+            }
             Verdict::Matched => {
                 let what = advice("replay what is missing to send it now");
                 let Endpoint {
@@ -278,6 +314,23 @@ impl Found<'_> {
                 }
             }
         }
+    }
+}
+
+/// Whether the attempt was none: the endpoint's throttle held the message back.
+fn was_held_back(last: &Attempt) -> bool {
+    last.failure.as_deref() == Some("throttled")
+}
+
+/// What an expression looked at, to follow what it says.
+fn found(read: &[(String, Option<String>)]) -> String {
+    let each = |(path, value): &(String, Option<String>)| match value {
+        Some(value) => format!("`{path}` is {value}"),
+        None => format!("`{path}` is missing"),
+    };
+    match read {
+        [] => String::new(),
+        read => format!(": {}", read.iter().map(each).collect::<Vec<_>>().join(", ")),
     }
 }
 

@@ -5,7 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::find;
+use super::{
+    find,
+    shown::{Encoding, text_of},
+};
 use crate::{
     auth::Access,
     call::{Call, Nothing, Reply},
@@ -42,6 +45,7 @@ pub(super) fn operations() -> Vec<Operation> {
             Access::READ_APP,
         )
         .summary("Get a payload as the text that was published")
+        .about("What is not UTF-8 is answered in base64, and `encoding` says so.")
         .to(raw),
     ]
 }
@@ -101,15 +105,14 @@ async fn bulk_expunge(
 struct MessageRawPayloadOut {
     /// Empty once it has expired or was expunged.
     payload: String,
+    /// How it is to be read, when it is not the payload's own text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<Encoding>,
 }
 
 async fn raw(Call { cx, .. }: Call) -> Result<Reply<MessageRawPayloadOut>, ApiError> {
     let app = cx.app()?;
     let message = find(&cx, &app, true).await?;
-    let payload = message
-        .payload
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    Reply::ok(&MessageRawPayloadOut {
-        payload: payload.unwrap_or_default(),
-    })
+    let (payload, encoding) = message.payload.as_deref().map(text_of).unwrap_or_default();
+    Reply::ok(&MessageRawPayloadOut { payload, encoding })
 }

@@ -1,20 +1,12 @@
 //! `/api/v1/app/{app_id}/msg`: messages.
 
-use std::borrow::Cow;
-
-use bellwire_core::{
-    app::App,
-    id::{Id as _, MessageId},
-    message::Message,
-    time::Timestamp,
-};
+use bellwire_core::{app::App, id::MessageId, message::Message};
 use bellwire_store::{
     directory::Incoming,
     query::{MessageFilter, Order, Page},
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     auth::Access,
@@ -28,6 +20,9 @@ use crate::{
 
 mod content;
 pub(super) mod publish;
+mod shown;
+
+pub(in crate::routes) use self::shown::{MessageOut, Payload};
 
 pub(super) fn operations() -> Vec<Operation> {
     let mut operations = vec![
@@ -60,82 +55,6 @@ pub(super) fn operations() -> Vec<Operation> {
     ];
     operations.extend(content::operations());
     operations
-}
-
-/// A payload as it is shown: the publisher's JSON object as it was written, or an empty object where there is none to show.
-#[derive(Debug)]
-pub(in crate::routes) enum Payload<'a> {
-    /// From the request.
-    Borrowed(&'a RawValue),
-    /// From the store.
-    Owned(Box<RawValue>),
-    /// Not asked for, expired, expunged, or not JSON.
-    Empty,
-}
-
-impl Payload<'static> {
-    /// What the store has of it.
-    pub fn of(message: &Message, with_content: bool) -> Self {
-        let bytes = message
-            .payload
-            .as_ref()
-            .filter(|bytes| with_content && bytes.first() == Some(&b'{'));
-        bytes
-            .and_then(|bytes| serde_json::from_slice(bytes).ok())
-            .map_or(Self::Empty, Self::Owned)
-    }
-}
-
-impl Serialize for Payload<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Borrowed(raw) => raw.serialize(serializer),
-            Self::Owned(raw) => raw.serialize(serializer),
-            Self::Empty => serializer.collect_map(std::iter::empty::<((), ())>()),
-        }
-    }
-}
-
-/// A message.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::routes) struct MessageOut<'a> {
-    #[schemars(with = "String")]
-    pub id: MessageId,
-    pub event_type: Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub event_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub channels: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tags: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ordering_key: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Time>")]
-    pub deliver_at: Option<Timestamp>,
-    /// `{}` when it was not asked for, has expired, or is not a JSON object.
-    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
-    pub payload: Payload<'a>,
-    #[schemars(with = "Time")]
-    pub timestamp: Timestamp,
-}
-
-impl MessageOut<'static> {
-    /// What is answered of a message.
-    pub fn of(message: Message, with_content: bool) -> Self {
-        Self {
-            payload: Payload::of(&message, with_content),
-            id: message.id,
-            timestamp: message.id.created_at(),
-            event_type: message.event_type.into(),
-            event_id: message.event_id,
-            channels: (!message.channels.is_empty()).then_some(message.channels),
-            tags: (!message.tags.is_empty()).then_some(message.tags),
-            ordering_key: message.ordering_key,
-            deliver_at: message.deliver_at,
-        }
-    }
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -267,7 +186,7 @@ struct MessagePrecheckIn {
 /// Whether somebody listens.
 #[derive(Debug, Serialize, JsonSchema)]
 struct MessagePrecheckOut {
-    /// Whether it would go to at least one endpoint.
+    /// Whether it would go to at least one endpoint; to one with a filter only if that lets its payload through.
     active: bool,
 }
 
@@ -276,16 +195,7 @@ async fn precheck(
 ) -> Result<Reply<MessagePrecheckOut>, ApiError> {
     let app = cx.app()?;
     let channels = body.channels.map(Set::into_texts).unwrap_or_default();
-    let routes = cx.server.directory.routes(
-        app.id,
-        &Incoming {
-            event_type: &body.event_type,
-            channels: &channels,
-            ordering_key: None,
-            payload: b"{}",
-        },
-    );
     Reply::ok(&MessagePrecheckOut {
-        active: !routes.is_empty(),
+        active: cx.server.directory.listens(app.id, &body.event_type, &channels),
     })
 }

@@ -123,6 +123,7 @@ pub(super) async fn publish(
             None => return Err(missing),
         },
     };
+    cx.not_of_source(&app)?;
     let channels = message.channels.take().map(Set::into_texts).unwrap_or_default();
     let routes = cx.server.directory.routes(
         app.id,
@@ -131,6 +132,7 @@ pub(super) async fn publish(
             channels: &channels,
             ordering_key: message.ordering_key.as_deref(),
             payload: message.payload.get().as_bytes(),
+            inbound: None,
         },
     );
     let wish = Wish {
@@ -222,6 +224,10 @@ pub(in crate::routes) async fn accept<'a>(
         ordering_key: new.ordering_key.clone(),
         deliver_at: new.deliver_at,
         payload: Payload::Borrowed(message.payload),
+        raw_payload: None,
+        raw_payload_encoding: None,
+        content_type: new.content_type.clone(),
+        inbound: None,
         timestamp: now,
     };
     let appended = cx.server.store.append(new).await?;

@@ -18,7 +18,7 @@ use ureq::{
 
 pub use error::ApiError;
 pub use page::{Page, PageArgs, Query, WalkArgs};
-pub use path::path;
+pub use path::{path, source_path};
 
 use super::{Globals, exit::Failure};
 use crate::serve::private;

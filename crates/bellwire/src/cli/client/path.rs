@@ -4,7 +4,16 @@ use std::fmt::Write as _;
 
 /// `/api/v1/` and the segments, each escaped: an id from the command line cannot name another path.
 pub fn path(segments: &[&str]) -> String {
-    segments.iter().fold("/api/v1".to_owned(), |path, segment| {
+    below("/api/v1", segments)
+}
+
+/// `/ingest/api/v1/source/` and the segments, each escaped.
+pub fn source_path(segments: &[&str]) -> String {
+    below("/ingest/api/v1/source", segments)
+}
+
+fn below(base: &str, segments: &[&str]) -> String {
+    segments.iter().fold(base.to_owned(), |path, segment| {
         // A segment of dots would be resolved away; the API answers 404 for the escaped form.
         let escaped = if segment.chars().all(|c| c == '.') {
             segment.replace('.', "%2E")
@@ -41,5 +50,6 @@ mod tests {
             "/api/v1/app/a%2F..%2Fb%3Fc%23d%20%C3%A9"
         );
         assert_eq!(path(&["app", ".."]), "/api/v1/app/%2E%2E");
+        assert_eq!(source_path(&["a/b", "log"]), "/ingest/api/v1/source/a%2Fb/log");
     }
 }

@@ -116,7 +116,7 @@ impl TendArgs {
             Tending::Discard => ("has anything waiting", ""),
         };
         let EndpointArg { endpoint, app } = &self.endpoint;
-        let list = format!("bellwire endpoint lines {endpoint} --app {}{only}", app.app);
+        let list = format!("bellwire endpoint lines {endpoint} --app {}{only}", app.name());
         pretty::printable(&format!("no line with the key `{key}` {what}; {list}"))
     }
 }

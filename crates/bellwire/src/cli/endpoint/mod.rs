@@ -129,12 +129,25 @@ pub enum EndpointCommand {
     },
 }
 
-/// The application that is meant.
+/// The application that is meant, or the source that owns it.
 #[derive(Args)]
 pub struct AppArg {
     /// The application's id or uid
-    #[arg(long, env = "BELLWIRE_APP")]
-    pub app: String,
+    #[arg(long, env = "BELLWIRE_APP", required_unless_present = "source")]
+    app: Option<String>,
+    /// The id or uid of a source, instead: its own messages and endpoints are meant
+    #[arg(long)]
+    source: Option<String>,
+}
+
+impl AppArg {
+    /// How the API calls it. A source wins: the application may come from the environment.
+    pub fn name(&self) -> String {
+        match &self.source {
+            Some(source) => format!("source:{source}"),
+            None => self.app.clone().unwrap_or_default(),
+        }
+    }
 }
 
 /// The endpoint that is meant.
@@ -253,7 +266,7 @@ fn state(item: &Value) -> String {
 impl EndpointArg {
     /// The path of the endpoint, or below it.
     fn path(&self, below: &[&str]) -> String {
-        path(&[&["app", &self.app.app, "endpoint", &self.endpoint], below].concat())
+        path(&[&["app", &*self.app.name(), "endpoint", &self.endpoint], below].concat())
     }
 }
 
@@ -266,7 +279,9 @@ impl EndpointCommand {
         let Session { client, out } = session;
         let none = Query::default();
         match self {
-            Self::List { app, page } => client.list(out, &path(&["app", &app.app, "endpoint"]), none, &page, COLUMNS),
+            Self::List { app, page } => {
+                client.list(out, &path(&["app", &app.name(), "endpoint"]), none, &page, COLUMNS)
+            }
             Self::Get(endpoint) => out.record(&client.get(&endpoint.path(&[]), &none)?.text),
             Self::Create {
                 endpoint_url,
@@ -280,7 +295,7 @@ impl EndpointCommand {
                 }
                 out.record(
                     &client
-                        .write(Method::POST, &path(&["app", &app.app, "endpoint"]), &body)?
+                        .write(Method::POST, &path(&["app", &app.name(), "endpoint"]), &body)?
                         .text,
                 )
             }
@@ -420,6 +435,14 @@ mod tests {
         assert_eq!(seen[0].line, "POST /api/v1/app/acme/endpoint");
         let expected = r#"{"disabled":true,"eventTypes":["a.b","c.*"],"retrySchedule":["1s"],"throttleRate":5,"url":"http://127.0.0.1:9/hook"}"#;
         assert_eq!(seen[0].body, expected);
+    }
+
+    #[test]
+    fn a_source_stands_for_its_application() {
+        let line = ["get", "ep_1", "--source", "github"];
+        let (_, seen) = run(&line, vec![(200, "{}")]);
+        assert_eq!(seen[0].line, "GET /api/v1/app/source%3Agithub/endpoint/ep_1");
+        assert!(Cli::try_parse_from(["bellwire", "endpoint", "get", "ep_1"]).is_err());
     }
 
     #[test]

@@ -42,6 +42,9 @@ pub struct TailArgs {
     /// Only this application
     #[arg(long, env = "BELLWIRE_APP")]
     app: Option<String>,
+    /// Only what this source brings in; wins over the application, which may come from the environment
+    #[arg(long)]
+    source: Option<String>,
     /// Only this endpoint
     #[arg(long)]
     endpoint: Option<String>,
@@ -64,8 +67,10 @@ impl TailArgs {
 
     /// `pause` waits before a reconnect; false ends the command.
     fn run_with(self, session: &mut Session, pause: &mut dyn FnMut(Duration) -> bool) -> Result<(), Failure> {
+        let of_source = self.source.as_ref().map(|source| format!("source:{source}"));
+        let of = of_source.as_ref().or(self.app.as_ref());
         let query = Query::default()
-            .maybe("app", self.app.as_deref())
+            .maybe("app", of)
             .maybe("endpoint", self.endpoint.as_deref())
             .maybe("failed", self.failed.then_some(true));
         let mut reader = Reader::default();
@@ -75,8 +80,8 @@ impl TailArgs {
             match session.client.stream(&path(&["tail"]), &query) {
                 Ok(stream) => {
                     if !connected || broken > 0 {
-                        let of_app = self.app.as_ref().map(|app| format!(", application {app}"));
-                        let text = format!("watching {}{}", session.client.base(), of_app.unwrap_or_default());
+                        let of = of.map(|app| format!(", application {app}")).unwrap_or_default();
+                        let text = format!("watching {}{of}", session.client.base());
                         session.out.aside(&text);
                     }
                     (connected, broken) = (true, 0);

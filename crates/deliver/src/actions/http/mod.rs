@@ -3,15 +3,10 @@
 //! Connections come from the guard and nowhere else; they are kept per endpoint and used again. Redirects are answers like
 //! any other (and not 2xx, so failures). What the receiver sends back is read up to a bound; an excerpt is kept.
 
-mod answer;
-mod connection;
 mod pool;
 mod request;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use bellwire_core::{
@@ -22,58 +17,33 @@ use bellwire_core::{
 use bytes::Bytes;
 use tokio_util::task::TaskTracker;
 
+pub(super) use self::request::continue_trace;
 use self::{
-    answer::Answer,
-    connection::Connection,
     pool::Pools,
     request::{Prepared, Sealed},
 };
+use super::client::{self, Answer, Client, Missed, Stage, Stages};
 use crate::{
     action::{Acted, Action, Order},
     config::DeliverConfig,
-    guard::{ConnectError, Guard},
+    guard::Guard,
 };
 
 /// Posts messages.
 #[derive(Debug)]
 pub struct HttpAction {
-    guard: Guard,
+    client: Client,
     pools: Pools,
     config: DeliverConfig,
-    tasks: TaskTracker,
-}
-
-/// How far an attempt had come when its time was over.
-#[derive(Debug, Clone, Copy)]
-enum Stage {
-    Connecting,
-    Sending,
-    Reading,
-}
-
-/// Why an attempt has no complete answer.
-enum Missed {
-    Withheld,
-    Failed(Failure),
-}
-
-impl From<ConnectError> for Missed {
-    fn from(error: ConnectError) -> Self {
-        Self::Failed(Failure {
-            reason: error.reason(),
-            detail: error.to_string(),
-        })
-    }
 }
 
 impl HttpAction {
     /// An action that connects through `guard` and runs its connections on `tasks`.
-    pub fn new(guard: Guard, config: DeliverConfig, tasks: TaskTracker) -> Self {
+    pub fn new(guard: impl Into<Arc<Guard>>, config: DeliverConfig, tasks: TaskTracker) -> Self {
         Self {
-            guard,
+            client: Client::new(guard.into(), config.response_bytes, tasks),
             pools: Pools::default(),
             config,
-            tasks,
         }
     }
 
@@ -87,69 +57,10 @@ impl HttpAction {
         self.pools.idle()
     }
 
-    async fn exchange(
-        &self,
-        order: &Order<'_>,
-        prepared: &Arc<Prepared>,
-        sealed: &Sealed,
-        stage: &mut Stage,
-    ) -> Result<Answer, Missed> {
-        // A kept connection may have been closed by the other side just now: then a new one is opened.
-        if let Some(mut kept) = self.pools.take(order.endpoint.endpoint.id, prepared) {
-            if !(order.may_begin)() {
-                self.pools.put(order.endpoint.endpoint.id, prepared, kept);
-                return Err(Missed::Withheld);
-            }
-            *stage = Stage::Sending;
-            let request = sealed.request(prepared, kept.is_http2());
-            match kept.send(request).await {
-                Ok(response) => {
-                    *stage = Stage::Reading;
-                    return self.read(order, prepared, kept, response).await;
-                }
-                Err(error) if error.was_stale() => {}
-                Err(error) => return Err(Missed::Failed(error.into_failure())),
-            }
-        }
-        *stage = Stage::Connecting;
-        let connected = self.guard.connect(&prepared.target).await?;
-        let mut opened = Connection::open(connected, &self.tasks)
-            .await
-            .map_err(|error| Missed::Failed(error.into_failure()))?;
-        if !(order.may_begin)() {
-            self.pools.put(order.endpoint.endpoint.id, prepared, opened);
-            return Err(Missed::Withheld);
-        }
-        *stage = Stage::Sending;
-        let request = sealed.request(prepared, opened.is_http2());
-        let response = opened
-            .send(request)
-            .await
-            .map_err(|error| Missed::Failed(error.into_failure()))?;
-        *stage = Stage::Reading;
-        self.read(order, prepared, opened, response).await
-    }
-
-    async fn read(
-        &self,
-        order: &Order<'_>,
-        prepared: &Arc<Prepared>,
-        connection: Connection,
-        response: hyper::Response<hyper::body::Incoming>,
-    ) -> Result<Answer, Missed> {
-        let (answer, reusable) = answer::read(response, self.config.response_bytes)
-            .await
-            .map_err(Missed::Failed)?;
-        if reusable {
-            self.pools.put(order.endpoint.endpoint.id, prepared, connection);
-        }
-        Ok(answer)
-    }
-
     fn prepare(&self, order: &Order<'_>) -> Result<Arc<Prepared>, Failure> {
         self.pools
             .prepared(order.endpoint.endpoint.id, &order.endpoint.endpoint, || {
-                Prepared::new(&order.endpoint.endpoint, self.guard.policy(), &self.config)
+                Prepared::new(&order.endpoint.endpoint, self.client.guard().policy(), &self.config)
             })
     }
 }
@@ -159,7 +70,7 @@ impl Action for HttpAction {
     async fn act(&self, order: Order<'_>) -> Acted {
         let begun = Instant::now();
         let endpoint = &order.endpoint.endpoint;
-        let mut stage = Stage::Connecting;
+        let stages = Stages::at(Stage::Connecting);
         let keys: Vec<_> = endpoint.live_keys(order.started_at).collect();
         let letter = &order.letter;
         let mut signature = signature_header(&keys, &letter.id, order.started_at.secs(), &letter.body);
@@ -167,10 +78,13 @@ impl Action for HttpAction {
             Err(failure) => Err(Missed::Failed(failure)),
             Ok(prepared) => {
                 let sealed = Sealed::new(&order, &signature, &prepared, &self.config);
-                let exchange = self.exchange(&order, &prepared, &sealed, &mut stage);
+                let request = |http2| sealed.request(&prepared, http2);
+                let exchange = self
+                    .client
+                    .exchange(&prepared.place, &request, order.may_begin, &stages);
                 let exchanged = tokio::time::timeout(order.timeout, exchange).await;
                 signature = sealed.kept;
-                exchanged.unwrap_or_else(|_| Err(Missed::Failed(timed_out(stage, order.timeout))))
+                exchanged.unwrap_or_else(|_| Err(Missed::Failed(stages.timed_out(order.timeout))))
             }
         };
         let duration = begun.elapsed();
@@ -200,23 +114,11 @@ impl Action for HttpAction {
                     },
                 ))
             }
-            Ok(answer) => Acted::Attempted(outcome(answer::judge(answer.status_code), answer)),
+            Ok(answer) => Acted::Attempted(outcome(client::judge(answer.status_code), answer)),
         }
     }
 
     fn forget(&self, endpoint: EndpointId) {
         self.pools.forget(endpoint);
     }
-}
-
-fn timed_out(stage: Stage, timeout: Duration) -> Failure {
-    let (reason, what) = match stage {
-        Stage::Connecting => ("timeout_connect", "no connection"),
-        Stage::Sending => ("timeout_headers", "no answer"),
-        Stage::Reading => ("timeout_body", "no complete answer"),
-    };
-    let within = bellwire_core::time::format_span(timeout);
-    let detail =
-        format!("{what} within {within}; answer sooner and do the work afterwards, or raise the endpoint's timeoutMs");
-    Failure { reason, detail }
 }

@@ -1,7 +1,7 @@
 //! Makes the request: what is the same for every attempt at an endpoint is prepared once.
 
 use bellwire_core::{
-    address::{self, AddressPolicy, Target},
+    address::{self, AddressPolicy},
     attempt::Failure,
     batch,
     endpoint::Endpoint,
@@ -15,7 +15,7 @@ use hyper::{
     header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT},
 };
 
-use crate::{action::Order, config::DeliverConfig};
+use crate::{action::Order, actions::client::Place, config::DeliverConfig};
 
 const WEBHOOK: [HeaderName; 3] = [
     HeaderName::from_static("webhook-id"),
@@ -46,8 +46,8 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(super) struct Prepared {
     /// The version of the endpoint it was made from.
     pub version: Timestamp,
-    /// Where to connect.
-    pub target: Target,
+    /// Where to connect, and the connections there.
+    pub place: Place,
     path: Uri,
     absolute: Uri,
     /// The same as text: what is signed as `@target-uri`.
@@ -98,7 +98,7 @@ impl Prepared {
         }
         Ok(Self {
             version: endpoint.updated_at,
-            target,
+            place: Place::new(target),
             path,
             absolute,
             target_uri,
@@ -142,6 +142,11 @@ impl Sealed {
         // What cannot be a header's value leaves the one that was prepared.
         if letter.content_type != JSON {
             set(&mut headers, &CONTENT_TYPE, letter.content_type.to_owned());
+        }
+        for (name, text) in &letter.headers {
+            if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+                set(&mut headers, &name, text.clone());
+            }
         }
         if order.endpoint.endpoint.http_signatures {
             sign_request(&mut headers, order, prepared);
@@ -227,7 +232,7 @@ fn sign_request(headers: &mut Vec<(HeaderName, HeaderValue)>, order: &Order<'_>,
 }
 
 /// The publisher's trace with a new span as its parent (W3C Trace Context section 3.2.2).
-fn continue_trace(parent: &str, span: u64) -> Option<HeaderValue> {
+pub(in crate::actions) fn continue_trace(parent: &str, span: u64) -> Option<HeaderValue> {
     let mut parts = parent.split('-');
     let (version, trace, _, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     HeaderValue::from_str(&format!("{version}-{trace}-{span:016x}-{flags}")).ok()

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::{
     check_lines::{Numbers, prove_lines},
+    check_streams::prove_streams,
     delivery::{Standing, count},
     fault::Fault,
     partition::{Kind, day_of},
@@ -42,6 +43,7 @@ pub(super) fn check(connection: &Connection) -> Result<CheckReport, Fault> {
     proof.queue()?;
     prove_lines(&mut proof)?;
     proof.backlogs()?;
+    prove_streams(&mut proof)?;
     Ok(proof.report)
 }
 
@@ -59,6 +61,11 @@ impl Proof<'_> {
         if self.report.problems.len() < PROBLEMS_MAX {
             self.report.problems.push(what);
         }
+    }
+
+    /// Counts a message that is held.
+    pub fn held(&mut self) {
+        self.report.held += 1;
     }
 
     fn file(&mut self) -> Result<(), Fault> {

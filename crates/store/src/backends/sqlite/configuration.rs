@@ -18,6 +18,7 @@ use super::{
     fault::Fault,
     paging::Walk,
     partition::{Days, Kind, render},
+    refused,
     row::{key, number},
     tx::Tx,
 };
@@ -187,6 +188,7 @@ fn apply_one(connection: &Connection, vault: &Vault, change: Change) -> Result<(
         }
         Change::PutSource(new) => put_source(connection, vault, &new)?,
         Change::DeleteSource(id) => {
+            refused::forget(connection, id)?;
             connection.execute("DELETE FROM source WHERE id = ?1", [key(id.number())])?;
         }
         Change::PutTask(new) => {

@@ -48,11 +48,7 @@ pub(super) fn append(tx: &mut Tx<'_>, message: NewMessage) -> rusqlite::Result<R
     if let Some(event_id) = &message.event_id
         && let Some(existing) = by_event_id(tx.connection, key(message.app.number()), event_id)?
     {
-        let event_id = event_id.clone();
-        return Ok(Err(AppendError::EventIdTaken {
-            event_id,
-            existing: MessageId::from_number(number(existing)),
-        }));
+        return Ok(Err(taken(event_id, existing)));
     }
     let id = tx.ids.next_number(tx.now);
     let (message, routes) = insert(tx, id, message)?;
@@ -73,6 +69,14 @@ pub(super) fn by_event_id(
         .prepare_cached("SELECT msg FROM event_id WHERE app = ?1 AND event_id = ?2")?
         .query_row((app, event_id), |row| row.get(0))
         .optional()
+}
+
+/// That an event id was used before, by this message.
+pub(super) fn taken(event_id: &str, existing: i64) -> AppendError {
+    AppendError::EventIdTaken {
+        event_id: event_id.to_owned(),
+        existing: MessageId::from_number(number(existing)),
+    }
 }
 
 /// What an idempotency key that was used before is answered.

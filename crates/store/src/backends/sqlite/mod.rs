@@ -6,6 +6,7 @@
 //! What is where:
 //! * [`queue`] → [`writer`] → [`acknowledge`]: the way of a write; [`tx`] is one transaction.
 //! * [`ingest`], [`settle`], [`claim`], [`hand`]: the hot verbs and what is done to deliveries by hand.
+//! * [`arrival`], [`stream`], [`held`], [`refused`]: what sources bring, in its turn, and what they refuse.
 //! * [`line`], [`tend`], [`lines`], [`backlog`]: order, what people do about it and see of it, and how much waits.
 //! * [`fresh`], [`lease`], [`books`], [`recover`]: what is out in memory, and how a crash does not lose it.
 //! * [`schema`], [`partition`]: tables, most of them per day; [`retain`] drops them.
@@ -13,11 +14,13 @@
 //! * [`check`], [`upkeep`], [`location`], [`connection`], [`checkpointer`]: the rest of the house-keeping.
 
 mod acknowledge;
+mod arrival;
 mod attempt;
 mod backlog;
 mod books;
 mod check;
 mod check_lines;
+mod check_streams;
 mod checkpointer;
 mod claim;
 mod configuration;
@@ -26,6 +29,7 @@ mod delivery;
 mod fault;
 mod fresh;
 mod hand;
+mod held;
 mod ingest;
 mod lease;
 mod line;
@@ -36,12 +40,14 @@ mod paging;
 mod partition;
 mod queue;
 mod recover;
+mod refused;
 mod retain;
 mod row;
 mod scan;
 mod schema;
 mod settle;
 mod shared;
+mod stream;
 mod tend;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::{
     books,
     fault::Fault,
+    held,
     line::{self, Spot},
     partition::{Days, Kind, day_of, render},
     row::{PENDING, key, number},
@@ -187,7 +188,8 @@ pub(super) fn blank(tx: &mut Tx<'_>, app: AppId, after: Blanked, limit: usize) -
 /// Removes some messages of an application, with all about them. Answers how many.
 pub(super) fn erase_app(tx: &mut Tx<'_>, app: AppId, limit: usize) -> Result<u64, Fault> {
     let days: Vec<i64> = tx.tables.days().of(Kind::Message).collect();
-    let mut erased = 0;
+    // Held ones first: what is released meanwhile is a message then, and found below.
+    let mut erased = held::erase(tx, app, limit)?;
     for day in days {
         let left = limit.saturating_sub(erased);
         if left == 0 {

@@ -30,6 +30,16 @@ pub(super) fn number(key: i64) -> u64 {
     key as u64
 }
 
+/// A sender's number as a key: keys are in the order of the numbers.
+pub(super) fn place(number: u64) -> i64 {
+    (number ^ (1 << 63)) as i64
+}
+
+/// A sender's number again.
+pub(super) fn placed(key: i64) -> u64 {
+    key as u64 ^ (1 << 63)
+}
+
 /// A list as JSON, or nothing.
 pub(super) fn list(values: &[String]) -> Option<String> {
     if values.is_empty() {
@@ -50,7 +60,7 @@ fn read_list(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<String>> {
     }
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<T>> {
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<T>> {
     let text = row.get_ref(at)?;
     let text = text.as_str_or_null().map_err(|error| unreadable(at, error))?;
     text.map(|text| serde_json::from_str(text).map_err(|error| unreadable(at, error)))

@@ -93,11 +93,26 @@ ALTER TABLE delivery_{d} ADD COLUMN era INTEGER;
 CREATE INDEX delivery_over_{d} ON delivery_{d} (endpoint, state, msg) WHERE state >= 2;
 ";
 
-/// Sources: who they are, and with each message how it came in.
+/// Sources: who they are, with each message how it came in, what is held until its turn, and what was refused.
+///
+/// A stream's `number` and `start`, and a held message's `number` and `missing`, are of the sender's choice and written so that
+/// they keep their order (see `row::place`). `stream.day` is the day on which something last came. `held.until` is when the
+/// wait ends; a message that has its turn already is due since it came.
 const V3: &str = "
 CREATE TABLE source (id INTEGER PRIMARY KEY, environment INTEGER NOT NULL, uid TEXT, document TEXT NOT NULL,
     sealed BLOB NOT NULL) STRICT;
 CREATE UNIQUE INDEX source_uid ON source (environment, uid) WHERE uid IS NOT NULL;
+CREATE TABLE stream (app INTEGER NOT NULL, okey TEXT NOT NULL, number INTEGER, start INTEGER, version TEXT, gaps TEXT,
+    day INTEGER NOT NULL, PRIMARY KEY (app, okey)) STRICT, WITHOUT ROWID;
+CREATE INDEX stream_day ON stream (day);
+CREATE TABLE held (id INTEGER PRIMARY KEY, app INTEGER NOT NULL, okey TEXT NOT NULL, number INTEGER NOT NULL,
+    until INTEGER NOT NULL, came_at INTEGER NOT NULL, missing INTEGER, event_id TEXT, document TEXT NOT NULL,
+    body BLOB NOT NULL) STRICT;
+CREATE INDEX held_place ON held (app, okey, number, id, until);
+CREATE INDEX held_until ON held (until);
+CREATE UNIQUE INDEX held_event_id ON held (app, event_id) WHERE event_id IS NOT NULL;
+CREATE TABLE refused (number INTEGER PRIMARY KEY, source INTEGER NOT NULL, document TEXT NOT NULL) STRICT;
+CREATE INDEX refused_source ON refused (source);
 ";
 
 const V3_MESSAGE: &str = "
@@ -169,9 +184,8 @@ pub(super) fn migrate(connection: &Connection, location: &str) -> Result<(), Ope
             known: newest_version(),
         });
     }
-    for (at, step) in STEPS.iter().enumerate().skip(usize::try_from(found).unwrap_or(0)) {
-        let version = at + 1;
-        take(connection, step, version).map_err(|error| {
+    for version in usize::try_from(found).unwrap_or(0) + 1..=STEPS.len() {
+        take(connection, version).map_err(|error| {
             let _ = connection.execute_batch("ROLLBACK");
             failed(format!("cannot bring the schema to version {version}: {error}"))
         })?;
@@ -179,8 +193,9 @@ pub(super) fn migrate(connection: &Connection, location: &str) -> Result<(), Ope
     Ok(())
 }
 
-/// Takes one step in a transaction of its own.
-fn take(connection: &Connection, step: &Step, version: usize) -> rusqlite::Result<()> {
+/// Takes the step to a version in a transaction of its own.
+pub(super) fn take(connection: &Connection, version: usize) -> rusqlite::Result<()> {
+    let step = &STEPS[version - 1];
     connection.execute_batch("BEGIN IMMEDIATE")?;
     connection.execute_batch(step.sql)?;
     if !step.partitions.is_empty() {

@@ -17,10 +17,14 @@ use bellwire_core::{
 use tokio::sync::oneshot;
 
 use super::{
-    Sqlite, attempt, check, claim, closed, configuration, delivery, hand, ingest, lines, message,
+    Sqlite,
+    arrival::{self, Answer},
+    attempt, check, claim, closed, configuration, delivery, hand, held, ingest, lines, message,
     partition::Days,
     queue::{AppendJob, SettleJob},
+    refused,
     retain::{self, Step},
+    stream,
     tend::{self, Blocked, Discarding},
     upkeep,
 };
@@ -43,6 +47,8 @@ use bellwire_core::id::Id as _;
 const ERASED_PER_COMMIT: usize = 200;
 /// Endpoints sealed anew in one transaction.
 const SEALED_PER_COMMIT: usize = 500;
+/// Streams forgotten in one transaction.
+const STREAMS_PER_COMMIT: usize = 4_000;
 /// Steps of forgetting that one call takes.
 const STEPS_PER_CALL: usize = 250;
 
@@ -120,24 +126,45 @@ impl Store for Sqlite {
             .await
     }
 
-    async fn arrive(&self, _arrival: Arrival) -> Result<Arrived, AppendError> {
-        Err(StoreError::Unavailable("in work".to_owned()).into())
+    async fn arrive(&self, arrival: Arrival) -> Result<Arrived, AppendError> {
+        let Answer { arrived, mut more } = self.write(move |tx| arrival::arrive(tx, arrival)).await??;
+        while let Some(name) = more.take() {
+            let stream = name.clone();
+            match self.write(move |tx| arrival::go_on(tx, &stream)).await {
+                Ok(still_more) => more = still_more.then_some(name),
+                // What is left is due, and released later. The arrival itself is durable.
+                Err(error) => tracing::warn!(%error, "messages that have their turn are accepted later"),
+            }
+        }
+        Ok(arrived)
     }
 
-    async fn release(&self, _now: Timestamp, _limit: usize) -> Result<Released, StoreError> {
-        Err(StoreError::Unavailable("in work".to_owned()))
+    async fn release(&self, now: Timestamp, limit: usize) -> Result<Released, StoreError> {
+        let (mut messages, mut given) = (0, 0);
+        loop {
+            let left = limit - given;
+            let piece = self.write(move |tx| arrival::release(tx, now, left)).await?;
+            messages += piece.released.messages;
+            given += piece.given;
+            if !piece.more || given >= limit {
+                let next = piece.released.next;
+                return Ok(Released { messages, next });
+            }
+        }
     }
 
-    async fn streams(&self, _app: AppId, _query: StreamQuery) -> Result<Rows<StreamRow>, StoreError> {
-        Err(StoreError::Unavailable("in work".to_owned()))
+    async fn streams(&self, app: AppId, query: StreamQuery) -> Result<Rows<StreamRow>, StoreError> {
+        self.read(move |connection| stream::streams(connection, app, &query))
+            .await
     }
 
-    async fn refuse(&self, _batch: Vec<RefusedRequest>) -> Result<(), StoreError> {
-        Err(StoreError::Unavailable("in work".to_owned()))
+    async fn refuse(&self, batch: Vec<RefusedRequest>) -> Result<(), StoreError> {
+        self.write(move |tx| refused::refuse(tx, &batch)).await
     }
 
-    async fn refused(&self, _source: SourceId, _page: Page) -> Result<Rows<RefusedRequest>, StoreError> {
-        Err(StoreError::Unavailable("in work".to_owned()))
+    async fn refused(&self, source: SourceId, page: Page) -> Result<Rows<RefusedRequest>, StoreError> {
+        self.read(move |connection| refused::refused(connection, source, page))
+            .await
     }
 
     async fn requeue(&self, batch: Vec<Requeue>) -> Result<u64, StoreError> {
@@ -165,9 +192,12 @@ impl Store for Sqlite {
 
     async fn apply(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), StoreError> {
         let vault = Arc::clone(&self.options.vault);
-        let erases = changes
-            .iter()
-            .any(|change| matches!(change, Change::DeleteApp(_) | Change::DeleteEndpoint(_)));
+        let erases = changes.iter().any(|change| {
+            matches!(
+                change,
+                Change::DeleteApp(_) | Change::DeleteEndpoint(_) | Change::DeleteSource(_)
+            )
+        });
         self.administer(erases, move |tx| configuration::apply(tx, &vault, changes, answer))
             .await
     }
@@ -359,12 +389,29 @@ impl Store for Sqlite {
             }
             retained.partitions += 1;
         }
+        let day = cutoffs.messages.day();
+        while self
+            .write(move |tx| stream::forget_unused(tx, day, STREAMS_PER_COMMIT))
+            .await?
+            == STREAMS_PER_COMMIT
+        {
+            steps += 1;
+            if steps >= STEPS_PER_CALL {
+                return Ok(Retained { more: true, ..retained });
+            }
+        }
         Ok(retained)
     }
 
     async fn erase_app(&self, app: AppId, limit: usize) -> Result<u64, StoreError> {
         let is_blank = || self.blanked.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_blank().contains(&app) {
+            let mut place = Some(held::Place::first());
+            while let Some(after) = place {
+                place = self
+                    .erase(move |tx| held::blank(tx, app, &after, ERASED_PER_COMMIT))
+                    .await?;
+            }
             let mut after = None;
             loop {
                 after = match self
@@ -384,6 +431,7 @@ impl Store for Sqlite {
             erased += now_erased;
             if now_erased < wanted as u64 {
                 is_blank().remove(&app);
+                self.forget_streams(app).await?;
                 break;
             }
         }
@@ -448,6 +496,15 @@ impl Store for Sqlite {
 }
 
 impl Sqlite {
+    async fn forget_streams(&self, app: AppId) -> Result<(), StoreError> {
+        while self
+            .erase(move |tx| stream::forget_of_app(tx, app, STREAMS_PER_COMMIT))
+            .await?
+            == STREAMS_PER_COMMIT
+        {}
+        Ok(())
+    }
+
     async fn discard(&self, endpoint: u64, key: Option<String>) -> Result<u64, StoreError> {
         let (mut changed, mut next) = (0, Some(Discarding::begin()));
         while let Some(state) = next.take() {

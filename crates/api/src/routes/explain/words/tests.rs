@@ -104,6 +104,7 @@ fn words(endpoint: &Endpoint, delivery: Option<DeliveryRow>, last: Option<&Attem
         last,
         line: None,
         lane: None,
+        filtered: None,
         now: NOON,
     }
     .explain()
@@ -138,6 +139,66 @@ fn an_endpoint_that_does_not_match_is_told_because_of_which_clause() {
     let (reason, summary, _) = words(&gone, None, None);
     assert_eq!(reason, Reason::EndpointDisabled);
     assert!(summary.contains("410"), "{summary}");
+}
+
+#[test]
+fn a_filter_is_told_with_what_it_looked_at() {
+    let said = |filtered: &Filtered| {
+        let found = Found {
+            message: &message(),
+            endpoint: &endpoint(),
+            is: Is::There,
+            delivery: None,
+            last: None,
+            line: None,
+            lane: None,
+            filtered: Some(filtered),
+            now: NOON,
+        };
+        found.explain()
+    };
+    let filtered = Filtered {
+        expression: "data.amount > 100 and data.vip".into(),
+        holds: false,
+        error: None,
+        read: vec![
+            ("data.amount".to_owned(), Some("50".to_owned())),
+            ("data.vip".to_owned(), None),
+        ],
+    };
+    let (reason, summary, _) = said(&filtered);
+    assert_eq!(reason, Reason::Filter);
+    assert_eq!(
+        summary,
+        "not sent: the filter `data.amount > 100 and data.vip` does not hold: `data.amount` is 50, `data.vip` is missing"
+    );
+    let failed = Filtered {
+        error: Some("too much work".to_owned()),
+        ..filtered.clone()
+    };
+    let (reason, summary, _) = said(&failed);
+    assert_eq!(reason, Reason::Filter);
+    assert!(
+        summary.ends_with("cannot be evaluated, which counts as not holding: too much work"),
+        "{summary}"
+    );
+    let holding = Filtered {
+        holds: true,
+        ..filtered
+    };
+    assert_eq!(said(&holding).0, Reason::NotRouted);
+}
+
+#[test]
+fn one_that_was_held_back_is_told_why() {
+    let held = Attempt {
+        failure: Some("throttled".to_owned()),
+        response: Bytes::from_static(b"another message of the kind `db1` was acted upon"),
+        ..attempt(0)
+    };
+    let (reason, summary, _) = words(&endpoint(), Some(delivery(DeliveryState::Cancelled, 1)), Some(&held));
+    assert_eq!(reason, Reason::HeldBack);
+    assert_eq!(summary, "cancelled: another message of the kind `db1` was acted upon");
 }
 
 #[test]
@@ -240,6 +301,7 @@ fn a_message_that_is_to_be_delivered_later_is_not_overdue() {
         last: None,
         line: None,
         lane: None,
+        filtered: None,
         now: NOON,
     };
     assert_eq!(found.explain().0, Reason::Scheduled);

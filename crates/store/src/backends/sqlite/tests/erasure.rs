@@ -14,7 +14,7 @@ const ALL: Page = Page {
 };
 
 /// The files of a folder that hold this text.
-fn holders(folder: &Path, text: &str) -> Vec<String> {
+pub(super) fn holders(folder: &Path, text: &str) -> Vec<String> {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let holds = |path: &std::path::PathBuf| {
         let bytes = std::fs::read(path).unwrap();

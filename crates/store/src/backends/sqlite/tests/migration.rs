@@ -1,4 +1,4 @@
-//! A file of version 1 becomes one of this version, and loses nothing.
+//! A file of an older version becomes one of this version, and loses nothing.
 
 use bellwire_core::{
     delivery::{DeliveryState, Trigger},
@@ -141,9 +141,25 @@ fn left_by_version_1() -> Left {
     }
 }
 
+/// The same, by a program of version 2.
+fn left_by_version_2() -> Left {
+    let left = left_by_version_1();
+    let file = Connection::open(left.folder.path().join("bellwire.db")).unwrap();
+    schema::take(&file, 2).unwrap();
+    left
+}
+
 #[tokio::test]
 async fn a_file_of_version_1_is_migrated_and_its_deliveries_go_on() {
-    let left = left_by_version_1();
+    goes_on(left_by_version_1()).await;
+}
+
+#[tokio::test]
+async fn a_file_of_version_2_is_migrated_and_its_deliveries_go_on() {
+    goes_on(left_by_version_2()).await;
+}
+
+async fn goes_on(left: Left) {
     let clock = TestClock::at(NOON.plus(Duration::from_secs(10)));
     let store = open(left.folder.path(), &clock).await.unwrap();
     let received = Arc::new(Received::default());
@@ -193,6 +209,23 @@ async fn a_file_of_version_1_is_migrated_and_its_deliveries_go_on() {
         Some(1)
     );
     assert_eq!(f.proven().await, (2, 2, 2, 0));
+    let version = f
+        .store
+        .read(|c| Ok(c.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?));
+    assert_eq!(version.await, Ok(schema::newest_version()));
+
+    // So do messages of sources, with how they came in.
+    for number in [2, 1] {
+        f.store.arrive(numbered("a", number)).await.unwrap();
+    }
+    let brought = f.store.message_by_event_id(app(), "a/2").await.unwrap().unwrap();
+    let brought = f.store.message(app(), brought, false).await.unwrap().unwrap();
+    assert_eq!(brought.inbound.unwrap().note.as_deref(), Some("waited 0 ms for 1"));
+    assert_eq!(
+        f.store.message(app(), left.made, false).await.unwrap().unwrap().inbound,
+        None
+    );
+
     let crashed = f.after_crash().await;
     assert_eq!(crashed.proven().await, (2, 2, 2, 0));
     let cut = NOON.plus(60 * DAY);

@@ -1,6 +1,7 @@
 //! Tests of what is the SQLite backend's own: crashes, full disks, time partitions, query plans, opening. What every backend
 //! must do is tested by the conformance suite.
 
+mod arriving;
 mod backlog;
 mod crash;
 mod erasure;
@@ -28,10 +29,11 @@ use std::{
 use bellwire_core::{
     attempt::{Failure, Outcome},
     delivery::{DeliveryKey, Work},
-    id::{AppId, EndpointId, Id, MessageId},
+    id::{AppId, EndpointId, Id, MessageId, SourceId},
     message::{NewMessage, Route},
     order::Line,
     seal::{Keyring, MainSecret},
+    source::Inbound,
     time::Timestamp,
 };
 use bytes::Bytes;
@@ -40,7 +42,7 @@ use super::Sqlite;
 use crate::{
     backends::OpenOptions,
     clock::Clock,
-    contract::{ClaimRequest, Handoff, LaneHead, Settlement, Store, Verdict},
+    contract::{Arrival, ArrivalPlace, ClaimRequest, Handoff, LaneHead, Settlement, Store, Verdict},
     error::OpenError,
     vault::Vault,
 };
@@ -230,6 +232,31 @@ fn message(routes: &[(u64, bool)]) -> NewMessage {
             })
             .collect(),
         idempotency: None,
+    }
+}
+
+/// A message of a stream whose numbers begin with 1, that goes nowhere. Its event id is `key/number`.
+fn numbered(key: &str, number: u64) -> Arrival {
+    let mut message = message(&[]);
+    message.event_id = Some(format!("{key}/{number}"));
+    message.inbound = Some(Arc::new(Inbound {
+        source: SourceId::from_number(1),
+        method: "POST".to_owned(),
+        target: "/in/shop".to_owned(),
+        headers: Vec::new(),
+        peer: None,
+        verdict: "signed".to_owned(),
+        note: None,
+        item: None,
+    }));
+    Arrival {
+        message,
+        key: key.to_owned(),
+        place: ArrivalPlace::Sequence {
+            number,
+            start: Some(1),
+            wait: Duration::from_secs(5),
+        },
     }
 }
 

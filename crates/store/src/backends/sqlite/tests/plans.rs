@@ -1,7 +1,9 @@
 //! How SQLite goes about the statements that run on large tables: by a key or an index, never by reading all.
 
 use super::*;
-use crate::backends::sqlite::{attempt, claim, configuration, delivery, line, lines, message, tend};
+use crate::backends::sqlite::{
+    attempt, claim, configuration, delivery, held, line, lines, message, refused, stream, tend,
+};
 
 const DAY_NUMBER: i64 = 20_458;
 
@@ -129,6 +131,76 @@ async fn lines_are_walked_by_their_key_and_blocked_ones_by_their_index() {
             "SEARCH line USING COVERING INDEX line_blocked (endpoint=?)",
         ),
         (claim::PLACES.to_owned(), "SEARCH due USING PRIMARY KEY (endpoint=?)"),
+    ] {
+        assert_eq!(plan(&f.store, sql.clone()).await, by, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn held_messages_are_found_by_their_place_and_due_ones_by_their_time() {
+    let f = Fixture::new().await;
+    for (sql, by) in [
+        (
+            held::FIRST.to_owned(),
+            "SEARCH held USING COVERING INDEX held_place (app=? AND okey=?)",
+        ),
+        (
+            held::OVER.to_owned(),
+            "SEARCH held USING COVERING INDEX held_place (app=? AND okey=?)",
+        ),
+        (held::DUE.to_owned(), "SEARCH held USING INDEX held_until (until<?)"),
+        (held::NEXT.to_owned(), "SEARCH held USING COVERING INDEX held_until"),
+        (
+            held::BY_EVENT_ID.to_owned(),
+            "SEARCH held USING INDEX held_event_id (app=? AND event_id=?)",
+        ),
+        (
+            held::COUNT.to_owned(),
+            "SEARCH held USING COVERING INDEX held_place (app=? AND okey=?)",
+        ),
+        (
+            held::STREAM_FROM.to_owned(),
+            "SEARCH held USING COVERING INDEX held_place (app=? AND okey>?)",
+        ),
+        (
+            held::STREAM_BEHIND.to_owned(),
+            "SEARCH held USING COVERING INDEX held_place (app=? AND okey>?)",
+        ),
+        (
+            held::OF_APP.to_owned(),
+            "SEARCH held USING COVERING INDEX held_place (app=? AND (okey,number)>(?,?))",
+        ),
+    ] {
+        assert_eq!(plan(&f.store, sql.clone()).await, by, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn streams_and_refused_requests_are_walked_by_their_key() {
+    let f = Fixture::new().await;
+    for (sql, by) in [
+        (
+            stream::STREAMS.to_owned(),
+            "SEARCH stream USING PRIMARY KEY (app=? AND okey>?)",
+        ),
+        (stream::OF_APP.to_owned(), "SEARCH stream USING PRIMARY KEY (app=?)"),
+        (
+            stream::UNUSED.to_owned(),
+            "SEARCH stream USING COVERING INDEX stream_day (day<?); CORRELATED SCALAR SUBQUERY 1; \
+             SEARCH held USING COVERING INDEX held_place (app=? AND okey=?)",
+        ),
+        (
+            refused::of_source_sql(false),
+            "SEARCH refused USING INDEX refused_source (source=? AND rowid>? AND rowid<?)",
+        ),
+        (
+            refused::ONE_TOO_MANY.to_owned(),
+            "SEARCH refused USING COVERING INDEX refused_source (source=?)",
+        ),
+        (
+            refused::DELETE_UP_TO.to_owned(),
+            "SEARCH refused USING INDEX refused_source (source=? AND rowid<?)",
+        ),
     ] {
         assert_eq!(plan(&f.store, sql.clone()).await, by, "{sql}");
     }

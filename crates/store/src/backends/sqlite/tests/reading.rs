@@ -9,6 +9,7 @@ use bellwire_core::{
     event_type::EventType,
     id::{EnvironmentId, TaskId, TokenId},
     secret::SigningKey,
+    source::{Source, SourceRules},
     task::{Job, Task, TaskStatus},
     token::Scope,
 };
@@ -354,6 +355,24 @@ pub(super) fn endpoint() -> Endpoint {
     }
 }
 
+pub(super) fn source() -> Source {
+    Source {
+        id: SourceId::from_number(20),
+        environment: environment().id,
+        app: app(),
+        uid: Some("shop".to_owned()),
+        name: "Shop".to_owned(),
+        kind: "shopify".to_owned(),
+        token: "CANARY-TOKEN".to_owned(),
+        settings: BTreeMap::from([("secret".to_owned(), vec!["CANARY-SETTING".to_owned()])]),
+        rules: SourceRules::default(),
+        managed: false,
+        metadata: BTreeMap::new(),
+        created_at: NOON,
+        updated_at: NOON,
+    }
+}
+
 fn token(number: u64, app: Option<AppId>) -> Token {
     Token {
         id: TokenId::from_number(number),
@@ -389,6 +408,7 @@ async fn the_configuration_is_read_back_and_nothing_secret_lies_in_the_file() {
         Change::PutEventType(Box::new(event_type.clone())),
         Change::PutToken(Box::new(token(1, None))),
         Change::PutToken(Box::new(token(2, Some(app())))),
+        Change::PutSource(Box::new(source())),
     ];
     f.store.apply(changes, None).await.unwrap();
     let read = f.store.configuration().await.unwrap();
@@ -435,7 +455,12 @@ async fn the_configuration_is_read_back_and_nothing_secret_lies_in_the_file() {
     assert_eq!((read.apps.len(), read.endpoints.len(), read.tokens.len()), (0, 0, 1));
     f.store.close().await;
     let file = std::fs::read(f.folder.path().join("bellwire.db")).unwrap();
-    for canary in ["CANARY-HEADER", &endpoint().keys[0].key.expose()[10..]] {
+    for canary in [
+        "CANARY-HEADER",
+        "CANARY-TOKEN",
+        "CANARY-SETTING",
+        &endpoint().keys[0].key.expose()[10..],
+    ] {
         assert!(
             !file.windows(canary.len()).any(|bytes| bytes == canary.as_bytes()),
             "{canary}"
@@ -450,6 +475,7 @@ async fn sealing_anew_lets_the_old_main_secret_go() {
         Change::PutEnvironment(environment()),
         Change::PutApp(tenant()),
         Change::PutEndpoint(Box::new(endpoint())),
+        Change::PutSource(Box::new(source())),
     ];
     f.store.apply(changes, None).await.unwrap();
     f.store.close().await;
@@ -461,12 +487,14 @@ async fn sealing_anew_lets_the_old_main_secret_go() {
     });
     let clock = || Arc::clone(&f.clock) as Arc<dyn Clock>;
     let store = Sqlite::open(location, OpenOptions::new(clock(), both)).await.unwrap();
-    assert_eq!((store.reseal().await, store.reseal().await), (Ok(1), Ok(0)));
+    assert_eq!((store.reseal().await, store.reseal().await), (Ok(2), Ok(0)));
     store.close().await;
     let store = Sqlite::open(location, OpenOptions::new(clock(), vault(8)))
         .await
         .unwrap();
-    assert_eq!(store.configuration().await.unwrap().endpoints.len(), 1);
+    let configuration = store.configuration().await.unwrap();
+    assert_eq!(configuration.endpoints.len(), 1);
+    assert_eq!(configuration.sources, [source()]);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ const HEADERS_KEPT: usize = 32;
 
 /// What the receiver said.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
+pub(in crate::actions) struct Answer {
     pub status_code: u16,
     pub headers: Vec<(String, String)>,
     pub excerpt: Bytes,
@@ -27,7 +27,7 @@ pub(super) struct Answer {
 
 /// A `Retry-After` as it came.
 #[derive(Debug)]
-pub(super) struct RetryAfter(String);
+pub(in crate::actions) struct RetryAfter(String);
 
 impl RetryAfter {
     /// The wait it asks for, counted from `now`; `None` when it makes no sense.
@@ -98,7 +98,7 @@ pub(super) async fn read(response: Response<Incoming>, keep: usize) -> Result<(A
 }
 
 /// Only 2xx is a success.
-pub(super) fn judge(status_code: u16) -> Option<Failure> {
+pub(in crate::actions) fn judge(status_code: u16) -> Option<Failure> {
     let (reason, advice) = match status_code {
         200..=299 => return None,
         300..=399 => ("redirect", "redirects are not followed; save the endpoint's final URL"),

@@ -1,0 +1,114 @@
+//! What all kinds do with their settings: read them, and show them without what is secret.
+
+use bellwire_core::headers;
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::Problem;
+
+/// What stands in the place of a secret.
+pub const HIDDEN: &str = "[redacted]";
+
+/// Reads settings; what is wrong is said with its path.
+///
+/// # Errors
+/// A member is missing, unknown, of a wrong type, or a template in it does not compile.
+pub fn read<'a, T: Deserialize<'a>>(settings: &'a Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(settings).map_err(|error| {
+        let path = error.path().iter().filter_map(|segment| {
+            use serde_path_to_error::Segment;
+            match segment {
+                Segment::Seq { index } => Some(index.to_string()),
+                Segment::Map { key } => Some(key.clone()),
+                Segment::Enum { variant } => Some(variant.clone()),
+                Segment::Unknown => None,
+            }
+        });
+        Problem {
+            path: path.collect(),
+            message: error.inner().to_string(),
+        }
+    })
+}
+
+/// Hides what stands at the path. A `*` stands for all members of an object or list.
+pub fn hide(value: &mut Value, path: &[&str]) {
+    match path {
+        [] if !value.is_null() => *value = Value::from(HIDDEN),
+        [] => {}
+        ["*", rest @ ..] => match value {
+            Value::Object(members) => members.values_mut().for_each(|member| hide(member, rest)),
+            Value::Array(items) => items.iter_mut().for_each(|item| hide(item, rest)),
+            _ => {}
+        },
+        [step, rest @ ..] => {
+            if let Some(member) = value.get_mut(*step) {
+                hide(member, rest);
+            }
+        }
+    }
+}
+
+/// Hides those members of the object `member` (headers, an environment) that are secret by their names or values.
+pub fn hide_sensitive(shown: &mut Value, member: &str) {
+    let Some(Value::Object(pairs)) = shown.get_mut(member) else {
+        return;
+    };
+    for (name, value) in pairs {
+        if headers::is_sensitive(name, value.as_str().unwrap_or_default()) {
+            *value = Value::from(HIDDEN);
+        }
+    }
+}
+
+/// A URL without what may be secret in it: scheme, host and port.
+pub fn origin(url: &str) -> &str {
+    let rest = url.find("://").map_or(0, |at| at + 3);
+    let end = url[rest..].find(['/', '?', '#']).map_or(url.len(), |at| rest + at);
+    &url[..end]
+}
+
+/// The JSON Schema of settings, all of it in one piece.
+pub fn schema<T: JsonSchema>() -> Value {
+    let generator = SchemaSettings::draft2020_12()
+        .with(|settings| {
+            settings.inline_subschemas = true;
+            settings.meta_schema = None;
+        })
+        .into_generator();
+    generator.into_root_schema_for::<T>().to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_secret_is_hidden_wherever_it_stands_and_nothing_appears_that_was_not_there() {
+        let settings =
+            json!({"a": {"b": "s", "c": "open"}, "d": [{"e": "s"}], "headers": {"Authorization": "s", "x-a": "open"}});
+        let mut shown = settings.clone();
+        for path in [&["a", "b"][..], &["d", "*", "e"], &["missing", "x"]] {
+            hide(&mut shown, path);
+        }
+        hide_sensitive(&mut shown, "headers");
+        assert_eq!(
+            shown,
+            json!({"a": {"b": HIDDEN, "c": "open"}, "d": [{"e": HIDDEN}], "headers": {"Authorization": HIDDEN, "x-a": "open"}})
+        );
+    }
+
+    #[test]
+    fn the_origin_of_a_url_is_all_before_its_path() {
+        for (url, shown) in [
+            ("https://hooks.example.com/T0/B0/secret", "https://hooks.example.com"),
+            ("https://example.com:8443?token=s", "https://example.com:8443"),
+            ("http://localhost", "http://localhost"),
+        ] {
+            assert_eq!(origin(url), shown);
+        }
+    }
+}

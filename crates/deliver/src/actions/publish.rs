@@ -1,0 +1,159 @@
+//! The kind `publish`: the message becomes a message of an application, once however often it is tried.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bellwire_action::{Compiled as _, publish::Plan, publish::Settings};
+use bellwire_core::{
+    app::{App, AppKind},
+    attempt::Failure,
+    endpoint::Endpoint,
+    id::{Id as _, MessageId},
+    message::NewMessage,
+};
+use bellwire_store::{AppendError, StoreError, directory::Incoming, feed::FeedEvent};
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{
+    dispatch::ActionParts,
+    executor::{Effect, Executor, Task, Undone, unusable},
+};
+
+/// Publishes messages.
+struct PublishAction {
+    settings: Settings,
+    parts: Arc<ActionParts>,
+}
+
+pub(super) fn make(
+    parts: &Arc<ActionParts>,
+    _endpoint: &Endpoint,
+    settings: &Value,
+) -> Result<Arc<dyn Executor>, Failure> {
+    let settings = Settings::read(settings).map_err(|problem| unusable(&problem))?;
+    Ok(Arc::new(PublishAction {
+        settings,
+        parts: Arc::clone(parts),
+    }))
+}
+
+#[async_trait]
+impl Executor for PublishAction {
+    async fn carry_out(&self, task: &Task<'_>) -> Result<Effect, Undone> {
+        let plan = self.settings.plan(&task.event)?;
+        let app = self.app(task, &plan.app)?;
+        task.begin()?;
+        // A person finds it by the message it came from. Another action of the same message has taken that name when it said
+        // something else there.
+        let mut event_id = task.event.id.to_owned();
+        loop {
+            let new = self.message(task, &plan, &app, event_id.clone());
+            let endpoints = new.routes.len();
+            match self.parts.store.append(new).await {
+                Ok(appended) => {
+                    self.tell(&app, &plan, appended.id, endpoints);
+                    return Ok(Effect::done(format!(
+                        "published as {} to {endpoints} endpoints of {}",
+                        appended.id, plan.app
+                    )));
+                }
+                Err(AppendError::EventIdTaken { existing, .. })
+                    if event_id != task.event.id || self.is_same(&app, existing, &plan).await? =>
+                {
+                    return Ok(Effect::done(format!("published already, as {existing}")));
+                }
+                Err(AppendError::EventIdTaken { .. }) => event_id = task.event.effect_id(),
+                Err(error) => return Err(unpublished(&error).into()),
+            }
+        }
+    }
+}
+
+impl PublishAction {
+    /// The application, if messages of others may be published there.
+    fn app(&self, task: &Task<'_>, name: &str) -> Result<Arc<App>, Failure> {
+        let environment = task.endpoint.environment;
+        let app = self.parts.directory.app(environment, name).ok_or_else(|| Failure {
+            reason: "publish_app_unknown",
+            detail: format!("there is no application `{name}` to publish to; create it, or correct the action's `app`"),
+        })?;
+        // Sources publish to applications, and applications to nobody: nothing can go round in a circle.
+        if app.id == task.endpoint.endpoint.app || app.kind != AppKind::Tenant {
+            return Err(Failure {
+                reason: "publish_refused",
+                detail: format!("`{name}` is where such messages come from; publish to an application of your own"),
+            });
+        }
+        Ok(app)
+    }
+
+    fn message(&self, task: &Task<'_>, plan: &Plan, app: &App, event_id: String) -> NewMessage {
+        let directory = &self.parts.directory;
+        let payload = payload(task);
+        let routes = directory.routes(
+            app.id,
+            &Incoming {
+                event_type: &plan.event_type,
+                channels: &plan.channels,
+                ordering_key: plan.ordering_key.as_deref(),
+                payload: &payload,
+            },
+        );
+        NewMessage {
+            app: app.id,
+            event_type: plan.event_type.clone(),
+            event_id: Some(event_id),
+            channels: plan.channels.clone(),
+            tags: Vec::new(),
+            ordering_key: plan.ordering_key.clone(),
+            payload,
+            payload_expires_at: directory.now().plus(self.parts.payload_retention),
+            deliver_at: None,
+            traceparent: task.message.traceparent.clone(),
+            content_type: None,
+            inbound: None,
+            routes,
+            idempotency: None,
+        }
+    }
+
+    /// Whether a message that has this one's event id is what would be published now.
+    async fn is_same(&self, app: &App, existing: MessageId, plan: &Plan) -> Result<bool, Failure> {
+        let found = self.parts.store.message(app.id, existing, false).await;
+        let found = found.map_err(|error: StoreError| unpublished(&error))?;
+        Ok(found.is_none_or(|message| {
+            message.event_type == plan.event_type
+                && message.channels == plan.channels
+                && message.ordering_key == plan.ordering_key
+        }))
+    }
+
+    fn tell(&self, app: &App, plan: &Plan, id: MessageId, endpoints: usize) {
+        self.parts.feed.tell(|| FeedEvent::Message {
+            environment: app.environment,
+            app: app.id,
+            id,
+            event_type: plan.event_type.clone(),
+            endpoints,
+            at: id.created_at(),
+        });
+    }
+}
+
+/// The payload as a JSON object: the very bytes, where they are one.
+fn payload(task: &Task<'_>) -> Bytes {
+    let json = task.event.json.trim_ascii();
+    if task.body.as_ptr_range().contains(&json.as_ptr()) {
+        task.body.slice_ref(json)
+    } else {
+        Bytes::copy_from_slice(json)
+    }
+}
+
+fn unpublished(error: &dyn std::fmt::Display) -> Failure {
+    Failure {
+        reason: "publish_failed",
+        detail: format!("the message could not be published: {error}"),
+    }
+}

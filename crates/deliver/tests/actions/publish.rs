@@ -1,0 +1,92 @@
+//! The kind `publish`.
+
+use bellwire_core::id::MessageId;
+use bellwire_store::query::{MessageFilter, Order, Page, Start};
+use serde_json::json;
+
+use crate::house::{ACME, House, SOURCE_APP, endpoint, message, reason, response};
+
+async fn published(house: &House) -> Vec<bellwire_core::message::Message> {
+    let page = Page {
+        start: Start::First,
+        order: Order::Ascending,
+        limit: 10,
+    };
+    let rows = house
+        .store
+        .messages(ACME, MessageFilter::default(), page, true)
+        .await
+        .unwrap();
+    rows.rows
+}
+
+#[tokio::test]
+async fn a_message_becomes_one_of_the_application_once_however_often_it_is_tried() {
+    let house = House::open().await;
+    let publish = endpoint(
+        "publish",
+        &json!({"app": "acme", "type": "stripe.{{ type }}", "orderingKey": "{{ id }}"}),
+    );
+    let payload = "{\"id\": 1.50}";
+    for _ in 0..3 {
+        let outcome = house.act(publish.clone(), message(payload)).await;
+        assert_eq!(reason(&outcome), "", "{outcome:?}");
+        assert!(response(&outcome).starts_with("published"), "{outcome:?}");
+    }
+    let all = published(&house).await;
+    assert_eq!(all.len(), 1);
+    assert_eq!(
+        (all[0].event_type.as_str(), all[0].ordering_key.as_deref()),
+        ("stripe.invoice.paid", Some("1.5"))
+    );
+    assert_eq!(all[0].payload.as_deref(), Some(payload.as_bytes()));
+    let event_id = all[0].event_id.as_ref().unwrap();
+    assert!(event_id.parse::<MessageId>().is_ok(), "{event_id}");
+    assert!(all[0].traceparent.is_some());
+    let deliveries = house.store.deliveries(ACME, all[0].id).await.unwrap();
+    assert_eq!(deliveries.len(), 1, "the endpoint of the application");
+}
+
+#[tokio::test]
+async fn another_action_of_the_same_message_publishes_something_else() {
+    let house = House::open().await;
+    for event_type in ["a", "b", "b", "a"] {
+        let mut publish = endpoint("publish", &json!({"app": "acme", "type": event_type}));
+        publish.id = bellwire_core::id::Id::from_number(if event_type == "a" { 7 } else { 8 });
+        assert_eq!(reason(&house.act(publish, message("{}")).await), "");
+    }
+    let types: Vec<_> = published(&house)
+        .await
+        .into_iter()
+        .map(|message| message.event_type)
+        .collect();
+    assert_eq!(types, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn what_is_not_json_is_published_as_the_json_that_templates_see() {
+    let house = House::open().await;
+    let mut form = message("id=7&name=Ada");
+    form.content_type = Some("application/x-www-form-urlencoded".to_owned());
+    assert_eq!(
+        reason(&house.act(endpoint("publish", &json!({"app": "acme"})), form).await),
+        ""
+    );
+    let all = published(&house).await;
+    assert_eq!(all[0].payload.as_deref(), Some(&br#"{"id":"7","name":"Ada"}"#[..]));
+}
+
+#[tokio::test]
+async fn messages_do_not_go_round_in_a_circle_nor_to_nobody() {
+    let house = House::open().await;
+    for (app, payload, expected) in [
+        (SOURCE_APP.to_string(), "{}", "publish_refused"),
+        ("nobody".to_owned(), "{}", "publish_app_unknown"),
+        ("acme".to_owned(), "[1]", "template_failed"),
+    ] {
+        let mut publish = endpoint("publish", &json!({"app": app}));
+        publish.id = bellwire_core::id::Id::from_number(u64::try_from(app.len()).unwrap());
+        assert_eq!(reason(&house.act(publish, message(payload)).await), expected, "{app}");
+    }
+    assert!(published(&house).await.is_empty());
+}

@@ -1,0 +1,112 @@
+//! What a hooks file asks for: sources and endpoints as they are to be.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use bellwire_core::{
+    endpoint::{ActionSettings, Workflow},
+    order::Ordering,
+    source::SourceRules,
+};
+
+use crate::finding::{Finding, Mark};
+
+/// Everything that a file asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Desired {
+    /// The hooks, in the order of the file.
+    pub hooks: Vec<Hook>,
+    /// The files besides itself whose contents are in it; when one of them changes, it is to be read anew.
+    pub files: BTreeSet<PathBuf>,
+}
+
+impl Desired {
+    /// The hook of that name.
+    pub fn hook(&self, name: &str) -> Option<&Hook> {
+        self.hooks.iter().find(|hook| hook.name == name)
+    }
+}
+
+/// A file that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Rejected {
+    /// Everything that is wrong, in the order of the file; at least one thing.
+    pub findings: Vec<Finding>,
+    /// The files besides itself that it refers to, as far as it could be read: what is wrong may be mended there.
+    pub files: BTreeSet<PathBuf>,
+}
+
+impl From<Finding> for Rejected {
+    fn from(finding: Finding) -> Self {
+        Self {
+            findings: vec![finding],
+            files: BTreeSet::new(),
+        }
+    }
+}
+
+/// A hook: a source, and the endpoints that act on what it brings.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// Its name: the source's uid, and the last part of its URL.
+    pub name: String,
+    /// Where it is written.
+    pub at: Mark,
+    /// What the source is: a provider's row, `cron` or `monitor`.
+    pub kind: String,
+    /// The source's settings.
+    pub settings: BTreeMap<String, Vec<String>>,
+    /// What is done before something becomes a message.
+    pub rules: SourceRules,
+    /// What is done with a message.
+    pub actions: Vec<HookAction>,
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hook")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("settings", &self.settings.keys())
+            .field("actions", &self.actions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An action of a hook: an endpoint of the source's application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookAction {
+    /// Its name, or `{kind}-{n}`: the endpoint's uid.
+    pub uid: String,
+    /// Where it is written.
+    pub at: Mark,
+    /// What stands for a URL.
+    pub url: String,
+    /// What it does.
+    pub action: ActionSettings,
+    /// On which messages, and in which form.
+    pub workflow: Workflow,
+    /// Whether messages wait for each other.
+    pub ordering: Ordering,
+    /// The waits before each retry; `None` is the server's.
+    pub retry_schedule: Option<Vec<Duration>>,
+    /// How long one attempt may take; `None` is the server's, or the kind's.
+    pub timeout: Option<Duration>,
+    /// How many attempts may run at once; `None` is the server's.
+    pub max_in_flight: Option<u16>,
+    /// Nothing is done for now.
+    pub disabled: bool,
+}
+
+impl HookAction {
+    /// The name of its kind.
+    pub fn kind(&self) -> &Arc<str> {
+        &self.action.kind
+    }
+}

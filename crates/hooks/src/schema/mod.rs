@@ -1,0 +1,103 @@
+//! The file's JSON Schema, for editors, and the tables of docs/hooks.md: both are made of the tables in [`members`].
+//!
+//! What a provider or a kind of action takes comes from their own tables. A schema cannot tell everything: `hooks check` does.
+
+mod action;
+mod members;
+mod verify;
+
+use serde_json::{Map, Value as Json, json};
+
+pub use self::members::{TABLES, Table};
+use self::members::Member;
+
+/// The schema.
+pub fn schema() -> Json {
+    let mut root = object(members::TOP);
+    root["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+    root["title"] = "Bellwire's hooks file".into();
+    root["description"] = "Where webhooks come in, how they are trusted, and what is done with them.".into();
+    root["required"] = json!(["hooks"]);
+    root["$defs"] = json!({
+        "connection": object(members::CONNECTION),
+        "monitor": object(members::MONITOR),
+        "hook": hook(),
+        "verify": verify::schema(),
+        "cron": { "anyOf": [{ "type": "string" }, required(object(members::CRON), &["schedule"])] },
+        "order": required(object(members::ORDER), &["by"]),
+        "throttle": { "anyOf": [span(), required(object(members::THROTTLE), &["every"])] },
+        "action": action::schema(),
+    });
+    root
+}
+
+/// A map with these members and no others.
+fn object(members: &[Member]) -> Json {
+    let mut properties = Map::new();
+    for member in members {
+        let mut value = (member.schema)();
+        value["description"] = member.about.into();
+        properties.insert(member.name.to_owned(), value);
+    }
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+fn required(mut schema: Json, names: &[&str]) -> Json {
+    schema["required"] = json!(names);
+    schema
+}
+
+fn hook() -> Json {
+    let mut hook = object(members::HOOK);
+    hook["required"] = json!(["do"]);
+    let origins = crate::read::hook::ORIGINS.iter().map(|name| json!({ "required": [name] }));
+    hook["oneOf"] = origins.collect();
+    hook
+}
+
+/// What a reference is replaced by may be anything.
+const REFERENCE: &str = r"\$\{.+\}";
+
+fn or_reference(schema: Json) -> Json {
+    json!({ "anyOf": [schema, { "type": "string", "pattern": REFERENCE }] })
+}
+
+fn text() -> Json {
+    json!({ "type": "string" })
+}
+
+/// A text, or what is written as one.
+fn scalar() -> Json {
+    json!({ "type": ["string", "number", "boolean"] })
+}
+
+fn one_or_more(one: Json) -> Json {
+    json!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+}
+
+fn span() -> Json {
+    json!({ "type": ["string", "number"] })
+}
+
+fn truth() -> Json {
+    or_reference(json!({ "type": "boolean" }))
+}
+
+fn whole(least: u64, most: Option<u64>) -> Json {
+    let mut schema = json!({ "type": "integer", "minimum": least });
+    if let Some(most) = most {
+        schema["maximum"] = most.into();
+    }
+    or_reference(schema)
+}
+
+fn reference_to(name: &str) -> Json {
+    json!({ "$ref": format!("#/$defs/{name}") })
+}
+
+fn map_of(name: &str) -> Json {
+    json!({ "type": "object", "additionalProperties": reference_to(name) })
+}
+
+#[cfg(test)]
+mod tests;
