@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     Compiled, Event, PlanError, Problem,
     http::{Headers, base_url},
-    settings::{HIDDEN, hide_sensitive, read},
+    settings::{HIDDEN, hide_query, hide_sensitive, read},
     text::Text,
 };
 
@@ -125,6 +125,7 @@ impl Compiled for Settings {
     }
 
     fn hide(shown: &mut Value) {
+        hide_query(shown, "url");
         hide_sensitive(shown, "headers");
     }
 

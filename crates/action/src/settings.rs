@@ -62,6 +62,16 @@ pub fn hide_sensitive(shown: &mut Value, member: &str) {
     }
 }
 
+/// Hides the query of the URL in this member: keys often stand there.
+pub fn hide_query(shown: &mut Value, member: &str) {
+    if let Some(Value::String(url)) = shown.get_mut(member)
+        && let Some(at) = url.find('?')
+    {
+        url.truncate(at + 1);
+        url.push_str(HIDDEN);
+    }
+}
+
 /// A URL without what may be secret in it: scheme, host and port.
 pub fn origin(url: &str) -> &str {
     let rest = url.find("://").map_or(0, |at| at + 3);
@@ -95,9 +105,10 @@ mod tests {
             hide(&mut shown, path);
         }
         hide_sensitive(&mut shown, "headers");
+        hide_query(&mut shown, "url");
         assert_eq!(
             shown,
-            json!({"a": {"b": HIDDEN, "c": "open"}, "d": [{"e": HIDDEN}], "headers": {"Authorization": HIDDEN, "x-a": "open"}})
+            json!({"a": {"b": HIDDEN, "c": "open"}, "d": [{"e": HIDDEN}], "headers": {"Authorization": HIDDEN, "x-a": "open"}, "url": "https://e.example/?[redacted]"})
         );
     }
 

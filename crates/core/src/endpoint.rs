@@ -126,6 +126,9 @@ pub struct Workflow {
     /// A template for JSON whose output is sent in the place of the payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transformation: Option<Arc<str>>,
+    /// The transformation is kept, but not applied.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub transformation_off: bool,
     /// What the payload is written as.
     #[serde(default)]
     pub format: Format,

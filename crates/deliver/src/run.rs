@@ -184,9 +184,7 @@ fn ends(work: &Work, verdict: Verdict) -> Ran {
 enum Counts {
     /// All that an attempt counts for.
     Attempt,
-    /// The endpoint was not asked; the delivery is tried again as if it had been.
-    Try,
-    /// The endpoint was not asked, and will not be.
+    /// The endpoint was not asked, and will not be: the same message would end in the same way until a person changes something.
     GivenUp,
     /// The delivery was held back: it is over, and nobody did anything wrong.
     HeldBack,
@@ -232,13 +230,6 @@ impl Deciding<'_> {
         let endpoint = &self.entry.endpoint;
         let mut decision = match counts {
             Counts::Attempt => decide::decide(work.progress, &outcome, self.policy(), self.before, self.jitter),
-            Counts::Try => {
-                let policy = Policy {
-                    disable_after: None,
-                    ..self.policy()
-                };
-                decide::decide(work.progress, &outcome, policy, self.before, self.jitter)
-            }
             Counts::GivenUp | Counts::HeldBack => Decision {
                 next: Next::Failed,
                 health: self.before,

@@ -93,7 +93,8 @@ impl Desired {
             }
         }
         // Names that are free again must be free before somebody takes them.
-        made.changes.sort_by_key(|change| !matches!(change, Change::DeleteSource(_) | Change::DeleteEndpoint(_)));
+        made.changes
+            .sort_by_key(|change| !matches!(change, Change::DeleteSource(_) | Change::DeleteEndpoint(_)));
         Ok(made)
     }
 }
@@ -109,7 +110,9 @@ impl Standing<'_> {
     /// The applications of hooks that are gone, by the hook's name.
     fn retired(&self) -> HashMap<String, Arc<App>> {
         let apps = self.directory.source_apps(self.environment);
-        let without_source = apps.into_iter().filter(|app| self.directory.source_of(app.id).is_none());
+        let without_source = apps
+            .into_iter()
+            .filter(|app| self.directory.source_of(app.id).is_none());
         without_source
             .filter_map(|app| Some((app.metadata.get(HOOK)?.clone(), app)))
             .collect()
@@ -175,13 +178,7 @@ impl Changes {
         id
     }
 
-    fn actions(
-        &mut self,
-        hook: &Hook,
-        app: AppId,
-        standing: Standing<'_>,
-        now: Timestamp,
-    ) -> Result<(), ChangesError> {
+    fn actions(&mut self, hook: &Hook, app: AppId, standing: Standing<'_>, now: Timestamp) -> Result<(), ChangesError> {
         for wanted in &hook.actions {
             let named = format!("endpoint {}/{}", hook.name, wanted.uid);
             let Some(known) = standing.directory.endpoint(app, &wanted.uid) else {
@@ -212,7 +209,10 @@ impl Changes {
 
     fn remove(&mut self, source: &Source, standing: Standing<'_>) {
         let name = source.uid.clone().unwrap_or_else(|| source.id.to_string());
-        self.say(What::Removed, format!("source {name} (its messages stay in {})", source.app));
+        self.say(
+            What::Removed,
+            format!("source {name} (its messages stay in {})", source.app),
+        );
         for entry in standing.directory.endpoints(source.app, ALL).items {
             self.changes.push(Change::DeleteEndpoint(entry.endpoint.id));
         }

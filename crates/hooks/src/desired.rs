@@ -1,12 +1,6 @@
 //! What a hooks file asks for: sources and endpoints as they are to be.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use bellwire_core::{
     endpoint::{ActionSettings, Workflow},
@@ -14,40 +8,19 @@ use bellwire_core::{
     source::SourceRules,
 };
 
-use crate::finding::{Finding, Mark};
+use crate::finding::Mark;
 
 /// Everything that a file asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Desired {
     /// The hooks, in the order of the file.
     pub hooks: Vec<Hook>,
-    /// The files besides itself whose contents are in it; when one of them changes, it is to be read anew.
-    pub files: BTreeSet<PathBuf>,
 }
 
 impl Desired {
     /// The hook of that name.
     pub fn hook(&self, name: &str) -> Option<&Hook> {
         self.hooks.iter().find(|hook| hook.name == name)
-    }
-}
-
-/// A file that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-pub struct Rejected {
-    /// Everything that is wrong, in the order of the file; at least one thing.
-    pub findings: Vec<Finding>,
-    /// The files besides itself that it refers to, as far as it could be read: what is wrong may be mended there.
-    pub files: BTreeSet<PathBuf>,
-}
-
-impl From<Finding> for Rejected {
-    fn from(finding: Finding) -> Self {
-        Self {
-            findings: vec![finding],
-            files: BTreeSet::new(),
-        }
     }
 }
 
@@ -100,6 +73,8 @@ pub struct HookAction {
     pub timeout: Option<Duration>,
     /// How many attempts may run at once; `None` is the server's.
     pub max_in_flight: Option<u16>,
+    /// What is to be done waits until it is resumed.
+    pub paused: bool,
     /// Nothing is done for now.
     pub disabled: bool,
 }

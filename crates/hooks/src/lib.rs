@@ -18,7 +18,7 @@ mod veil;
 mod yaml;
 
 pub use self::changes::{Changes, ChangesError, Line, Standing, What};
-pub use self::desired::{Desired, Hook, HookAction, Rejected};
+pub use self::desired::{Desired, Hook, HookAction};
 pub use self::finding::{Finding, Mark};
 pub use self::surroundings::Surroundings;
 
@@ -31,7 +31,7 @@ impl File {
     ///
     /// # Errors
     /// Everything that is wrong with it, in its order. No finding holds what a reference was replaced by.
-    pub fn read(text: &str, around: &Surroundings<'_>) -> Result<Desired, Rejected> {
+    pub fn read(text: &str, around: &Surroundings<'_>) -> Result<Desired, Vec<Finding>> {
         read::read(text, around)
     }
 }

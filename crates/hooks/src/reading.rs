@@ -119,7 +119,12 @@ impl<'a> Reading<'a> {
             let (at, path) = (node.at, path.clone());
             return Some(Table { at, path, entries });
         }
-        self.find(node.at, path, format!("{what} is a map, and this is {}", node.kind()), "");
+        self.find(
+            node.at,
+            path,
+            format!("{what} is a map, and this is {}", node.kind()),
+            "",
+        );
         None
     }
 
@@ -193,7 +198,11 @@ impl<'a> Reading<'a> {
         let number = field.node.written().and_then(|written| written.parse().ok());
         let number = number.filter(|number| (least..=most).contains(number));
         if number.is_none() {
-            let most = if most == u64::MAX { String::new() } else { format!(" to {most}") };
+            let most = if most == u64::MAX {
+                String::new()
+            } else {
+                format!(" to {most}")
+            };
             self.wrong(field, format!("write a whole number from {least}{most}"), "");
         }
         number
@@ -297,8 +306,13 @@ mod tests {
 
     #[test]
     fn names_are_known_in_both_spellings() {
-        assert_eq!((camel("max_in_flight").as_str(), snake("maxInFlight").as_str()), ("maxInFlight", "max_in_flight"));
-        assert!(is_named("forEach", "for_each") && is_named("for_each", "for_each") && !is_named("foreach", "for_each"));
+        assert_eq!(
+            (camel("max_in_flight").as_str(), snake("maxInFlight").as_str()),
+            ("maxInFlight", "max_in_flight")
+        );
+        assert!(
+            is_named("forEach", "for_each") && is_named("for_each", "for_each") && !is_named("foreach", "for_each")
+        );
     }
 
     fn placed(file: &str) -> String {
@@ -323,7 +337,10 @@ mod tests {
             ("when: >-\n  body.a and\n  type|shout\n", "3:8: "),
         ] {
             let found = placed(file);
-            assert!(found.starts_with(at) && found.contains("there is no filter 'shout'"), "{file}: {found}");
+            assert!(
+                found.starts_with(at) && found.contains("there is no filter 'shout'"),
+                "{file}: {found}"
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 //! References are replaced when the file is loaded. What they were replaced by is remembered as a [`Veil`], through which every
 //! text goes that people see.
 
-use std::{collections::{BTreeMap, BTreeSet}, io, path::PathBuf};
+use std::{collections::BTreeMap, io, path::PathBuf};
 
 use crate::{
     finding::{Finding, Path},
@@ -36,8 +36,6 @@ pub(crate) struct Resolver<'a> {
     around: &'a Surroundings<'a>,
     pub findings: Vec<Finding>,
     pub veil: Veil,
-    /// The files that were read, or would have been.
-    pub files: BTreeSet<PathBuf>,
 }
 
 impl<'a> Resolver<'a> {
@@ -46,7 +44,6 @@ impl<'a> Resolver<'a> {
             around,
             findings: Vec::new(),
             veil: Veil::default(),
-            files: BTreeSet::new(),
         }
     }
 
@@ -134,10 +131,12 @@ impl<'a> Resolver<'a> {
 
     fn file(&mut self, path: &str) -> Result<String, (String, String)> {
         if path.is_empty() {
-            return Err(("a reference names no file".to_owned(), "write `${file:/path}`".to_owned()));
+            return Err((
+                "a reference names no file".to_owned(),
+                "write `${file:/path}`".to_owned(),
+            ));
         }
         let full = self.around.folder.join(path);
-        self.files.insert(full.clone());
         let cannot = |why: String| (format!("cannot read the file {path}: {why}"), String::new());
         let bytes = (self.around.file)(&full).map_err(|error| cannot(error.to_string()))?;
         if bytes.len() > FILE_BYTES_MAX {
@@ -227,7 +226,10 @@ mod tests {
     #[test]
     fn what_cannot_be_replaced_is_named_with_its_place_and_never_by_a_value() {
         for (text, says) in [
-            ("a: {b: [x, \"${NOT}\"]}", "1:12: a.b[1]: the variable NOT is not set; set it where this is run, or write `${NOT:-default}`"),
+            (
+                "a: {b: [x, \"${NOT}\"]}",
+                "1:12: a.b[1]: the variable NOT is not set; set it where this is run, or write `${NOT:-default}`",
+            ),
             ("a: ${SET", "1:4: a: a reference `${` has no end; close it"),
             ("a: ${NOT:-${NEITHER}}", "1:4: a: the variable NEITHER is not set"),
             ("a: ${a-b}", "1:4: a: `${a-b}` is no reference; write"),

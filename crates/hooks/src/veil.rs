@@ -27,7 +27,10 @@ impl Veil {
         while at < text.len() {
             let rest = &text[at..];
             let longest = self.0.iter().map(|(value, name)| (hidden(value, rest), name));
-            match longest.max_by_key(|(length, _)| *length).filter(|(length, _)| *length > 0) {
+            match longest
+                .max_by_key(|(length, _)| *length)
+                .filter(|(length, _)| *length > 0)
+            {
                 Some((length, name)) => {
                     shown.push_str(name);
                     at += length;
@@ -44,7 +47,13 @@ impl Veil {
 
 /// How much of the beginning of `text` is the value or a piece of it; 0 when that is too little.
 fn hidden(value: &[char], text: &[char]) -> usize {
-    let same = |from: usize| value[from..].iter().zip(text).take_while(|(one, other)| one == other).count();
+    let same = |from: usize| {
+        value[from..]
+            .iter()
+            .zip(text)
+            .take_while(|(one, other)| one == other)
+            .count()
+    };
     let longest = (0..value.len()).map(same).max().unwrap_or_default();
     match longest == value.len() || longest >= PIECE_CHARS_MIN {
         true => longest,

@@ -132,15 +132,6 @@ impl Acceptance {
     fn message(&self, source: &Source, origin: Origin, coming: Coming) -> NewMessage {
         let mut headers = origin.headers;
         headers.extend(coming.attributes);
-        let routes = self.parts.directory.routes(
-            source.app,
-            &Incoming {
-                event_type: &coming.event_type,
-                channels: &[],
-                ordering_key: coming.ordering_key.as_deref(),
-                payload: &coming.json,
-            },
-        );
         let inbound = Inbound {
             source: source.id,
             method: origin.method,
@@ -151,6 +142,16 @@ impl Acceptance {
             note: None,
             item: coming.item,
         };
+        let routes = self.parts.directory.routes(
+            source.app,
+            &Incoming {
+                event_type: &coming.event_type,
+                channels: &[],
+                ordering_key: coming.ordering_key.as_deref(),
+                payload: &coming.json,
+                inbound: Some(&inbound),
+            },
+        );
         NewMessage {
             app: source.app,
             event_type: coming.event_type,

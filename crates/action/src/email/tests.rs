@@ -140,10 +140,7 @@ fn settings_that_cannot_work_are_refused_with_their_place() {
             json!({"headers": {"X y": "x"}}),
             "`headers.X y`: is not a header's name",
         ),
-        (
-            json!({"to": vec!["a@example.com"; 101]}),
-            "`to`: there are 101 recipients",
-        ),
+        (json!({"to": vec!["a@example.com"; 101]}), "`to`: names 101 recipients"),
     ] {
         let error = Settings::read(&settings(more)).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");

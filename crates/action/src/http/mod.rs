@@ -15,7 +15,7 @@ pub use self::headers::Headers;
 use self::path::Path;
 use crate::{
     Compiled, Event, PlanError, Problem,
-    settings::{HIDDEN, hide, hide_sensitive, read},
+    settings::{HIDDEN, hide, hide_query, hide_sensitive, read},
     text::{JsonText, Secret, Text, UrlText},
 };
 
@@ -264,6 +264,7 @@ impl Compiled for Settings {
     }
 
     fn hide(shown: &mut Value) {
+        hide_query(shown, "url");
         hide(shown, &["bearer"]);
         hide(shown, &["basic", "pass"]);
         hide_sensitive(shown, "headers");
@@ -296,7 +297,13 @@ impl Compiled for Settings {
             Some(body) => body,
             None => String::from_utf8_lossy(event.payload).into_owned(),
         });
-        Ok(json!({"method": plan.method, "url": plan.url, "headers": headers, "body": body}))
+        let own_query = self.url.split_once('?').map_or("", |(_, query)| query);
+        let url = if own_query.is_empty() {
+            plan.url
+        } else {
+            plan.url.replacen(own_query, HIDDEN, 1)
+        };
+        Ok(json!({"method": plan.method, "url": url, "headers": headers, "body": body}))
     }
 }
 

@@ -164,7 +164,7 @@ fn settings_that_cannot_work_are_refused_with_their_place() {
 #[test]
 fn what_is_secret_is_neither_shown_nor_previewed() {
     let value = json!({
-        "url": "https://example.com/a", "bearer": "CANARY", "headers": {"x-api-key": "CANARY", "x-team": "kitchen"},
+        "url": "https://example.com/a?k=CANARY", "query": {"x": "{{ amount }}"}, "bearer": "CANARY", "headers": {"x-api-key": "CANARY", "x-team": "kitchen"},
     });
     let kind = crate::by_name("http").unwrap();
     let shown = (kind.shown)(&value).to_string();

@@ -15,3 +15,4 @@ mod message;
 mod order;
 mod pressure;
 mod robustness;
+mod workflow;

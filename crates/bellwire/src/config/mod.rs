@@ -75,6 +75,8 @@ pub struct Http {
     pub max_body: usize,
     /// Connections at once.
     pub max_connections: usize,
+    /// Proxies in front, whose word about who connected is taken.
+    pub trusted_proxies: Vec<Cidr>,
 }
 
 /// Where things are kept.
@@ -222,6 +224,7 @@ impl Default for Http {
             public_url: None,
             max_body: 1 << 20,
             max_connections: 10_000,
+            trusted_proxies: Vec::new(),
         }
     }
 }

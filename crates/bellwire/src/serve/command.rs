@@ -23,12 +23,10 @@ pub fn run(args: &ConfigArgs) -> Result<(), Failure> {
     let runtime = runtime(&config)?;
     let ending = runtime.block_on(async {
         let signals = Signals::listen()?;
-        let server = serve(config.clone())
-            .await
-            .map_err(|error| match error {
-                ServeError::Hooks(error) => Failure::usage(error),
-                other => Failure::Failed(other.to_string()),
-            })?;
+        let server = serve(config.clone()).await.map_err(|error| match error {
+            ServeError::Hooks(error) => Failure::usage(error),
+            other => Failure::Failed(other.to_string()),
+        })?;
         announce(&server, &config)?;
         let (stop, hooks) = (server.stop.clone(), server.hooks.clone());
         let hangups = Hangups::listen()?;

@@ -15,6 +15,7 @@ use std::{
 
 use axum::Router;
 use bellwire_api::Door;
+use bellwire_intake::Peer;
 use hyper::{Request, StatusCode, body::Incoming, service::Service as _, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -131,15 +132,15 @@ impl Ingress {
     pub async fn accept(&self, stop: CancellationToken) {
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
-        while let Some(Some((stream, place))) = stop.run_until_cancelled(self.next(&mut connections)).await {
-            let connection = self.connection(stream, place, &graceful);
+        while let Some(Some((stream, peer, place))) = stop.run_until_cancelled(self.next(&mut connections)).await {
+            let connection = self.connection(stream, peer, place, &graceful);
             connections.spawn(connection);
         }
         graceful.shutdown().await;
     }
 
     /// The next connection, once there is a place for it; nothing when there will never be one.
-    async fn next(&self, connections: &mut JoinSet<()>) -> Option<(TcpStream, Place)> {
+    async fn next(&self, connections: &mut JoinSet<()>) -> Option<(TcpStream, Peer, Place)> {
         let permit = Arc::clone(&self.places).acquire_owned().await.ok()?;
         loop {
             let accepted = tokio::select! {
@@ -147,10 +148,11 @@ impl Ingress {
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
                     self.open.fetch_add(1, Ordering::Relaxed);
                     return Some((
                         stream,
+                        Peer(address),
                         Place {
                             open: Arc::clone(&self.open),
                             _permit: permit,
@@ -171,6 +173,7 @@ impl Ingress {
     fn connection(
         &self,
         stream: TcpStream,
+        peer: Peer,
         place: Place,
         graceful: &GracefulShutdown,
     ) -> impl Future<Output = ()> + Send + 'static {
@@ -192,13 +195,14 @@ impl Ingress {
                     Some(door) => door.pass(request),
                     None => Ok(request),
                 };
-                let request = match passed {
+                let mut request = match passed {
                     Ok(request) => request,
                     Err(answer) => {
                         refused.note(answer.status());
                         return Ok(answer);
                     }
                 };
+                request.extensions_mut().insert(peer);
                 match tokio::time::timeout(REQUEST, router.call(request)).await {
                     Ok(Ok(answer)) => {
                         refused.note(answer.status());

@@ -9,6 +9,7 @@ pub mod command;
 mod first;
 pub mod hooks;
 mod ingress;
+mod intake;
 pub mod keys;
 mod page;
 pub mod presence;
@@ -167,11 +168,12 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let feed = Arc::new(Feed::default());
     let deliver = calls::deliver(&config.delivery, config.http.public_url.as_deref());
     let sent_headers = calls::sent_headers(&deliver);
+    let user_agent = deliver.user_agent.clone();
     let tasks = TaskTracker::new();
     let action = Arc::new(Actions::new(ActionParts {
         http: Arc::new(HttpAction::new(Arc::clone(&guard), deliver.clone(), tasks.clone())),
-        guard,
-        trusted_guard,
+        guard: Arc::clone(&guard),
+        trusted_guard: Arc::clone(&trusted_guard),
         store: Arc::clone(&store),
         directory: Arc::clone(&directory),
         feed: Arc::clone(&feed),
@@ -225,12 +227,25 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
             environment.id,
         )
     };
+    let intake = intake::open(
+        &config,
+        intake::Parts {
+            store: Arc::clone(&store),
+            directory: Arc::clone(&directory),
+            feed: Arc::clone(&feed),
+            guard,
+            trusted_guard,
+            environment: environment.id,
+            user_agent,
+        },
+    );
     let connections = Arc::new(AtomicUsize::new(0));
     let metrics = MetricsPage {
         store: Arc::clone(&store),
         directory: Arc::clone(&directory),
         scheduler: Arc::clone(&scheduler),
         api: Arc::<ApiMetrics>::clone(&api.metrics),
+        intake: Arc::clone(intake.metrics()),
         connections: Arc::clone(&connections),
         hooks: hooks.clone(),
     };
@@ -240,6 +255,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let copies_in = config.storage.data.clone();
     let (router, door) = bellwire_api::open(api.clone());
     let router = router
+        .merge(intake.router())
         .merge(page::pages(&api.public_url))
         .merge(backup::route(api.clone(), copies_in, instance.clone()));
     let router = match &hooks {
@@ -282,6 +298,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     if let Some(hooks) = &hooks {
         hooks::watch(&mut supervisor, hooks);
     }
+    intake::run(&mut supervisor, &intake);
     let grace = config.process.grace;
     watch::scheduler(&mut supervisor, scheduler, grace);
     supervisor.spawn(Stage::Delivery, "connections", OnPanic::Restart, move |stop| {

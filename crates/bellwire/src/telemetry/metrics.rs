@@ -18,6 +18,7 @@ use bellwire_deliver::{
     metrics::{DeliverMetrics, LATENCY_BUCKETS_MS},
     scheduler::Figures,
 };
+use bellwire_intake::IntakeMetrics;
 use bellwire_store::{
     Directory, Store,
     directory::LaneState,
@@ -43,6 +44,8 @@ pub struct MetricsPage {
     pub scheduler: Arc<Scheduler>,
     /// Requests.
     pub api: Arc<ApiMetrics>,
+    /// Requests to sources.
+    pub intake: Arc<IntakeMetrics>,
     /// Open connections to the server.
     pub connections: Arc<AtomicUsize>,
     /// The hooks file, where there is one.
@@ -73,6 +76,7 @@ impl MetricsPage {
         };
         let mut registry = Registry::default();
         self.api.register(&mut registry);
+        self.intake.register(&mut registry);
         registry.register_collector(Box::new(snapshot));
         let mut page = String::new();
         text::encode(&mut page, &registry)?;
@@ -251,14 +255,23 @@ impl Out<'_> {
 
     /// What the hooks file says about itself.
     fn hooks(&mut self, figures: HooksFigures) -> fmt::Result {
-        self.gauge("bellwire_hooks", "Hooks of the hooks file that are in force", figures.hooks as f64)?;
+        self.gauge(
+            "bellwire_hooks",
+            "Hooks of the hooks file that are in force",
+            figures.hooks as f64,
+        )?;
         self.gauge(
             "bellwire_hooks_file_in_force",
             "Whether the hooks file is in force as it is: 1 when it is, 0 when it could not be used and the one before it is",
             f64::from(u8::from(figures.is_in_force)),
         )?;
         let reads = [("applied", figures.applied), ("refused", figures.refused)];
-        self.counters("bellwire_hooks_reads", "How often the hooks file was read, by what came of it", "result", reads)
+        self.counters(
+            "bellwire_hooks_reads",
+            "How often the hooks file was read, by what came of it",
+            "result",
+            reads,
+        )
     }
 
     /// What the scheduler says about the lanes of endpoints.

@@ -98,6 +98,7 @@ impl PublishAction {
                 channels: &plan.channels,
                 ordering_key: plan.ordering_key.as_deref(),
                 payload: &payload,
+                inbound: None,
             },
         );
         NewMessage {

@@ -28,6 +28,14 @@ impl Stream {
         Self(Inner::Tls(Box::new(stream)))
     }
 
+    /// The certificate that the other side proved itself with, in DER; nothing without TLS.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Inner::Plain(_) => None,
+            Inner::Tls(tls) => tls.get_ref().1.peer_certificates()?.first().map(AsRef::as_ref),
+        }
+    }
+
     /// Whether the bytes are encrypted.
     pub fn is_tls(&self) -> bool {
         matches!(self.0, Inner::Tls(_))

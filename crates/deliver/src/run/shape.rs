@@ -30,14 +30,13 @@ pub(super) struct Unsent {
 }
 
 impl Unsent {
-    /// Tried again: the endpoint's owner may correct the settings meanwhile.
     fn failed(reason: &'static str, why: &dyn Display) -> Self {
         Self {
             failure: Failure {
                 reason,
                 detail: why.to_string(),
             },
-            counts: Counts::Try,
+            counts: Counts::GivenUp,
         }
     }
 }

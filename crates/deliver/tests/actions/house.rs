@@ -35,18 +35,23 @@ use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 
 pub const NOW: Timestamp = Timestamp::from_secs(1_766_000_000);
-pub const ENVIRONMENT: EnvironmentId = EnvironmentId::from_number(1);
+pub fn environment() -> EnvironmentId {
+    EnvironmentId::from_number(1)
+}
 /// What a source brings in belongs to it.
-pub const SOURCE_APP: AppId = AppId::from_number(2);
+pub fn source_app() -> AppId {
+    AppId::from_number(2)
+}
 /// Somebody's own application, with the uid `acme`.
-pub const ACME: AppId = AppId::from_number(3);
+pub fn acme() -> AppId {
+    AppId::from_number(3)
+}
 pub const LONG: Duration = Duration::from_secs(20);
 
 /// Everything that actions work with.
 pub struct House {
     pub actions: Actions,
     pub store: Arc<dyn Store>,
-    pub directory: Arc<Directory>,
     pub folder: TempDir,
 }
 
@@ -61,7 +66,7 @@ fn guard(policy: AddressPolicy) -> Arc<Guard> {
 fn app(id: AppId, uid: Option<&str>, kind: AppKind) -> App {
     App {
         id,
-        environment: ENVIRONMENT,
+        environment: environment(),
         uid: uid.map(str::to_owned),
         name: "an application".to_owned(),
         throttle_rate: None,
@@ -85,20 +90,20 @@ impl House {
             .await
             .unwrap();
         let directory = Arc::new(directory);
-        let environment = Environment {
-            id: ENVIRONMENT,
+        let test = Environment {
+            id: environment(),
             name: "test".to_owned(),
             validate_payloads: false,
             created_at: NOW,
             updated_at: NOW,
         };
         let changes = vec![
-            Change::PutEnvironment(environment),
-            Change::PutApp(app(SOURCE_APP, None, AppKind::Source)),
-            Change::PutApp(app(ACME, Some("acme"), AppKind::Tenant)),
+            Change::PutEnvironment(test),
+            Change::PutApp(app(source_app(), None, AppKind::Source)),
+            Change::PutApp(app(acme(), Some("acme"), AppKind::Tenant)),
             Change::PutEndpoint(Box::new(Endpoint {
                 id: EndpointId::from_number(9),
-                app: ACME,
+                app: acme(),
                 ..endpoint("http", &Value::Null)
             })),
         ];
@@ -111,7 +116,7 @@ impl House {
             guard: strict,
             trusted_guard: guard(AddressPolicy::open()),
             store: Arc::clone(&store),
-            directory: Arc::clone(&directory),
+            directory,
             feed: Arc::new(Feed::default()),
             config,
             data: folder.path().to_owned(),
@@ -119,12 +124,7 @@ impl House {
             payload_retention: Duration::from_secs(3_600),
             tasks,
         });
-        Self {
-            actions,
-            store,
-            directory,
-            folder,
-        }
+        Self { actions, store, folder }
     }
 
     /// Makes one attempt.
@@ -144,7 +144,7 @@ impl House {
         may_begin: &(dyn Fn() -> bool + Send + Sync),
     ) -> Acted {
         let lane = Arc::new(LaneGauge::new(Health::default()));
-        let entry = Arc::new(EndpointEntry::new(endpoint, ENVIRONMENT, lane));
+        let entry = Arc::new(EndpointEntry::new(endpoint, environment(), lane));
         let payload = message.payload.clone().unwrap();
         let work = Work {
             message: Arc::new(message),
@@ -170,7 +170,7 @@ impl House {
 pub fn endpoint(kind: &str, settings: &Value) -> Endpoint {
     Endpoint {
         id: EndpointId::from_number(7),
-        app: SOURCE_APP,
+        app: source_app(),
         uid: None,
         url: format!("{kind}:described"),
         description: String::new(),
@@ -224,7 +224,7 @@ pub fn message(payload: &str) -> Message {
     };
     Message {
         id: MessageId::from_number(42),
-        app: SOURCE_APP,
+        app: source_app(),
         event_type: "invoice.paid".to_owned(),
         event_id: None,
         channels: Vec::new(),

@@ -1,6 +1,9 @@
 //! What holds for every kind.
 
-use bellwire_core::{endpoint::ActionSettings, time::Timestamp};
+use bellwire_core::{
+    endpoint::{ActionSettings, Endpoint},
+    time::Timestamp,
+};
 use bellwire_deliver::action::{Acted, Action as _};
 use serde_json::{Value, json};
 
@@ -9,9 +12,9 @@ use crate::{
     receiver::{Receiver, Reply},
 };
 
-fn untrusted(kind: &str, settings: &Value) -> bellwire_core::endpoint::Endpoint {
+fn untrusted(kind: &str, settings: &Value) -> Endpoint {
     let trusted = endpoint(kind, settings);
-    bellwire_core::endpoint::Endpoint {
+    Endpoint {
         action: ActionSettings {
             trusted: false,
             ..trusted.action.clone()

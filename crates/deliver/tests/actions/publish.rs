@@ -1,23 +1,23 @@
 //! The kind `publish`.
 
-use bellwire_core::id::MessageId;
+use bellwire_core::{
+    id::{EndpointId, Id as _, MessageId},
+    message::Message,
+};
 use bellwire_store::query::{MessageFilter, Order, Page, Start};
 use serde_json::json;
 
-use crate::house::{ACME, House, SOURCE_APP, endpoint, message, reason, response};
+use crate::house::{House, acme, endpoint, message, reason, response, source_app};
 
-async fn published(house: &House) -> Vec<bellwire_core::message::Message> {
-    let page = Page {
-        start: Start::First,
-        order: Order::Ascending,
-        limit: 10,
-    };
-    let rows = house
-        .store
-        .messages(ACME, MessageFilter::default(), page, true)
-        .await
-        .unwrap();
-    rows.rows
+const PAGE: Page = Page {
+    limit: 10,
+    start: Start::First,
+    order: Order::Ascending,
+};
+
+async fn published(house: &House) -> Vec<Message> {
+    let all = house.store.messages(acme(), MessageFilter::default(), PAGE, true).await;
+    all.unwrap().items
 }
 
 #[tokio::test]
@@ -43,8 +43,8 @@ async fn a_message_becomes_one_of_the_application_once_however_often_it_is_tried
     let event_id = all[0].event_id.as_ref().unwrap();
     assert!(event_id.parse::<MessageId>().is_ok(), "{event_id}");
     assert!(all[0].traceparent.is_some());
-    let deliveries = house.store.deliveries(ACME, all[0].id).await.unwrap();
-    assert_eq!(deliveries.len(), 1, "the endpoint of the application");
+    let deliveries = house.store.deliveries(acme(), all[0].id, PAGE).await.unwrap();
+    assert_eq!(deliveries.items.len(), 1, "the endpoint of the application");
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn another_action_of_the_same_message_publishes_something_else() {
     let house = House::open().await;
     for event_type in ["a", "b", "b", "a"] {
         let mut publish = endpoint("publish", &json!({"app": "acme", "type": event_type}));
-        publish.id = bellwire_core::id::Id::from_number(if event_type == "a" { 7 } else { 8 });
+        publish.id = EndpointId::from_number(if event_type == "a" { 7 } else { 8 });
         assert_eq!(reason(&house.act(publish, message("{}")).await), "");
     }
     let types: Vec<_> = published(&house)
@@ -80,12 +80,12 @@ async fn what_is_not_json_is_published_as_the_json_that_templates_see() {
 async fn messages_do_not_go_round_in_a_circle_nor_to_nobody() {
     let house = House::open().await;
     for (app, payload, expected) in [
-        (SOURCE_APP.to_string(), "{}", "publish_refused"),
+        (source_app().to_string(), "{}", "publish_refused"),
         ("nobody".to_owned(), "{}", "publish_app_unknown"),
         ("acme".to_owned(), "[1]", "template_failed"),
     ] {
         let mut publish = endpoint("publish", &json!({"app": app}));
-        publish.id = bellwire_core::id::Id::from_number(u64::try_from(app.len()).unwrap());
+        publish.id = EndpointId::from_number(u64::try_from(app.len()).unwrap());
         assert_eq!(reason(&house.act(publish, message(payload)).await), expected, "{app}");
     }
     assert!(published(&house).await.is_empty());

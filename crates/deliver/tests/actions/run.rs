@@ -2,7 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
-use bellwire_core::attempt::Outcome;
+use bellwire_core::{
+    attempt::Outcome,
+    id::{EndpointId, Id as _},
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
@@ -146,7 +149,7 @@ async fn a_command_that_is_not_there_says_so() {
         json!(["/"]),
     ] {
         let mut run = endpoint("run", &json!({"argv": argv}));
-        run.id = bellwire_core::id::Id::from_number(u64::try_from(argv.to_string().len()).unwrap());
+        run.id = EndpointId::from_number(u64::try_from(argv.to_string().len()).unwrap());
         let outcome = house.act(run, message("{}")).await;
         assert!(
             matches!(reason(&outcome), "command_not_found" | "settings_invalid"),

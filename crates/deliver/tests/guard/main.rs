@@ -11,5 +11,6 @@ mod names;
 mod plain;
 mod proxies;
 mod refused;
+mod service;
 mod support;
 mod tls;

@@ -70,7 +70,11 @@ pub(super) fn changed(known: &Endpoint, wanted: &HookAction, now: Timestamp) -> 
         (known.max_in_flight != wanted.max_in_flight, "max_in_flight"),
         (known.order != order, "order"),
     ];
-    let mut names: Vec<_> = differs.into_iter().filter(|(differs, _)| *differs).map(|(_, name)| name).collect();
+    let mut names: Vec<_> = differs
+        .into_iter()
+        .filter(|(differs, _)| *differs)
+        .map(|(_, name)| name)
+        .collect();
     let disabled = disabled(known.disabled, wanted, !names.is_empty(), now);
     if known.disabled != disabled {
         names.push(if disabled.is_some() { "disabled" } else { "enabled" });

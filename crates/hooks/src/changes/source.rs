@@ -43,12 +43,7 @@ pub(super) fn new(hook: &Hook, app: AppId, token: [u8; 32], standing: Standing<'
 }
 
 /// The one in force as the hook wants it, and what changes; nothing when it is so already.
-pub(super) fn changed(
-    known: &Source,
-    hook: &Hook,
-    app: AppId,
-    now: Timestamp,
-) -> Option<(Source, Vec<&'static str>)> {
+pub(super) fn changed(known: &Source, hook: &Hook, app: AppId, now: Timestamp) -> Option<(Source, Vec<&'static str>)> {
     let settings = settings(known, hook);
     let mut names = Vec::new();
     let differs = [
@@ -60,7 +55,12 @@ pub(super) fn changed(
         (known.rules.dedupe != hook.rules.dedupe, "dedupe"),
         (known.rules.order != hook.rules.order, "order"),
     ];
-    names.extend(differs.into_iter().filter(|(differs, _)| *differs).map(|(_, name)| name));
+    names.extend(
+        differs
+            .into_iter()
+            .filter(|(differs, _)| *differs)
+            .map(|(_, name)| name),
+    );
     if names.is_empty() {
         return None;
     }

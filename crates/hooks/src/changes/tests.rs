@@ -64,7 +64,10 @@ impl World {
             updated_at: directory.now(),
         };
         let id = environment.id;
-        directory.commit(vec![Change::PutEnvironment(environment)], None).await.unwrap();
+        directory
+            .commit(vec![Change::PutEnvironment(environment)], None)
+            .await
+            .unwrap();
         Self {
             directory,
             environment: id,
@@ -100,13 +103,16 @@ impl World {
 #[tokio::test]
 async fn a_file_makes_sources_and_endpoints_and_a_second_time_nothing() {
     let world = World::new().await;
-    assert_eq!(world.apply(FILE).await, [
-        "+ source one (POST /in/one)",
-        "+ endpoint one/file-1 (file:a.jsonl)",
-        "+ endpoint one/keep (file:b.jsonl)",
-        "+ source two (POST /in/two)",
-        "+ endpoint two/run-1 (run:echo)",
-    ]);
+    assert_eq!(
+        world.apply(FILE).await,
+        [
+            "+ source one (POST /in/one)",
+            "+ endpoint one/file-1 (file:a.jsonl)",
+            "+ endpoint one/keep (file:b.jsonl)",
+            "+ source two (POST /in/two)",
+            "+ endpoint two/run-1 (run:echo)",
+        ]
+    );
     let source = world.source("one");
     assert!(source.managed && source.token.len() >= 32, "{source:?}");
     assert_eq!(world.directory.app_by_id(source.app).unwrap().kind, AppKind::Source);
@@ -122,15 +128,20 @@ async fn what_did_not_change_is_not_touched() {
     let world = World::new().await;
     world.apply(FILE).await;
     let (source, keep) = (world.source("one"), world.endpoint("one", "keep"));
-    let changed = FILE.replace("a.jsonl", "c.jsonl").replace("first-secret", "second-secret");
+    let changed = FILE
+        .replace("a.jsonl", "c.jsonl")
+        .replace("first-secret", "second-secret");
     let plan = world.plan(&changed).unwrap();
     assert_eq!(plan.changes.len(), 2);
-    assert_eq!(world.apply(&changed).await, [
-        "~ source one: settings",
-        "~ endpoint one/file-1: target, settings",
-    ]);
+    assert_eq!(
+        world.apply(&changed).await,
+        ["~ source one: settings", "~ endpoint one/file-1: target, settings",]
+    );
     let after = world.source("one");
-    assert_eq!((after.id, &after.token, after.app), (source.id, &source.token, source.app));
+    assert_eq!(
+        (after.id, &after.token, after.app),
+        (source.id, &source.token, source.app)
+    );
     assert_eq!(world.endpoint("one", "keep").id, keep.id);
 }
 
@@ -140,10 +151,13 @@ async fn a_hook_that_comes_back_has_its_history_again() {
     world.apply(FILE).await;
     let app = world.source("one").app;
     let lines = world.apply("hooks: {}").await;
-    assert_eq!(lines, [
-        format!("- source one (its messages stay in {app})"),
-        format!("- source two (its messages stay in {})", desired_app(&world, "two")),
-    ]);
+    assert_eq!(
+        lines,
+        [
+            format!("- source one (its messages stay in {app})"),
+            format!("- source two (its messages stay in {})", desired_app(&world, "two")),
+        ]
+    );
     assert!(world.directory.source(world.environment, "one").is_none());
     assert!(world.directory.endpoints(app, ALL).items.is_empty());
     assert!(world.directory.app_by_id(app).is_some());
@@ -162,7 +176,10 @@ async fn a_change_of_order_begins_a_new_era() {
     world.apply(FILE).await;
     let era = world.endpoint("two", "run-1").order.era;
     let without = FILE.replace("    order: {by: body.id, version: body.v}\n", "");
-    assert_eq!(world.apply(&without).await, ["~ source two: order", "~ endpoint two/run-1: order"]);
+    assert_eq!(
+        world.apply(&without).await,
+        ["~ source two: order", "~ endpoint two/run-1: order"]
+    );
     let after = world.endpoint("two", "run-1").order;
     assert_eq!((after.ordering, after.era), (Ordering::None, era + 1));
 }
@@ -180,14 +197,29 @@ async fn an_endpoint_that_failed_too_long_is_enabled_by_a_change_and_not_by_a_re
         endpoint.throttle_rate = Some(5);
         vec![Change::PutEndpoint(Box::new(endpoint))]
     };
-    world.directory.commit(disable(DisabledReason::Failing), None).await.unwrap();
+    world
+        .directory
+        .commit(disable(DisabledReason::Failing), None)
+        .await
+        .unwrap();
     assert!(world.apply(FILE).await.is_empty());
     let mended = FILE.replace("b.jsonl", "d.jsonl");
-    assert_eq!(world.apply(&mended).await, ["~ endpoint one/keep: target, settings, enabled"]);
+    assert_eq!(
+        world.apply(&mended).await,
+        ["~ endpoint one/keep: target, settings, enabled"]
+    );
     let after = world.endpoint("one", "keep");
-    assert_eq!((after.disabled, after.throttle_rate), (None, Some(5)), "what the file cannot say stays");
+    assert_eq!(
+        (after.disabled, after.throttle_rate),
+        (None, Some(5)),
+        "what the file cannot say stays"
+    );
     // Whoever disables it by hand says so in the file, or it is enabled again.
-    world.directory.commit(disable(DisabledReason::Requested), None).await.unwrap();
+    world
+        .directory
+        .commit(disable(DisabledReason::Requested), None)
+        .await
+        .unwrap();
     assert_eq!(world.apply(&mended).await, ["~ endpoint one/keep: enabled"]);
 }
 
@@ -197,13 +229,22 @@ async fn a_name_that_the_api_gave_away_is_a_finding_and_changes_nothing() {
     world.apply("hooks: {one: {verify: none, do: []}}").await;
     let mut theirs = Source::clone(&world.source("one"));
     theirs.managed = false;
-    world.directory.commit(vec![Change::PutSource(Box::new(theirs))], None).await.unwrap();
-    let Err(ChangesError::Findings(findings)) = world.plan(FILE) else { panic!() };
+    world
+        .directory
+        .commit(vec![Change::PutSource(Box::new(theirs))], None)
+        .await
+        .unwrap();
+    let Err(ChangesError::Findings(findings)) = world.plan(FILE) else {
+        panic!()
+    };
     assert_eq!(
         findings[0].to_string(),
         "2:3: hooks.one: a source that was made through the API has this name already; name the hook otherwise, or delete that source"
     );
-    assert!(world.plan("hooks: {}").unwrap().changes.is_empty(), "what the API made is the API's");
+    assert!(
+        world.plan("hooks: {}").unwrap().changes.is_empty(),
+        "what the API made is the API's"
+    );
 }
 
 #[tokio::test]
@@ -214,7 +255,11 @@ async fn a_secret_that_a_handshake_brought_stays() {
     let mut kept = Source::clone(&world.source("tasks"));
     kept.settings.insert("secret".to_owned(), vec!["brought".to_owned()]);
     kept.settings.insert("armed".to_owned(), vec!["false".to_owned()]);
-    world.directory.commit(vec![Change::PutSource(Box::new(kept))], None).await.unwrap();
+    world
+        .directory
+        .commit(vec![Change::PutSource(Box::new(kept))], None)
+        .await
+        .unwrap();
     assert!(world.apply(file).await.is_empty());
     let ordered = "hooks: {tasks: {verify: {asana: {armed: true}}, for_each: body.events, do: []}}";
     assert_eq!(world.apply(ordered).await, ["~ source tasks: for_each"]);
@@ -226,12 +271,19 @@ async fn an_application_that_was_deleted_is_made_anew() {
     let world = World::new().await;
     world.apply(FILE).await;
     let (id, app): (SourceId, AppId) = (world.source("one").id, world.source("one").app);
-    world.directory.commit(vec![Change::DeleteApp(app)], None).await.unwrap();
-    assert_eq!(world.apply(FILE).await, [
-        "~ source one: application",
-        "+ endpoint one/file-1 (file:a.jsonl)",
-        "+ endpoint one/keep (file:b.jsonl)",
-    ]);
+    world
+        .directory
+        .commit(vec![Change::DeleteApp(app)], None)
+        .await
+        .unwrap();
+    assert_eq!(
+        world.apply(FILE).await,
+        [
+            "~ source one: application",
+            "+ endpoint one/file-1 (file:a.jsonl)",
+            "+ endpoint one/keep (file:b.jsonl)",
+        ]
+    );
     let after = world.source("one");
     assert!(after.id == id && after.app != app);
 }

@@ -9,7 +9,16 @@ use crate::{
 };
 
 /// The members that say what a connection leads to: each has exactly one.
-pub(crate) const LEADS: &[&str] = &["smtp", "http", "sql", "slack", "discord", "teams", "mattermost", "telegram"];
+pub(crate) const LEADS: &[&str] = &[
+    "smtp",
+    "http",
+    "sql",
+    "slack",
+    "discord",
+    "teams",
+    "mattermost",
+    "telegram",
+];
 
 const HTTP: &str = "http";
 const URL: &str = "url";
@@ -50,7 +59,11 @@ pub(super) fn read_all<'a>(top: &Table<'a>, reading: &mut Reading<'a>) -> BTreeM
         let Some(members) = reading.map(field.node, &field.path, "a connection") else {
             continue;
         };
-        let leads: Vec<&'static str> = LEADS.iter().copied().filter(|lead| members.get(lead).is_some()).collect();
+        let leads: Vec<&'static str> = LEADS
+            .iter()
+            .copied()
+            .filter(|lead| members.get(lead).is_some())
+            .collect();
         match (leads.as_slice(), field.node.entries()) {
             ([lead], Some(entries)) => {
                 all.insert(name, Connection { lead, entries });

@@ -13,7 +13,7 @@ use bellwire_template::EXPRESSION_BYTES_MAX;
 
 use super::{
     Shared,
-    action::{self, Files, Given},
+    action::{self, Given},
     order, origin, verify,
 };
 use crate::{
@@ -37,12 +37,17 @@ pub(super) fn read<'a>(
     field: &Field<'a>,
     shared: &Shared<'a>,
     reading: &mut Reading<'a>,
-    files: &mut Files<'_, '_>,
 ) -> Option<Hook> {
     let is_named_well = is_uid(name);
     if !is_named_well {
-        let what = format!("`{}` cannot be a hook's name, which is a part of its URL", shorten(name));
-        let advice = format!("use at most {UID_MAX} letters, digits, `-` and `_`; it may not start with `{}`", SourceId::PREFIX);
+        let what = format!(
+            "`{}` cannot be a hook's name, which is a part of its URL",
+            shorten(name)
+        );
+        let advice = format!(
+            "use at most {UID_MAX} letters, digits, `-` and `_`; it may not start with `{}`",
+            SourceId::PREFIX
+        );
         reading.find(field.name_at, &field.path, what, advice);
     }
     let known = [ORIGINS, MEMBERS].concat();
@@ -57,7 +62,7 @@ pub(super) fn read<'a>(
             None => Ordering::None,
         },
     };
-    let actions = actions(&table, &given, shared, reading, files);
+    let actions = actions(&table, &given, shared, reading);
     let (kind, settings) = source?;
     is_named_well.then(|| Hook {
         name: name.to_owned(),
@@ -75,19 +80,27 @@ fn source<'a>(
     shared: &Shared<'a>,
     reading: &mut Reading<'a>,
 ) -> Option<verify::Source> {
-    let origins: Vec<_> = ORIGINS.iter().filter_map(|name| Some((*name, table.get(name)?))).collect();
+    let origins: Vec<_> = ORIGINS
+        .iter()
+        .filter_map(|name| Some((*name, table.get(name)?)))
+        .collect();
     match origins.as_slice() {
         [] => {
             verify::missing(field.name_at, &field.path, reading, ORIGINS);
             None
         }
         [("verify", field)] => verify::read(field, reading),
-        [("cron", field)] => origin::cron(field, shared.check, reading),
-        [(_, field)] => origin::monitors(field, &shared.monitors, shared.check, reading),
+        [("cron", field)] => origin::cron(field, shared.around.source, reading),
+        [(_, field)] => origin::monitors(field, &shared.monitors, shared.around.source, reading),
         [_, (second, field), ..] => {
             let names: Vec<&str> = origins.iter().map(|(name, _)| *name).collect();
             let what = format!("there are {}, and a hook has one of them", listed(&names));
-            reading.find(field.name_at, &field.path, what, format!("make a hook of its own for `{second}`"));
+            reading.find(
+                field.name_at,
+                &field.path,
+                what,
+                format!("make a hook of its own for `{second}`"),
+            );
             None
         }
     }
@@ -133,7 +146,6 @@ fn actions<'a>(
     given: &Given<'a>,
     shared: &Shared<'a>,
     reading: &mut Reading<'a>,
-    files: &mut Files<'_, '_>,
 ) -> Vec<crate::HookAction> {
     let Some(field) = table.get("do") else {
         let advice = "write `do: []` when messages are only to be kept";
@@ -157,11 +169,14 @@ fn actions<'a>(
             node,
             path: field.path.item(at),
         };
-        let Some(action) = action::read(&field, given, shared, &mut counts, reading, files) else {
+        let Some(action) = action::read(&field, given, shared, &mut counts, reading) else {
             continue;
         };
         if let Some(same) = read.iter().find(|other| other.uid == action.uid) {
-            let what = format!("an action of this hook is already called `{}`, on line {}", action.uid, same.at.line);
+            let what = format!(
+                "an action of this hook is already called `{}`, on line {}",
+                action.uid, same.at.line
+            );
             reading.wrong(&field, what, "give them different names");
         }
         read.push(action);

@@ -1,7 +1,7 @@
 //! From the text of a file to what it asks for.
 //!
 //! [`read`] composes the YAML, replaces references and reads the file's parts: [`connection`], [`monitor`] and [`hook`], which
-//! reads where messages come from ([`verify`], [`origin`]), in which order ([`order`]) and what is done ([`action`]). All of it
+//! reads where messages come from ([`verify`], [`origin`]), in which order ([`order`]) and what is done ([`action`], [`settings`]). All of it
 //! is read whatever is wrong elsewhere, so that one run tells everything.
 
 pub(crate) mod action;
@@ -10,16 +10,17 @@ pub(crate) mod hook;
 pub(crate) mod monitor;
 pub(crate) mod order;
 pub(crate) mod origin;
+pub(crate) mod settings;
 mod verify;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use self::{connection::Connection, monitor::Monitor};
 use crate::{
-    Desired, Finding, Mark, Rejected, Surroundings,
+    Desired, Finding, Mark, Surroundings,
     finding::Path,
     reading::{Reading, Table},
-    surroundings::{Resolver, SourceCheck},
+    surroundings::Resolver,
     yaml::{Node, compose},
 };
 
@@ -33,43 +34,41 @@ pub(crate) const TOP: &[&str] = &["version", "connections", "monitors", "hooks"]
 struct Shared<'a> {
     connections: BTreeMap<&'a str, Connection<'a>>,
     monitors: BTreeMap<&'a str, Monitor<'a>>,
-    check: SourceCheck<'a>,
+    around: &'a Surroundings<'a>,
 }
 
 /// Reads a file.
 ///
 /// # Errors
 /// Everything that is wrong, in the order of the file.
-pub(crate) fn read<'a>(text: &'a str, around: &Surroundings<'a>) -> Result<Desired, Rejected> {
+pub(crate) fn read(text: &str, around: &Surroundings<'_>) -> Result<Desired, Vec<Finding>> {
     let mut root = match compose(text) {
         Ok(Some(root)) => root,
         // A file that is just being written is empty for a moment: that must not be the end of every hook.
         Ok(None) => {
             let advice = "write `hooks: {}` when there are to be none";
-            return Err(whole("there is nothing in the file", advice).into());
+            return Err(vec![whole("there is nothing in the file", advice)]);
         }
         Err(broken) => {
-            return Err(Finding {
+            return Err(vec![Finding {
                 at: broken.at,
                 path: String::new(),
                 what: broken.what,
                 advice: broken.advice,
-            }
-            .into());
+            }]);
         }
     };
     let mut resolver = Resolver::new(around);
     resolver.resolve(&mut root, &Path::default());
-    let mut files = std::mem::take(&mut resolver.files);
     let mut reading = Reading::new(text, resolver.veil, resolver.findings);
-    let hooks = document(&root, &mut reading, &mut files, around);
+    let hooks = document(&root, &mut reading, around);
     if reading.findings.is_empty() {
-        return Ok(Desired { hooks, files });
+        return Ok(Desired { hooks });
     }
     let mut findings = reading.findings;
     findings.sort();
     findings.dedup();
-    Err(Rejected { findings, files })
+    Err(findings)
 }
 
 fn whole(what: &str, advice: &str) -> Finding {
@@ -81,24 +80,23 @@ fn whole(what: &str, advice: &str) -> Finding {
     }
 }
 
-fn document<'a>(
-    root: &'a Node,
-    reading: &mut Reading<'a>,
-    files: &mut BTreeSet<std::path::PathBuf>,
-    around: &Surroundings<'a>,
-) -> Vec<crate::Hook> {
+fn document<'a>(root: &'a Node, reading: &mut Reading<'a>, around: &'a Surroundings<'a>) -> Vec<crate::Hook> {
     let Some(top) = reading.table(root, &Path::default(), "the file", TOP) else {
         return Vec::new();
     };
     if let Some(version) = top.get("version")
         && version.node.written() != Some("1")
     {
-        reading.wrong(&version, "this program reads version 1 of the file", "write `version: 1`, or leave it out");
+        reading.wrong(
+            &version,
+            "this program reads version 1 of the file",
+            "write `version: 1`, or leave it out",
+        );
     }
     let shared = Shared {
         connections: connection::read_all(&top, reading),
         monitors: monitor::read_all(&top, reading),
-        check: around.source,
+        around,
     };
     let Some(hooks) = hooks_of(&top, reading) else {
         return Vec::new();
@@ -106,10 +104,15 @@ fn document<'a>(
     let mut read = Vec::new();
     for (at, (name, field)) in hooks.fields().enumerate() {
         if at == HOOKS_MAX {
-            reading.find(field.name_at, &hooks.path, format!("there are more than {HOOKS_MAX} hooks"), "");
+            reading.find(
+                field.name_at,
+                &hooks.path,
+                format!("there are more than {HOOKS_MAX} hooks"),
+                "",
+            );
             break;
         }
-        read.extend(hook::read(name, &field, &shared, reading, &mut action::Files { files, around }));
+        read.extend(hook::read(name, &field, &shared, reading));
     }
     read
 }

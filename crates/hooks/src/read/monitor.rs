@@ -47,7 +47,10 @@ pub(super) fn read_all<'a>(top: &Table<'a>, reading: &mut Reading<'a>) -> BTreeM
 fn read<'a>(name: &str, field: &Field<'a>, reading: &mut Reading<'a>) -> Option<Json> {
     let known = [WATCHES, MEMBERS].concat();
     let table = reading.table(field.node, &field.path, "a monitor", &known)?;
-    let watches: Vec<_> = WATCHES.iter().filter_map(|watch| Some((*watch, table.get(watch)?))).collect();
+    let watches: Vec<_> = WATCHES
+        .iter()
+        .filter_map(|watch| Some((*watch, table.get(watch)?)))
+        .collect();
     let [(watch, place)] = watches.as_slice() else {
         let advice = format!("write one of {}", listed(WATCHES));
         reading.find(field.name_at, &field.path, "a monitor watches one thing", advice);

@@ -17,12 +17,22 @@ pub(super) fn read<'a>(field: &Field<'a>, reading: &mut Reading<'a>) -> Option<S
     let version = table.get("version");
     if let (Some(_), Some(version)) = (&sequence, &version) {
         let advice = "a number without gaps is a `sequence`; a time, or a number with gaps, is a `version`";
-        reading.find(version.name_at, &version.path, "there are both `sequence` and `version`", advice);
+        reading.find(
+            version.name_at,
+            &version.path,
+            "there are both `sequence` and `version`",
+            advice,
+        );
         return None;
     }
     for name in ["wait", "start"] {
         if let (None, Some(field)) = (&sequence, table.get(name)) {
-            reading.find(field.name_at, &field.path, format!("`{name}` is about a `sequence`, and there is none"), "");
+            reading.find(
+                field.name_at,
+                &field.path,
+                format!("`{name}` is about a `sequence`, and there is none"),
+                "",
+            );
             return None;
         }
     }
@@ -32,7 +42,9 @@ pub(super) fn read<'a>(field: &Field<'a>, reading: &mut Reading<'a>) -> Option<S
         return None;
     };
     let by = key(&by, reading);
-    let wait = table.get("wait").map(|field| reading.span(&field, Duration::ZERO, SourceOrder::WAIT_MAX));
+    let wait = table
+        .get("wait")
+        .map(|field| reading.span(&field, Duration::ZERO, SourceOrder::WAIT_MAX));
     let start = table.get("start").map(|field| reading.number(&field, 0, u64::MAX));
     let sequence = sequence.map(|field| reading.expression(&field).map(str::to_owned));
     let version = version.map(|field| key(&field, reading));

@@ -25,7 +25,11 @@ pub(super) fn cron<'a>(field: &Field<'a>, check: SourceCheck<'_>, reading: &mut 
     } else {
         let table = reading.table(field.node, &field.path, "`cron`", CRON)?;
         if table.get("schedule").is_none() {
-            reading.wrong(field, "it does not say when", "add a schedule, such as `schedule: \"0 6 * * 1\"`");
+            reading.wrong(
+                field,
+                "it does not say when",
+                "add a schedule, such as `schedule: \"0 6 * * 1\"`",
+            );
             return None;
         }
         for name in CRON {

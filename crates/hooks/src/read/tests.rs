@@ -38,12 +38,15 @@ fn read_text(text: &str) -> Result<Desired, Vec<String>> {
         file: &file,
         folder: FilePath::new("/etc/bellwire"),
         source: &|kind, settings| match settings.values().flatten().any(|value| value.contains("never")) {
-            true => Err((if kind == "cron" { "schedule" } else { "monitor api" }.to_owned(), "`never` is no time".to_owned())),
+            true => Err((
+                if kind == "cron" { "schedule" } else { "monitor api" }.to_owned(),
+                "`never` is no time".to_owned(),
+            )),
             false => Ok(()),
         },
     };
     let read = File::read(text, &around);
-    read.map_err(|rejected| rejected.findings.iter().map(ToString::to_string).collect())
+    read.map_err(|findings| findings.iter().map(ToString::to_string).collect())
 }
 
 fn desired(text: &str) -> Desired {
@@ -58,7 +61,9 @@ fn one(lines: &str) -> Hook {
 
 /// A file with one hook that does this.
 fn action(text: &str) -> HookAction {
-    one(&format!("verify: none\ndo:\n  - {}", text.replace('\n', "\n    "))).actions.remove(0)
+    one(&format!("verify: none\ndo:\n  - {}", text.replace('\n', "\n    ")))
+        .actions
+        .remove(0)
 }
 
 fn settings(action: &HookAction) -> Json {
@@ -68,31 +73,55 @@ fn settings(action: &HookAction) -> Json {
 #[test]
 fn the_example_of_the_design_is_what_it_says() {
     let desired = desired(DESIGN);
-    let names: Vec<_> = desired.hooks.iter().map(|hook| (hook.name.as_str(), hook.kind.as_str())).collect();
-    assert_eq!(names, [
-        ("signup", "clerk"),
-        ("payments", "stripe"),
-        ("customers", "shopify"),
-        ("alerts", "basic"),
-        ("anything", "hmac"),
-    ]);
-    let [signup, payments, customers, alerts, anything] = desired.hooks.as_slice() else { panic!() };
+    let names: Vec<_> = desired
+        .hooks
+        .iter()
+        .map(|hook| (hook.name.as_str(), hook.kind.as_str()))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("signup", "clerk"),
+            ("payments", "stripe"),
+            ("customers", "shopify"),
+            ("alerts", "basic"),
+            ("anything", "hmac"),
+        ]
+    );
+    let [signup, payments, customers, alerts, anything] = desired.hooks.as_slice() else {
+        panic!()
+    };
 
     let email = &signup.actions[0];
-    assert_eq!((email.uid.as_str(), &**email.kind(), email.action.trusted), ("email-1", "email", true));
+    assert_eq!(
+        (email.uid.as_str(), &**email.kind(), email.action.trusted),
+        ("email-1", "email", true)
+    );
     assert_eq!(email.workflow.filter.as_deref(), Some("type == \"user.created\""));
     assert_eq!(settings(email)["html"], "<p>Hello {{ data.first_name }}</p>");
-    assert_eq!(settings(email)["smtp"], format!("smtps://hello@example.com:{CANARY}@smtp.example.com"));
-    assert!(email.url.contains("smtp.example.com") && !email.url.contains("canary"), "{}", email.url);
-    assert_eq!(desired.files.iter().next().unwrap(), FilePath::new("/etc/bellwire/welcome.html"));
+    assert_eq!(
+        settings(email)["smtp"],
+        format!("smtps://hello@example.com:{CANARY}@smtp.example.com")
+    );
+    assert!(
+        email.url.contains("smtp.example.com") && !email.url.contains("canary"),
+        "{}",
+        email.url
+    );
 
     assert_eq!(payments.settings["secret"].len(), 2);
     let http = settings(&payments.actions[0]);
-    assert_eq!((&http["url"], &http["bearer"]), (&"https://api.crm.example".into(), &CANARY.into()));
+    assert_eq!(
+        (&http["url"], &http["bearer"]),
+        (&"https://api.crm.example".into(), &CANARY.into())
+    );
     assert_eq!(http["ok"], serde_json::json!([200, 201, 409]));
 
     let order = customers.rules.order.as_ref().unwrap();
-    assert_eq!((order.by.as_str(), order.version.as_deref()), ("body.id", Some("body.updated_at")));
+    assert_eq!(
+        (order.by.as_str(), order.version.as_deref()),
+        ("body.id", Some("body.updated_at"))
+    );
     assert_eq!(customers.actions[0].ordering, bellwire_core::order::Ordering::Key);
 
     assert_eq!(alerts.settings["user"], ["am"]);
@@ -117,7 +146,10 @@ fn the_example_of_the_design_is_what_it_says() {
 fn every_whole_file_of_the_guide_and_the_examples_can_be_used() {
     let root = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let guide = std::fs::read_to_string(root.join("docs/hooks.md")).unwrap();
-    let blocks = guide.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let blocks = guide
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next());
     let whole: Vec<&str> = blocks.filter(|block| block.contains("hooks:\n")).collect();
     assert!(whole.len() >= 3, "{whole:?}");
     whole.into_iter().for_each(|block| drop(desired(block)));
@@ -143,13 +175,37 @@ fn requests_are_trusted_by_providers_and_forms() {
         ("{bearer: 12345}", "bearer", "secret", &["12345"]),
         ("{basic: {user: u, pass: p}}", "basic", "pass", &["p"]),
         ("{token: {secret: t, header: x-t}}", "token", "header", &["x-t"]),
-        ("{ip: [192.0.2.0/24, \"2001:db8::/32\"]}", "ip", "cidr", &["192.0.2.0/24", "2001:db8::/32"]),
-        ("{standard_webhooks: whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA}", "standard-webhooks", "secret", &["whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]),
-        ("{hmac: {secret: s, header: x-s, ts: \"header:x-t\", ts_unit: ms, content: \"{ts}.{body}\"}}", "hmac", "tsUnit", &["ms"]),
-        ("{provider: meta, secret: s, verify_token: v}", "meta", "verifyToken", &["v"]),
+        (
+            "{ip: [192.0.2.0/24, \"2001:db8::/32\"]}",
+            "ip",
+            "cidr",
+            &["192.0.2.0/24", "2001:db8::/32"],
+        ),
+        (
+            "{standard_webhooks: whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA}",
+            "standard-webhooks",
+            "secret",
+            &["whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
+        ),
+        (
+            "{hmac: {secret: s, header: x-s, ts: \"header:x-t\", ts_unit: ms, content: \"{ts}.{body}\"}}",
+            "hmac",
+            "tsUnit",
+            &["ms"],
+        ),
+        (
+            "{provider: meta, secret: s, verify_token: v}",
+            "meta",
+            "verifyToken",
+            &["v"],
+        ),
         ("{asana: {armed: true}}", "asana", "armed", &["true"]),
-        ("{jwt: {jwk: {kty: OKP, crv: Ed25519, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo}}}", "jwt", "jwk",
-            &[r#"{"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#]),
+        (
+            "{jwt: {jwk: {kty: OKP, crv: Ed25519, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo}}}",
+            "jwt",
+            "jwk",
+            &[r#"{"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#],
+        ),
     ] {
         let hook = one(&format!("verify: {verify}\ndo: []"));
         assert_eq!(hook.kind, kind, "{verify}");
@@ -162,7 +218,10 @@ fn requests_are_trusted_by_providers_and_forms() {
 #[test]
 fn messages_may_come_from_a_schedule_or_a_watch() {
     let hook = one("cron: \"0 6 * * 1\"\ndo: []");
-    assert_eq!((hook.kind.as_str(), &hook.settings["schedule"][..]), ("cron", &["0 6 * * 1".to_owned()][..]));
+    assert_eq!(
+        (hook.kind.as_str(), &hook.settings["schedule"][..]),
+        ("cron", &["0 6 * * 1".to_owned()][..])
+    );
     let hook = one("cron: {schedule: \"@daily\", payload: {a: [1]}, content_type: application/json}\ndo: []");
     assert_eq!(hook.settings["payload"], [r#"{"a":[1]}"#]);
     let text = "monitors:\n  api: {http: \"https://a.example\", every: 30s, fails: 3}\n  db: {tcp: \"db:5432\"}\nhooks:\n  \
@@ -175,10 +234,17 @@ fn messages_may_come_from_a_schedule_or_a_watch() {
 
 #[test]
 fn what_every_action_has_stands_beside_the_kind_or_among_its_settings() {
-    let beside = action("file: {path: a.jsonl}\nname: keep\nwhen: x > 1\nretry: [1s, 1m]\nmax_in_flight: 2\nthrottle: 10s\ndisabled: true\ntimeout: 5");
-    let inside = action("file: {path: a.jsonl, name: keep, when: x > 1, retry: [1s, 1m], maxInFlight: 2, throttle: {every: 10s}, disabled: true, timeout: 5s}");
+    let beside = action(
+        "file: {path: a.jsonl}\nname: keep\nwhen: x > 1\nretry: [1s, 1m]\nmax_in_flight: 2\nthrottle: 10s\ndisabled: true\ntimeout: 5",
+    );
+    let inside = action(
+        "file: {path: a.jsonl, name: keep, when: x > 1, retry: [1s, 1m], maxInFlight: 2, throttle: {every: 10s}, disabled: true, timeout: 5s}",
+    );
     assert_eq!(beside, inside);
-    assert_eq!((beside.uid.as_str(), beside.workflow.filter.as_deref()), ("keep", Some("x > 1")));
+    assert_eq!(
+        (beside.uid.as_str(), beside.workflow.filter.as_deref()),
+        ("keep", Some("x > 1"))
+    );
     assert_eq!(beside.timeout.map(|timeout| timeout.as_secs()), Some(5));
     assert_eq!(action("file: {path: a}\nretry: none").retry_schedule, Some(vec![]));
     // The kind's own names are the kind's: `run` has a timeout, `file` a format.
@@ -190,8 +256,13 @@ fn what_every_action_has_stands_beside_the_kind_or_among_its_settings() {
 
 #[test]
 fn both_conditions_must_hold_and_an_actions_throttle_wins() {
-    let hook = one("verify: none\nwhen: a or b\nthrottle: 1m\ndo:\n  - {file: {path: a}, when: c or d, throttle: 1s}\n  - file: {path: b}");
-    assert_eq!(hook.actions[0].workflow.filter.as_deref(), Some("(a or b) and (c or d)"));
+    let hook = one(
+        "verify: none\nwhen: a or b\nthrottle: 1m\ndo:\n  - {file: {path: a}, when: c or d, throttle: 1s}\n  - file: {path: b}",
+    );
+    assert_eq!(
+        hook.actions[0].workflow.filter.as_deref(),
+        Some("(a or b) and (c or d)")
+    );
     let every = |at: usize| hook.actions[at].workflow.throttle.as_ref().unwrap().every.0.as_secs();
     assert_eq!((every(0), every(1)), (1, 60));
     assert_eq!(hook.actions[1].uid, "file-2");
@@ -200,61 +271,204 @@ fn both_conditions_must_hold_and_an_actions_throttle_wins() {
 #[test]
 fn a_transformation_is_written_as_the_value_it_makes() {
     let action = action("forward: {url: \"https://a.example/\"}\ntransformation: {id: \"{{ id }}\", ok: true}");
-    assert_eq!(action.workflow.transformation.as_deref(), Some(r#"{"id":"{{ id }}","ok":true}"#));
+    assert_eq!(
+        action.workflow.transformation.as_deref(),
+        Some(r#"{"id":"{{ id }}","ok":true}"#)
+    );
 }
 
 /// One file, where it is wrong, and how it is said.
 const BAD: &[(&str, &[&str])] = &[
-    ("", &["1:1: there is nothing in the file; write `hooks: {}` when there are to be none"]),
+    (
+        "",
+        &["1:1: there is nothing in the file; write `hooks: {}` when there are to be none"],
+    ),
     ("[]", &["1:1: the file is a map, and this is a list"]),
     ("connections: {}", &["1:1: there is no `hooks` in the file"]),
-    ("hooks: {}\nversion: 2", &["2:10: version: this program reads version 1 of the file"]),
-    ("hook: {}\nhooks: {}", &["1:1: hook: the file has no `hook`; did you mean `hooks`?"]),
-    ("hooks: {a b: {verify: none, do: []}}", &["1:9: hooks.a b: `a b` cannot be a hook's name"]),
-    ("hooks: {src_1: {verify: none, do: []}}", &["`src_1` cannot be a hook's name"]),
-    ("hooks: {a: {do: []}}", &["1:9: hooks.a: it does not say where messages come from, or how they are trusted; write `verify`, `cron` and `monitors`"]),
-    ("hooks: {a: {verify: none}}", &["it does not say what to do; write `do: []`"]),
-    ("hooks: {a: {verify: none, cron: \"@daily\", do: []}}", &["1:27: hooks.a.cron: there are `verify` and `cron`, and a hook has one of them"]),
-    ("hooks: {a: {verify: gihtub, do: []}}", &["1:21: hooks.a.verify: no provider or form is called `gihtub`; did you mean `github`?"]),
-    ("hooks: {a: {verify: github, do: []}}", &["1:21: hooks.a.verify: `github` needs `secret`"]),
-    ("hooks: {a: {verify: {provider: github, secert: x}, do: []}}", &["1:40: hooks.a.verify.secert: `github` has no setting `secert`; did you mean `secret`?"]),
-    ("hooks: {a: {verify: {github: \"\"}, do: []}}", &["1:30: hooks.a.verify.github: the setting `secret` is empty"]),
-    ("hooks: {a: {verify: {github: \"${UNSET}\"}, do: []}}", &["1:30: hooks.a.verify.github: the variable UNSET is not set"]),
-    ("hooks: {a: {verify: {hmac: {secret: s, header: x, alg: md5}}, do: []}}", &["1:56: hooks.a.verify.hmac.alg: the setting `alg` is not usable"]),
-    ("hooks: {a: {verify: {clerk: nonsense}, do: []}}", &["1:29: hooks.a.verify.clerk: the setting `secret` is not usable"]),
-    ("hooks: {a: {verify: {}, do: []}}", &["1:21: hooks.a.verify: it does not say by whose rules"]),
-    ("hooks:\n  a:\n    verify: none\n    when: type|shout\n    do: []", &["4:16: hooks.a.when: there is no filter 'shout'"]),
-    ("hooks: {a: {verify: none, order: {version: v}, do: []}}", &["1:34: hooks.a.order: it does not say what messages are put in order by"]),
-    ("hooks: {a: {verify: none, order: {by: b, version: v, sequence: s}, do: []}}", &["there are both `sequence` and `version`"]),
-    ("hooks: {a: {verify: none, order: {by: b, wait: 5s}, do: []}}", &["1:42: hooks.a.order.wait: `wait` is about a `sequence`"]),
-    ("hooks: {a: {verify: none, throttle: soon, do: []}}", &["1:37: hooks.a.throttle: `soon` is not a duration"]),
-    ("hooks: {a: {verify: none, throttle: {key: x}, do: []}}", &["it does not say how often; add `every: 15m`"]),
-    ("hooks: {a: {verify: none, do: {file: {path: a}}}}", &["1:31: hooks.a.do: `do` is a list of actions, and this is a map; begin each action with a hyphen"]),
-    ("hooks: {a: {verify: none, do: [{emial: {}}]}}", &["1:33: hooks.a.do[0].emial: no action is called `emial`; did you mean `email`?"]),
-    ("hooks: {a: {verify: none, do: [{}]}}", &["1:32: hooks.a.do[0]: it does not say what to do; write one of"]),
-    ("hooks: {a: {verify: none, do: [{file: {path: a}, run: {argv: [x]}}]}}", &["there are two actions in one"]),
-    ("hooks: {a: {verify: none, do: [{file: {paht: a}}]}}", &["1:40: hooks.a.do[0].file.paht: `file` has no setting `paht`; did you mean `path`?"]),
-    ("hooks: {a: {verify: none, do: [{file: a.jsonl}]}}", &["1:39: hooks.a.do[0].file: `file` is a map, and this is a text"]),
-    ("hooks: {a: {verify: none, do: [{file: {path: \"\"}}]}}", &["1:46: hooks.a.do[0].file.path: name a file"]),
-    ("hooks: {a: {verify: none, do: [{run: {argv: [x, \"{{ a|shout }}\"]}}]}}", &["1:49: hooks.a.do[0].run.argv[1]: "]),
-    ("hooks: {a: {verify: none, do: [{chat: {via: ops, text: x}}]}}", &["1:45: hooks.a.do[0].chat.via: no connection is called `ops`"]),
-    ("connections: {o: {sql: \"sqlite:x\"}}\nhooks: {a: {verify: none, do: [{http: {via: o}}]}}", &["2:45: hooks.a.do[0].http.via: `http` does not go by a connection to sql"]),
-    ("connections: {o: {bearer: x}}\nhooks: {}", &["1:15: connections.o: it does not say where it leads"]),
-    ("connections: {o: {http: x, sql: y}}\nhooks: {}", &["it leads to several places: `http` and `sql`"]),
-    ("hooks: {a: {verify: none, do: [{file: {path: a}, name: x}, {file: {path: b}, name: x}]}}", &["1:60: hooks.a.do[1]: an action of this hook is already called `x`, on line 1"]),
-    ("hooks: {a: {verify: none, do: [{file: {path: a}, name: \"x y\"}]}}", &["`x y` cannot be an action's name"]),
-    ("hooks: {a: {verify: none, do: [{file: {path: a}, retry: often}]}}", &["write the wait before each retry"]),
-    ("hooks: {a: {verify: none, do: [{file: {path: a}, max_in_flight: 0}]}}", &["write a whole number from 1 to 10000"]),
-    ("hooks: {a: {verify: none, do: [{file: {path: a}, disabled: maybe}]}}", &["write true or false"]),
-    ("hooks: {a: {verify: none, do: [{file: {path: a}, format: yaml}]}}", &["write one of `json`"]),
+    (
+        "hooks: {}\nversion: 2",
+        &["2:10: version: this program reads version 1 of the file"],
+    ),
+    (
+        "hook: {}\nhooks: {}",
+        &["1:1: hook: the file has no `hook`; did you mean `hooks`?"],
+    ),
+    (
+        "hooks: {a b: {verify: none, do: []}}",
+        &["1:9: hooks.a b: `a b` cannot be a hook's name"],
+    ),
+    (
+        "hooks: {src_1: {verify: none, do: []}}",
+        &["`src_1` cannot be a hook's name"],
+    ),
+    (
+        "hooks: {a: {do: []}}",
+        &[
+            "1:9: hooks.a: it does not say where messages come from, or how they are trusted; write `verify`, `cron` and `monitors`",
+        ],
+    ),
+    (
+        "hooks: {a: {verify: none}}",
+        &["it does not say what to do; write `do: []`"],
+    ),
+    (
+        "hooks: {a: {verify: none, cron: \"@daily\", do: []}}",
+        &["1:27: hooks.a.cron: there are `verify` and `cron`, and a hook has one of them"],
+    ),
+    (
+        "hooks: {a: {verify: gihtub, do: []}}",
+        &["1:21: hooks.a.verify: no provider or form is called `gihtub`; did you mean `github`?"],
+    ),
+    (
+        "hooks: {a: {verify: github, do: []}}",
+        &["1:21: hooks.a.verify: `github` needs `secret`"],
+    ),
+    (
+        "hooks: {a: {verify: {provider: github, secert: x}, do: []}}",
+        &["1:40: hooks.a.verify.secert: `github` has no setting `secert`; did you mean `secret`?"],
+    ),
+    (
+        "hooks: {a: {verify: {github: \"\"}, do: []}}",
+        &["1:30: hooks.a.verify.github: the setting `secret` is empty"],
+    ),
+    (
+        "hooks: {a: {verify: {github: \"${UNSET}\"}, do: []}}",
+        &["1:30: hooks.a.verify.github: the variable UNSET is not set"],
+    ),
+    (
+        "hooks: {a: {verify: {hmac: {secret: s, header: x, alg: md5}}, do: []}}",
+        &["1:56: hooks.a.verify.hmac.alg: the setting `alg` is not usable"],
+    ),
+    (
+        "hooks: {a: {verify: {clerk: nonsense}, do: []}}",
+        &["1:29: hooks.a.verify.clerk: the setting `secret` is not usable"],
+    ),
+    (
+        "hooks: {a: {verify: {}, do: []}}",
+        &["1:21: hooks.a.verify: it does not say by whose rules"],
+    ),
+    (
+        "hooks:\n  a:\n    verify: none\n    when: type|shout\n    do: []",
+        &["4:16: hooks.a.when: there is no filter 'shout'"],
+    ),
+    (
+        "hooks: {a: {verify: none, order: {version: v}, do: []}}",
+        &["1:34: hooks.a.order: it does not say what messages are put in order by"],
+    ),
+    (
+        "hooks: {a: {verify: none, order: {by: b, version: v, sequence: s}, do: []}}",
+        &["there are both `sequence` and `version`"],
+    ),
+    (
+        "hooks: {a: {verify: none, order: {by: b, wait: 5s}, do: []}}",
+        &["1:42: hooks.a.order.wait: `wait` is about a `sequence`"],
+    ),
+    (
+        "hooks: {a: {verify: none, throttle: soon, do: []}}",
+        &["1:37: hooks.a.throttle: `soon` is not a duration"],
+    ),
+    (
+        "hooks: {a: {verify: none, throttle: {key: x}, do: []}}",
+        &["it does not say how often; add `every: 15m`"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: {file: {path: a}}}}",
+        &["1:31: hooks.a.do: `do` is a list of actions, and this is a map; begin each action with a hyphen"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{emial: {}}]}}",
+        &["1:33: hooks.a.do[0].emial: no action is called `emial`; did you mean `email`?"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{}]}}",
+        &["1:32: hooks.a.do[0]: it does not say what to do; write one of"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{file: {path: a}, run: {argv: [x]}}]}}",
+        &["there are two actions in one"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{file: {paht: a}}]}}",
+        &["1:40: hooks.a.do[0].file.paht: `file` has no setting `paht`; did you mean `path`?"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{file: a.jsonl}]}}",
+        &["1:39: hooks.a.do[0].file: `file` is a map, and this is a text"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{file: {path: \"\"}}]}}",
+        &["1:46: hooks.a.do[0].file.path: name a file"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{run: {argv: [x, \"{{ a|shout }}\"]}}]}}",
+        &["1:49: hooks.a.do[0].run.argv[1]: "],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{chat: {via: ops, text: x}}]}}",
+        &["1:45: hooks.a.do[0].chat.via: no connection is called `ops`"],
+    ),
+    (
+        "connections: {o: {sql: \"sqlite:x\"}}\nhooks: {a: {verify: none, do: [{http: {via: o}}]}}",
+        &["2:45: hooks.a.do[0].http.via: `http` does not go by a connection to sql"],
+    ),
+    (
+        "connections: {o: {bearer: x}}\nhooks: {}",
+        &["1:15: connections.o: it does not say where it leads"],
+    ),
+    (
+        "connections: {o: {http: x, sql: y}}\nhooks: {}",
+        &["it leads to several places: `http` and `sql`"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{file: {path: a}, name: x}, {file: {path: b}, name: x}]}}",
+        &["1:60: hooks.a.do[1]: an action of this hook is already called `x`, on line 1"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{file: {path: a}, name: \"x y\"}]}}",
+        &["`x y` cannot be an action's name"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{file: {path: a}, retry: often}]}}",
+        &["write the wait before each retry"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{file: {path: a}, max_in_flight: 0}]}}",
+        &["write a whole number from 1 to 10000"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{file: {path: a}, disabled: maybe}]}}",
+        &["write true or false"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{file: {path: a}, format: yaml}]}}",
+        &["write one of `json`"],
+    ),
     ("hooks: {a: {monitors: all, do: []}}", &["there are no monitors"]),
-    ("monitors: {m: {tcp: \"h:1\"}}\nhooks: {a: {monitors: [n], do: []}}", &["no monitor is called `n`"]),
-    ("monitors: {m: {every: 5s}}\nhooks: {}", &["a monitor watches one thing; write one of `http`, `tcp` and `certificate`"]),
+    (
+        "monitors: {m: {tcp: \"h:1\"}}\nhooks: {a: {monitors: [n], do: []}}",
+        &["no monitor is called `n`"],
+    ),
+    (
+        "monitors: {m: {every: 5s}}\nhooks: {}",
+        &["a monitor watches one thing; write one of `http`, `tcp` and `certificate`"],
+    ),
     ("hooks: {a: {cron: {payload: 1}, do: []}}", &["it does not say when"]),
-    ("hooks: {a: {cron: never, do: []}}", &["1:19: hooks.a.cron: `never` is no time"]),
-    ("hooks: {a: {cron: {schedule: never}, do: []}}", &["1:30: hooks.a.cron.schedule: `never` is no time"]),
-    ("monitors: {m: {http: \"https://never\"}}\nhooks: {a: {monitors: all, do: []}}", &["1:15: monitors.m: `never` is no time"]),
-    ("monitors: {m: {tcp: \"h:1\", status: 999}}\nhooks: {}", &["1:36: monitors.m.status: write a whole number from 100 to 599"]),
+    (
+        "hooks: {a: {cron: never, do: []}}",
+        &["1:19: hooks.a.cron: `never` is no time"],
+    ),
+    (
+        "hooks: {a: {cron: {schedule: never}, do: []}}",
+        &["1:30: hooks.a.cron.schedule: `never` is no time"],
+    ),
+    (
+        "monitors: {m: {http: \"https://never\"}}\nhooks: {a: {monitors: all, do: []}}",
+        &["1:15: monitors.m: `never` is no time"],
+    ),
+    (
+        "monitors: {m: {tcp: \"h:1\", status: 999}}\nhooks: {}",
+        &["1:36: monitors.m.status: write a whole number from 100 to 599"],
+    ),
     (
         "connections: {m: {smtp: \"smtps://u%40e.com:p@h\"}}\nhooks: {a: {verify: none, do: [{email: {via: m, to: a@b.c, subject: s, template: gone.html}}]}}",
         &["cannot read the template gone.html"],
@@ -275,7 +489,11 @@ fn what_is_wrong_is_said_with_line_column_and_what_to_do() {
     let mut unlike = Vec::new();
     for (text, wanted) in BAD {
         let findings = read_text(text).expect_err(text);
-        let fits = findings.len() == wanted.len() && findings.iter().zip(*wanted).all(|(found, wanted)| found.contains(wanted));
+        let fits = findings.len() == wanted.len()
+            && findings
+                .iter()
+                .zip(*wanted)
+                .all(|(found, wanted)| found.contains(wanted));
         if !fits {
             unlike.push(format!("{text}\n  found  {findings:#?}\n  wanted {wanted:#?}"));
         }

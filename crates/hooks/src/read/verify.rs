@@ -31,7 +31,8 @@ pub(super) fn read<'a>(field: &Field<'a>, reading: &mut Reading<'a>) -> Option<S
     }
     let mut forms = table.fields();
     let (Some((name, form)), None) = (forms.next(), forms.next()) else {
-        let advice = "write `{provider: NAME, secret: …}`, or one form such as `{hmac: {…}}`; `none` when nothing is verified";
+        let advice =
+            "write `{provider: NAME, secret: …}`, or one form such as `{hmac: {…}}`; `none` when nothing is verified";
         reading.wrong(field, "it does not say by whose rules", advice);
         return None;
     };
@@ -104,7 +105,12 @@ fn judge<'a>(
         let Some(setting) = setting else {
             let known: Vec<String> = provider.settings.iter().map(|setting| snake(setting.name)).collect();
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            reading.unknown(&field, format!("`{}` has no setting `{}`", provider.name, shorten(written)), written, &known);
+            reading.unknown(
+                &field,
+                format!("`{}` has no setting `{}`", provider.name, shorten(written)),
+                written,
+                &known,
+            );
             is_whole = false;
             continue;
         };
@@ -165,6 +171,9 @@ pub(super) fn missing(at: crate::Mark, path: &Path, reading: &mut Reading<'_>, o
         at,
         path,
         "it does not say where messages come from, or how they are trusted",
-        format!("write {}; `verify: none` believes whoever knows the URL", listed(origins)),
+        format!(
+            "write {}; `verify: none` believes whoever knows the URL",
+            listed(origins)
+        ),
     );
 }

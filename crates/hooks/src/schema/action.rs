@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{members, object, text};
 use crate::{
-    read::action::{HTML, TEMPLATE, VIA},
+    read::settings::{HTML, TEMPLATE, VIA},
     reading::{camel, snake},
 };
 

@@ -8,8 +8,8 @@ mod verify;
 
 use serde_json::{Map, Value as Json, json};
 
-pub use self::members::{TABLES, Table};
 use self::members::Member;
+pub use self::members::{TABLES, Table};
 
 /// The schema.
 pub fn schema() -> Json {
@@ -50,7 +50,9 @@ fn required(mut schema: Json, names: &[&str]) -> Json {
 fn hook() -> Json {
     let mut hook = object(members::HOOK);
     hook["required"] = json!(["do"]);
-    let origins = crate::read::hook::ORIGINS.iter().map(|name| json!({ "required": [name] }));
+    let origins = crate::read::hook::ORIGINS
+        .iter()
+        .map(|name| json!({ "required": [name] }));
     hook["oneOf"] = origins.collect();
     hook
 }

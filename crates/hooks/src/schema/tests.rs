@@ -28,7 +28,10 @@ fn the_published_schema_is_the_one_in_the_code() {
         fs::write(&file, &text).unwrap();
     }
     let published = fs::read_to_string(&file).unwrap_or_default();
-    assert!(published == text, "docs/hooks.schema.json is not current; run this test with BELLWIRE_UPDATE=1");
+    assert!(
+        published == text,
+        "docs/hooks.schema.json is not current; run this test with BELLWIRE_UPDATE=1"
+    );
 }
 
 #[test]
@@ -38,15 +41,26 @@ fn the_tables_of_the_guide_are_those_in_the_code() {
     for table in TABLES {
         let begin = format!("<!-- table {} -->\n{BEGIN}", table.name);
         let end = format!("<!-- end of {} -->\n", table.name);
-        let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("docs/hooks.md has no place for {}", table.name));
+        let (before, rest) = text
+            .split_once(&begin)
+            .unwrap_or_else(|| panic!("docs/hooks.md has no place for {}", table.name));
         let (documented, after) = rest.split_once(&end).unwrap();
-        let rows = table.members.iter().map(|member| format!("| `{}` | {} | {} |\n", member.name, member.value, member.about));
-        let current = format!("| name | value | what it decides |\n|---|---|---|\n{}", rows.collect::<String>());
+        let rows = table
+            .members
+            .iter()
+            .map(|member| format!("| `{}` | {} | {} |\n", member.name, member.value, member.about));
+        let current = format!(
+            "| name | value | what it decides |\n|---|---|---|\n{}",
+            rows.collect::<String>()
+        );
         if updates() {
             text = format!("{before}{begin}{current}{end}{after}");
             continue;
         }
-        assert_eq!(documented, current, "docs/hooks.md is not current; run this test with BELLWIRE_UPDATE=1");
+        assert_eq!(
+            documented, current,
+            "docs/hooks.md is not current; run this test with BELLWIRE_UPDATE=1"
+        );
     }
     if updates() {
         fs::write(&file, text).unwrap();
@@ -62,7 +76,10 @@ fn the_schema_knows_the_names_that_the_reader_knows() {
     assert_eq!(names(members::HOOK), set(&[hook::ORIGINS, hook::MEMBERS].concat()));
     assert_eq!(names(members::CRON), set(origin::CRON));
     assert_eq!(names(members::ORDER), set(order::ORDER));
-    assert_eq!(names(members::MONITOR), set(&[monitor::WATCHES, monitor::MEMBERS].concat()));
+    assert_eq!(
+        names(members::MONITOR),
+        set(&[monitor::WATCHES, monitor::MEMBERS].concat())
+    );
     assert_eq!(names(members::ACTION), set(action::COMMON));
 }
 

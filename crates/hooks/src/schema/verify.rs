@@ -16,7 +16,10 @@ pub(super) fn schema() -> Json {
     for (name, setting) in all_settings() {
         settings.insert(name, value(setting));
     }
-    settings.insert("provider".to_owned(), json!({ "enum": names, "description": "Whose webhooks they are (docs/providers.md)." }));
+    settings.insert(
+        "provider".to_owned(),
+        json!({ "enum": names, "description": "Whose webhooks they are (docs/providers.md)." }),
+    );
     let forms: Map<String, Json> = providers::all()
         .flat_map(|provider| {
             let names = provider.aliases.iter().copied().chain([provider.name]);

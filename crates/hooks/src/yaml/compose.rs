@@ -208,7 +208,11 @@ impl<'a> Composer<'a> {
         if self.nodes <= NODES_MAX && self.text_bytes <= TEXT_BYTES_MAX {
             return Ok(());
         }
-        Err(broken(at, "the file holds too much once its aliases are filled in", "use fewer aliases"))
+        Err(broken(
+            at,
+            "the file holds too much once its aliases are filled in",
+            "use fewer aliases",
+        ))
     }
 }
 

@@ -78,13 +78,19 @@ mod tests {
     fn json(written: &str) -> String {
         let value = plain(written.to_owned()).unwrap();
         let at = crate::finding::Mark::START;
-        let node = super::super::Node { at, last_line: 1, value };
+        let node = super::super::Node {
+            at,
+            last_line: 1,
+            value,
+        };
         node.to_json().to_string()
     }
 
     #[test]
     fn what_looks_like_yes_and_no_elsewhere_is_a_text() {
-        for written in ["no", "NO", "on", "off", "yes", "y", "12:30", "1_000", "0b1", "0x", "1e", ".", "-", "+", "1.2.3"] {
+        for written in [
+            "no", "NO", "on", "off", "yes", "y", "12:30", "1_000", "0b1", "0x", "1e", ".", "-", "+", "1.2.3",
+        ] {
             assert_eq!(json(written), format!("\"{written}\""));
         }
     }

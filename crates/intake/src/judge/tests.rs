@@ -241,7 +241,10 @@ fn json_that_is_called_text_is_json() {
     for headers in [&[("Content-Type", "text/plain; charset=UTF-8")][..], &[]] {
         let (events, _) = events(SourceRules::default(), headers, r#"{"id":"1","type":"a.b"}"#);
         let message = events.unwrap().messages.remove(0);
-        assert_eq!(message.content_type.as_deref(), headers.first().map(|(_, value)| *value));
+        assert_eq!(
+            message.content_type.as_deref(),
+            headers.first().map(|(_, value)| *value)
+        );
         assert_eq!(
             (message.event_type.as_str(), message.event_id.as_deref()),
             ("a.b", Some("1"))

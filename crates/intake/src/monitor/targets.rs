@@ -1,6 +1,7 @@
-//! What a monitor watches, as its settings say: `targets` is JSON of names and what is watched under them.
+//! What a monitor watches, as its settings say: each value of `monitor` is one thing, as a JSON object.
 //!
-//! `{"api": {"http": "https://…", "every": "30s", "fails": 3, "status": [200], "contains": "ok"}, "db": {"tcp": "db:5432"}}`
+//! `{"name": "api", "http": "https://…", "every": "30s", "fails": 3, "status": [200], "contains": "ok"}`,
+//! `{"name": "db", "tcp": "db.example.com:5432"}`, `{"name": "site", "certificate": "example.com", "days": 14}`
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,17 +11,19 @@ use serde::Deserialize;
 use super::probe::Check;
 use crate::cron::SettingError;
 
-const TARGETS: &str = "targets";
+const MONITOR: &str = "monitor";
 /// Targets of one source.
 const TARGETS_MAX: usize = 200;
 /// Bounds and defaults.
 const EVERY: Duration = Duration::from_secs(30);
 const EVERY_MIN: Duration = Duration::from_secs(1);
-const EVERY_MAX: Duration = Duration::from_secs(86_400);
+const EVERY_MAX: Duration = Duration::from_secs(7 * 86_400);
 const FAILS: u32 = 3;
 const TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
-const WARN: Duration = Duration::from_secs(14 * 86_400);
+const DAY: Duration = Duration::from_secs(86_400);
+const DAYS: u32 = 14;
+const DAYS_MAX: u32 = 366;
 
 /// Something that is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +40,7 @@ pub struct Target {
     pub timeout: Duration,
     /// How long before a certificate's end it is said.
     pub warn: Duration,
-    /// Status codes that mean it is up; empty is 200 to 399.
+    /// Status codes that mean it is up; empty is 200 to 299.
     pub status: Vec<u16>,
     /// What must stand in the answer.
     pub contains: Option<String>,
@@ -57,13 +60,14 @@ impl Target {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Written {
+    name: String,
     http: Option<String>,
     tcp: Option<String>,
     certificate: Option<String>,
     every: Option<Span>,
     fails: Option<u32>,
     timeout: Option<Span>,
-    warn: Option<Span>,
+    days: Option<u32>,
     #[serde(default)]
     status: Vec<u16>,
     contains: Option<String>,
@@ -74,25 +78,29 @@ struct Written {
 /// # Errors
 /// [`SettingError`], naming the target.
 pub fn read(settings: &BTreeMap<String, Vec<String>>) -> Result<Vec<Target>, SettingError> {
-    if let Some(name) = settings.keys().find(|name| *name != TARGETS) {
-        return Err(SettingError::new(name, "there is no such setting; there is `targets`"));
+    if let Some(name) = settings.keys().find(|name| *name != MONITOR) {
+        return Err(SettingError::new(name, "there is no such setting; there is `monitor`"));
     }
-    let text = settings.get(TARGETS).and_then(|values| values.first());
-    let text = text.ok_or_else(|| SettingError::new(TARGETS, "it is missing; name what is to be watched"))?;
-    let written: BTreeMap<String, Written> =
-        serde_json::from_str(text).map_err(|error| SettingError::new(TARGETS, error))?;
+    let written = settings.get(MONITOR).map_or(&[][..], Vec::as_slice);
     if written.is_empty() || written.len() > TARGETS_MAX {
-        let why = format!("{} targets are given; 1 to {TARGETS_MAX} can be watched", written.len());
-        return Err(SettingError::new(TARGETS, why));
+        let why = format!("{} things are named; 1 to {TARGETS_MAX} can be watched", written.len());
+        return Err(SettingError::new(MONITOR, why));
     }
-    written
-        .into_iter()
-        .map(|(name, written)| target(name, written))
-        .collect()
+    let mut targets: Vec<Target> = Vec::with_capacity(written.len());
+    for text in written {
+        let target = target(serde_json::from_str(text).map_err(|error| SettingError::new(MONITOR, error))?)?;
+        if targets.iter().any(|other| other.name == target.name) {
+            let why = format!("`{}` is named twice", target.name);
+            return Err(SettingError::new(MONITOR, why));
+        }
+        targets.push(target);
+    }
+    Ok(targets)
 }
 
-fn target(name: String, written: Written) -> Result<Target, SettingError> {
-    let wrong = |why: String| SettingError::new(&format!("{TARGETS}.{name}"), why);
+fn target(written: Written) -> Result<Target, SettingError> {
+    let name = written.name;
+    let wrong = |why: String| SettingError::new(&format!("{MONITOR} {name}"), why);
     if name.is_empty() || name.len() > 128 || name.contains('/') || name.chars().any(char::is_control) {
         return Err(wrong("a name has 1 to 128 characters and no slash".to_owned()));
     }
@@ -129,12 +137,11 @@ fn target(name: String, written: Written) -> Result<Target, SettingError> {
             ))
         })
     };
-    let second = Duration::from_millis(100);
-    let year = Duration::from_secs(366 * 86_400);
+    let least = Duration::from_millis(100);
     Ok(Target {
         every: within("every", written.every, EVERY, EVERY_MIN, EVERY_MAX)?,
-        timeout: within("timeout", written.timeout, TIMEOUT, second, TIMEOUT_MAX)?,
-        warn: within("warn", written.warn, WARN, Duration::ZERO, year)?,
+        timeout: within("timeout", written.timeout, TIMEOUT, least, TIMEOUT_MAX)?,
+        warn: DAY * written.days.unwrap_or(DAYS).min(DAYS_MAX),
         fails: written.fails.unwrap_or(FAILS).clamp(1, 1_000),
         status: written.status,
         contains: written.contains,
@@ -162,20 +169,22 @@ fn with_port(text: &str, default: Option<u16>) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn of(json: &str) -> Result<Vec<Target>, SettingError> {
-        read(&[(TARGETS.to_owned(), vec![json.to_owned()])].into())
+    fn of(json: &[&str]) -> Result<Vec<Target>, SettingError> {
+        let values = json.iter().map(|text| (*text).to_owned()).collect();
+        read(&[(MONITOR.to_owned(), values)].into())
     }
 
     #[test]
     fn targets_are_read_with_their_defaults() {
-        let json = r#"{"api": {"http": "https://example.com/health?key=canary", "every": "1m", "contains": "ok"},
-            "cert": {"certificate": "example.com"}, "db": {"tcp": "[::1]:5432", "fails": 1}}"#;
-        let targets = of(json).unwrap();
+        let targets = of(&[
+            r#"{"name": "api", "http": "https://example.com/health?key=canary", "every": "1m", "contains": "ok"}"#,
+            r#"{"name": "cert", "certificate": "example.com", "days": 30}"#,
+            r#"{"name": "db", "tcp": "[::1]:5432", "fails": 1}"#,
+        ])
+        .unwrap();
         assert_eq!(targets[0].every, Duration::from_secs(60));
-        assert_eq!(
-            (targets[0].fails, targets[0].timeout, targets[0].warn),
-            (FAILS, TIMEOUT, WARN)
-        );
+        assert_eq!((targets[0].fails, targets[0].timeout), (FAILS, TIMEOUT));
+        assert_eq!((targets[0].warn, targets[1].warn), (14 * DAY, 30 * DAY));
         assert_eq!(targets[0].shown(), "https://example.com/health");
         assert_eq!(targets[1].shown(), "example.com:443");
         assert_eq!(targets[2].shown(), "[::1]:5432");
@@ -183,26 +192,28 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
+        let db = r#"{"name": "db", "tcp": "host:1"}"#;
         for (json, name, words) in [
-            ("{}", "targets", "0 targets"),
-            ("[]", "targets", "expected"),
-            (r#"{"a": {}}"#, "targets.a", "one of"),
-            (r#"{"a": {"http": "ftp://x"}}"#, "targets.a", "no http"),
-            (r#"{"a": {"tcp": "host"}}"#, "targets.a", "host:port"),
+            (&[][..], "monitor", "0 things"),
+            (&["[]"], "monitor", "missing field `name`"),
+            (&[r#"{"name": "a"}"#], "monitor a", "one of"),
+            (&[r#"{"name": "a", "http": "ftp://x"}"#], "monitor a", "no http"),
+            (&[r#"{"name": "a", "tcp": "host"}"#], "monitor a", "host:port"),
             (
-                r#"{"a": {"tcp": "host:1", "status": [200]}}"#,
-                "targets.a",
+                &[r#"{"name": "a", "tcp": "host:1", "status": [200]}"#],
+                "monitor a",
                 "are for `http`",
             ),
             (
-                r#"{"a": {"tcp": "host:1", "every": "1ms"}}"#,
-                "targets.a",
+                &[r#"{"name": "a", "tcp": "host:1", "every": "1ms"}"#],
+                "monitor a",
                 "`every` is 1ms",
             ),
-            (r#"{"a": {"tcp": "host:1", "evry": "1m"}}"#, "targets", "evry"),
+            (&[r#"{"name": "a", "tcp": "host:1", "evry": "1m"}"#], "monitor", "evry"),
+            (&[db, db], "monitor", "twice"),
         ] {
             let error = of(json).unwrap_err();
-            assert!(error.setting == name && error.why.contains(words), "{json}: {error}");
+            assert!(error.setting == name && error.why.contains(words), "{json:?}: {error}");
         }
     }
 }

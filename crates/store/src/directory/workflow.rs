@@ -49,7 +49,11 @@ impl Workflow {
     /// Compiles what there is to compile; `None` when there is nothing.
     pub(super) fn compile(endpoint: &Endpoint) -> Option<Self> {
         let settings = &endpoint.workflow;
-        if settings.filter.is_none() && settings.transformation.is_none() && settings.throttle.is_none() {
+        let transformation = settings
+            .transformation
+            .as_ref()
+            .filter(|_| !settings.transformation_off);
+        if settings.filter.is_none() && transformation.is_none() && settings.throttle.is_none() {
             return None;
         }
         let told = |what: &str, error: TemplateError| {
@@ -64,10 +68,8 @@ impl Workflow {
             text: Arc::clone(text),
             compiled: Expression::compile(text, Missing::Empty).map_err(|error| told("filter", error)),
         });
-        let transformation = settings
-            .transformation
-            .as_ref()
-            .map(|text| Transformation::compile(text).map_err(|error| told("transformation", error)));
+        let transformation =
+            transformation.map(|text| Transformation::compile(text).map_err(|error| told("transformation", error)));
         let throttle = settings.throttle.as_ref().map(|settings| Throttle {
             settings: settings.clone(),
             key: settings.key.as_ref().map(|key| {

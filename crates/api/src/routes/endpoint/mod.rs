@@ -16,29 +16,36 @@ use bellwire_core::{
 use bellwire_store::{Change, Directory, directory::EndpointEntry, operational::OperationalEvent, query::Order};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use self::flow::{BatchOut, Exhausted, OrderingMode};
 pub(super) use self::settings::{EndpointIn, EndpointUpdate};
-use self::settings::{EndpointPatch, Signature};
+use self::{
+    settings::{EndpointPatch, Signature},
+    shape::{FormatName, ThrottleOut},
+};
 use super::application::uid_of_path;
 use crate::{
     auth::Access,
     call::{Call, Context, Nothing, Outcome, Reply},
-    error::ApiError,
+    error::{ApiError, SOURCE_MANAGED},
     field::{EndpointUid, SpanText},
     operation::{Operation, delete, get, patch, post, put},
     pagination::{ListQuery, ListResponse},
     query::NoQuery,
 };
 
+mod doing;
 mod flow;
 pub(super) mod headers;
 pub(super) mod secret;
 mod send_example;
 pub(super) mod sequence;
 pub(super) mod settings;
+mod shape;
 mod stats;
 mod status;
+pub(super) mod transformation;
 
 /// What hangs below an endpoint comes with it.
 pub(super) fn operations() -> Vec<Operation> {
@@ -90,6 +97,7 @@ pub(super) fn operations() -> Vec<Operation> {
     operations.extend(sequence::operations());
     operations.extend(stats::operations());
     operations.extend(status::operations());
+    operations.extend(transformation::operations());
     operations
 }
 
@@ -140,6 +148,18 @@ pub(super) struct EndpointOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<BatchOut>,
     http_signatures: bool,
+    /// What is done with a message.
+    kind: String,
+    /// The settings of that kind, without what is secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transformation: Option<String>,
+    format: FormatName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    throttle: Option<ThrottleOut>,
     #[schemars(with = "crate::field::Time")]
     created_at: Timestamp,
     #[schemars(with = "crate::field::Time")]
@@ -176,6 +196,12 @@ impl EndpointOut {
             ordering_key_expression: endpoint.order.key_expression.clone(),
             batch: endpoint.batch.map(Into::into),
             http_signatures: endpoint.http_signatures,
+            kind: endpoint.action.kind.to_string(),
+            action: doing::shown(&endpoint.action),
+            filter: endpoint.workflow.filter.as_deref().map(str::to_owned),
+            transformation: transformation::in_force(&endpoint.workflow).map(str::to_owned),
+            format: endpoint.workflow.format.into(),
+            throttle: endpoint.workflow.throttle.as_ref().map(Into::into),
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,
         }
@@ -311,6 +337,7 @@ pub(super) async fn upsert_in(cx: &Context, app: &App, body: EndpointUpdate) -> 
     cx.not_managed(app)?;
     let name = cx.param("endpoint_id");
     if let Some(entry) = cx.server.directory.endpoint(app.id, name) {
+        not_trusted(&entry.endpoint)?;
         let mut endpoint = entry.endpoint.clone();
         body.replace(&cx.server, &mut endpoint)?;
         let reply = save(cx, &endpoint, Outcome::Usual).await?;
@@ -335,10 +362,23 @@ async fn change(Call { cx, body, .. }: Call<NoQuery, EndpointPatch>) -> Result<R
     body.apply(&cx.server, &mut endpoint)?;
     if !only_switched(&entry.endpoint, &endpoint) {
         cx.not_managed(&app)?;
+        not_trusted(&entry.endpoint)?;
     }
     let reply = save(&cx, &endpoint, Outcome::Usual).await?;
     cx.tell(OperationalEvent::EndpointUpdated(&endpoint)).await?;
     Ok(reply)
+}
+
+/// Refuses to change an endpoint that the operator wrote: it may do what nobody else may ask for.
+fn not_trusted(endpoint: &Endpoint) -> Result<(), ApiError> {
+    if !endpoint.action.trusted {
+        return Ok(());
+    }
+    let detail = format!(
+        "the endpoint `{}` is kept in the hooks file; change it there (it can be paused, disabled and given a new secret here)",
+        endpoint.uid.clone().unwrap_or_else(|| endpoint.id.to_string())
+    );
+    Err(ApiError::new(&SOURCE_MANAGED, detail))
 }
 
 /// Whether one differs from the other in nothing but whether it is paused or disabled.
@@ -364,6 +404,7 @@ async fn remove(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {
 pub(super) async fn remove_from(cx: &Context, app: &App) -> Result<Reply<Nothing>, ApiError> {
     cx.not_managed(app)?;
     let entry = cx.endpoint(app)?;
+    not_trusted(&entry.endpoint)?;
     let reply = cx
         .commit_silently(vec![Change::DeleteEndpoint(entry.endpoint.id)])
         .await?;

@@ -1,32 +1,33 @@
 //! What an endpoint is to be: the bodies that create, replace and change one, and the rules they keep.
 
+mod check;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use bellwire_core::{
-    address::check_url,
     app::App,
-    endpoint::{Disabled, DisabledReason, Endpoint, LiveKey},
-    headers::{HeaderError, check_headers},
+    endpoint::{Endpoint, LiveKey},
     order::OrderSettings,
-    secret::{KeyKind, SigningKey},
-    sign::{SCHEMES, Scheme},
-    time::Timestamp,
+    secret::KeyKind,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
+pub(in crate::routes) use self::check::{checked_headers, key_of};
+use self::check::{checked_schedule, checked_timeout, disabled};
 use super::{
     blank_of,
+    doing::Doing,
     flow::{BatchIn, Exhausted, Flow, OrderingMode},
+    shape::{FormatName, Shape, ThrottleIn, fits_together},
 };
 use crate::{
-    auth::random,
-    error::{ApiError, URL_REFUSED},
+    error::ApiError,
     field::{
         AtOnce, ChannelName, Description, EndpointUid, EventTypeFilter, Ignored, Metadata, Patch, PerSecond, Set,
         SpanText,
     },
-    problem::Problem,
     state::ApiState,
 };
 
@@ -69,8 +70,8 @@ impl Signature {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct EndpointIn {
-    /// Where its messages are posted.
-    pub url: String,
+    /// Where its messages are posted. Required, unless `action` says something else to do with them.
+    pub url: Option<String>,
     /// Your own name for it, unique in the application; usable wherever its id is.
     pub uid: Option<EndpointUid>,
     /// For people.
@@ -112,6 +113,22 @@ pub(in crate::routes) struct EndpointIn {
     pub batch: Option<BatchIn>,
     /// Requests carry HTTP message signatures (RFC 9421) and a content digest (RFC 9530) as well.
     pub http_signatures: Option<bool>,
+    /// What is done with a message: one of the kinds of action; `http` when left out.
+    pub kind: Option<String>,
+    /// The settings of that kind. An endpoint of the kind `http` without them posts signed messages to `url`.
+    #[serde(default)]
+    pub action: Patch<Map<String, Value>>,
+    /// An expression: only messages for which it holds come here.
+    #[serde(default)]
+    pub filter: Patch<String>,
+    /// A template of JSON: what it makes is sent in the place of the payload.
+    #[serde(default)]
+    pub transformation: Patch<String>,
+    /// What the payload is written as; `json` when left out.
+    pub format: Option<FormatName>,
+    /// At most one message of a kind in a span of time.
+    #[serde(default)]
+    pub throttle: Patch<ThrottleIn>,
     /// Sent by some clients; ignored.
     #[serde(default, rename = "version")]
     #[schemars(skip)]
@@ -126,8 +143,8 @@ pub(in crate::routes) struct EndpointIn {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct EndpointUpdate {
-    /// Where its messages are posted.
-    pub url: String,
+    /// Where its messages are posted. Required, unless `action` says something else to do with them.
+    pub url: Option<String>,
     /// Your own name for it, unique in the application.
     pub uid: Option<EndpointUid>,
     /// For people.
@@ -168,6 +185,22 @@ pub(in crate::routes) struct EndpointUpdate {
     pub batch: Patch<BatchIn>,
     /// Requests carry HTTP message signatures (RFC 9421) and a content digest (RFC 9530) as well; kept when left out.
     pub http_signatures: Option<bool>,
+    /// What is done with a message: one of the kinds of action; kept when left out.
+    pub kind: Option<String>,
+    /// The settings of that kind, all of them; kept when left out, null is none.
+    #[serde(default)]
+    pub action: Patch<Map<String, Value>>,
+    /// An expression: only messages for which it holds come here; kept when left out, null is all.
+    #[serde(default)]
+    pub filter: Patch<String>,
+    /// A template of JSON: what it makes is sent in the place of the payload; kept when left out, null is none.
+    #[serde(default)]
+    pub transformation: Patch<String>,
+    /// What the payload is written as; kept when left out.
+    pub format: Option<FormatName>,
+    /// At most one message of a kind in a span of time; kept when left out, null is all.
+    #[serde(default)]
+    pub throttle: Patch<ThrottleIn>,
     /// Sent by some clients; ignored.
     #[serde(default, rename = "version")]
     #[schemars(skip)]
@@ -226,6 +259,22 @@ pub(super) struct EndpointPatch {
     batch: Patch<BatchIn>,
     /// Requests carry HTTP message signatures (RFC 9421) and a content digest (RFC 9530) as well; kept when left out.
     http_signatures: Option<bool>,
+    /// What is done with a message: one of the kinds of action; kept when left out.
+    kind: Option<String>,
+    /// The settings of that kind, all of them; kept when left out, null is none.
+    #[serde(default)]
+    action: Patch<Map<String, Value>>,
+    /// An expression: only messages for which it holds come here; kept when left out, null is all.
+    #[serde(default)]
+    filter: Patch<String>,
+    /// A template of JSON: what it makes is sent in the place of the payload; kept when left out, null is none.
+    #[serde(default)]
+    transformation: Patch<String>,
+    /// What the payload is written as; kept when left out.
+    format: Option<FormatName>,
+    /// At most one message of a kind in a span of time; kept when left out, null is all.
+    #[serde(default)]
+    throttle: Patch<ThrottleIn>,
     /// Sent by some clients; ignored.
     #[serde(default, rename = "version")]
     #[schemars(skip)]
@@ -234,96 +283,6 @@ pub(super) struct EndpointPatch {
     #[serde(default, rename = "featureFlags")]
     #[schemars(skip)]
     _feature_flags: Ignored,
-}
-
-fn checked_url(state: &ApiState, url: String) -> Result<String, ApiError> {
-    match check_url(&url, &state.address_policy) {
-        Ok(_) => Ok(url),
-        Err(error) => Err(ApiError::problems(
-            &URL_REFUSED,
-            vec![Problem::body(["url"], error.to_string())],
-        )),
-    }
-}
-
-/// Checks headers that are given as a whole.
-///
-/// # Errors
-/// `validation_failed`.
-pub(in crate::routes) fn checked_headers(
-    headers: BTreeMap<String, String>,
-) -> Result<BTreeMap<String, String>, ApiError> {
-    let problem = |error: HeaderError| Problem::body(["headers"], error.to_string());
-    check_headers(&headers).map_err(|error| ApiError::invalid(problem(error)))?;
-    Ok(headers)
-}
-
-/// Reads a secret that was given, or makes one.
-///
-/// # Errors
-/// `validation_failed`, never with the secret in it.
-pub(in crate::routes) fn key_of(
-    given: Option<&str>,
-    member: &str,
-    signature: Option<Signature>,
-    default: &'static Scheme,
-) -> Result<SigningKey, ApiError> {
-    let Some(text) = given else {
-        let kind = signature.map_or(default.key_kind, Signature::kind);
-        let scheme = SCHEMES.iter().find(|scheme| scheme.key_kind == kind).unwrap_or(default);
-        let entropy = random().ok_or_else(|| ApiError::internal("the machine gives no randomness"))?;
-        return scheme.generate(entropy).map_err(ApiError::internal);
-    };
-    let refuse = |msg: String| ApiError::invalid(Problem::body([member], msg));
-    let key = SigningKey::parse(text).map_err(|error| refuse(error.to_string()))?;
-    if signature.is_some_and(|signature| signature.kind() != key.kind()) {
-        return Err(refuse(format!(
-            "the secret is of the kind {}, which `signature` contradicts",
-            key.kind()
-        )));
-    }
-    Ok(key)
-}
-
-const RETRIES_MAX: usize = 100;
-const RETRY_WAIT_MAX: Duration = Duration::from_secs(7 * 86_400);
-
-fn checked_schedule(schedule: Vec<SpanText>) -> Result<Vec<Duration>, ApiError> {
-    if schedule.len() > RETRIES_MAX {
-        let msg = format!("there are {} entries; give at most {RETRIES_MAX}", schedule.len());
-        return Err(ApiError::invalid(Problem::body(["retrySchedule"], msg)));
-    }
-    let checked = schedule.into_iter().enumerate().map(|(at, SpanText(span))| {
-        if span <= RETRY_WAIT_MAX {
-            return Ok(span);
-        }
-        let place = at.to_string();
-        Err(ApiError::invalid(Problem::body(
-            ["retrySchedule", place.as_str()],
-            "a wait is at most 7d",
-        )))
-    });
-    checked.collect()
-}
-
-fn checked_timeout(state: &ApiState, millis: u64) -> Result<Duration, ApiError> {
-    let max = state.limits.timeout_max;
-    let timeout = Duration::from_millis(millis);
-    if timeout >= Duration::from_millis(100) && timeout <= max {
-        return Ok(timeout);
-    }
-    let msg = format!("{millis} is out of bounds; give 100 to {}", max.as_millis());
-    Err(ApiError::invalid(Problem::body(["timeoutMs"], msg)))
-}
-
-/// Why it is disabled from now on: an endpoint that is disabled already keeps since when and why.
-fn disabled(was: Option<Disabled>, asked: bool, now: Timestamp) -> Option<Disabled> {
-    asked.then(|| {
-        was.unwrap_or(Disabled {
-            since: now,
-            reason: DisabledReason::Requested,
-        })
-    })
 }
 
 impl EndpointIn {
@@ -346,11 +305,22 @@ impl EndpointIn {
             batch: self.batch.map_or(Patch::Keep, Patch::Set),
             http_signatures: self.http_signatures,
         };
+        let doing = Doing {
+            url: self.url,
+            kind: self.kind,
+            action: self.action,
+        };
+        let shape = Shape {
+            filter: self.filter,
+            transformation: self.transformation,
+            format: self.format,
+            throttle: self.throttle,
+        };
         let mut endpoint = Endpoint {
             id: state.directory.new_id(),
             app: app.id,
             uid: self.uid.map(Into::into),
-            url: checked_url(state, self.url)?,
+            url: String::new(),
             description: self.description.unwrap_or_default().0,
             disabled: disabled(None, self.disabled == Some(true), now),
             paused: self.paused == Some(true),
@@ -375,6 +345,9 @@ impl EndpointIn {
             updated_at: now,
         };
         flow.apply(&mut endpoint)?;
+        doing.apply(state, &mut endpoint)?;
+        shape.apply(&mut endpoint)?;
+        fits_together(&endpoint)?;
         Ok(endpoint)
     }
 }
@@ -386,7 +359,6 @@ impl EndpointUpdate {
     /// `validation_failed`, `url_refused`.
     pub fn replace(self, state: &ApiState, endpoint: &mut Endpoint) -> Result<(), ApiError> {
         endpoint.updated_at = state.directory.now();
-        endpoint.url = checked_url(state, self.url)?;
         endpoint.uid = self.uid.map(Into::into);
         endpoint.description = self.description.unwrap_or_default().0;
         endpoint.disabled = disabled(endpoint.disabled, self.disabled == Some(true), endpoint.updated_at);
@@ -406,6 +378,17 @@ impl EndpointUpdate {
                 batch: self.batch,
                 http_signatures: self.http_signatures,
             },
+            doing: Doing {
+                url: self.url,
+                kind: self.kind,
+                action: self.action,
+            },
+            shape: Shape {
+                filter: self.filter,
+                transformation: self.transformation,
+                format: self.format,
+                throttle: self.throttle,
+            },
         };
         ours.apply(state, endpoint)
     }
@@ -417,6 +400,8 @@ struct Ours {
     timeout_ms: Patch<u64>,
     max_in_flight: Patch<AtOnce>,
     flow: Flow,
+    doing: Doing,
+    shape: Shape,
 }
 
 impl Ours {
@@ -432,7 +417,10 @@ impl Ours {
         };
         timeout.apply(&mut endpoint.timeout);
         self.max_in_flight.map(AtOnce::get).apply(&mut endpoint.max_in_flight);
-        self.flow.apply(endpoint)
+        self.flow.apply(endpoint)?;
+        self.doing.apply(state, endpoint)?;
+        self.shape.apply(endpoint)?;
+        fits_together(endpoint)
     }
 }
 
@@ -443,9 +431,6 @@ impl EndpointPatch {
     /// `validation_failed`, `url_refused`.
     pub fn apply(self, state: &ApiState, endpoint: &mut Endpoint) -> Result<(), ApiError> {
         endpoint.updated_at = state.directory.now();
-        if let Some(url) = self.url {
-            endpoint.url = checked_url(state, url)?;
-        }
         self.uid.map(String::from).apply(&mut endpoint.uid);
         if let Some(Description(description)) = self.description {
             endpoint.description = description;
@@ -473,6 +458,17 @@ impl EndpointPatch {
                 key_expression: self.ordering_key_expression,
                 batch: self.batch,
                 http_signatures: self.http_signatures,
+            },
+            doing: Doing {
+                url: self.url,
+                kind: self.kind,
+                action: self.action,
+            },
+            shape: Shape {
+                filter: self.filter,
+                transformation: self.transformation,
+                format: self.format,
+                throttle: self.throttle,
             },
         };
         ours.apply(state, endpoint)

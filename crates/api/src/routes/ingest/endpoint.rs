@@ -6,13 +6,14 @@ use crate::{
     auth::Access,
     call::{Call, Nothing, Reply},
     error::ApiError,
-    operation::{Operation, delete, get, post, put},
+    operation::{Operation, delete, get, patch, post, put},
     pagination::{ListQuery, ListResponse},
     query::NoQuery,
     routes::endpoint::{
         self, EndpointIn, EndpointOut, EndpointUpdate,
         headers::{EndpointHeadersIn, EndpointHeadersOut, replace_in},
         secret::{EndpointSecretOut, EndpointSecretRotateIn, rotate_silently_in, secret_of},
+        transformation::{self, EndpointTransformationOut, EndpointTransformationPatch},
     },
 };
 
@@ -21,6 +22,7 @@ pub(super) fn operations() -> Vec<Operation> {
     let one = "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}";
     let headers = "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/headers";
     let secret = "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/secret";
+    let transformation = "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/transformation";
     let rotate = "/ingest/api/v1/source/{source_id}/endpoint/{endpoint_id}/secret/rotate";
     vec![
         get(all, "v1.ingest.endpoint.list", Access::READ)
@@ -56,6 +58,16 @@ pub(super) fn operations() -> Vec<Operation> {
         get(secret, "v1.ingest.endpoint.get-secret", Access::ADMIN)
             .summary("Get the signing secret of an endpoint of a source")
             .to(show_secret),
+        get(transformation, "v1.ingest.endpoint.transformation.get", Access::READ)
+            .summary("Get the transformation of an endpoint of a source")
+            .about("The code is a template, not JavaScript.")
+            .to(show_transformation),
+        patch(transformation, "v1.ingest.endpoint.transformation.patch", Access::ADMIN)
+            .summary("Change the transformation of an endpoint of a source")
+            .about("The code is a template, not JavaScript. It is in force once `enabled` is true.")
+            .statuses(&[204])
+            .edits()
+            .to(change_transformation),
         post(rotate, "v1.ingest.endpoint.rotate-secret", Access::ADMIN)
             .summary("Give an endpoint of a source a new signing secret")
             .about("The old one goes on signing beside it for the time of grace: 24 hours, or as asked, up to 7 days.")
@@ -103,6 +115,18 @@ async fn replace_headers(Call { cx, body, .. }: Call<NoQuery, EndpointHeadersIn>
 async fn show_secret(Call { cx, .. }: Call) -> Result<Reply<EndpointSecretOut>, ApiError> {
     let app = cx.app_of_source()?;
     Reply::ok(&secret_of(&cx.endpoint(&app)?.endpoint)?)
+}
+
+async fn show_transformation(Call { cx, .. }: Call) -> Result<Reply<EndpointTransformationOut>, ApiError> {
+    let app = cx.app_of_source()?;
+    transformation::of(&cx, &app)
+}
+
+async fn change_transformation(
+    Call { cx, body, .. }: Call<NoQuery, EndpointTransformationPatch>,
+) -> Result<Reply<Nothing>, ApiError> {
+    let app = cx.app_of_source()?;
+    transformation::change_in(&cx, &app, body).await
 }
 
 async fn rotate_secret(

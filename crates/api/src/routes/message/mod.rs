@@ -1,10 +1,7 @@
 //! `/api/v1/app/{app_id}/msg`: messages.
 
 use bellwire_core::{app::App, id::MessageId, message::Message};
-use bellwire_store::{
-    directory::Incoming,
-    query::{MessageFilter, Order, Page},
-};
+use bellwire_store::query::{MessageFilter, Order, Page};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -6,6 +6,7 @@ mod lines;
 pub mod secret;
 mod status;
 mod test;
+mod work;
 
 use std::time::Duration;
 
@@ -38,8 +39,9 @@ pub enum EndpointCommand {
     Get(EndpointArg),
     /// Create an endpoint
     Create {
-        /// The URL that messages are posted to
-        endpoint_url: String,
+        /// The URL that messages are posted to; left out when --action says something else to do with them
+        #[arg(required_unless_present_any = ["action", "body"])]
+        endpoint_url: Option<String>,
         #[command(flatten)]
         app: AppArg,
         /// Its signing secret (whsec_… or whsk_…); made when not given
@@ -189,6 +191,8 @@ pub struct Fields {
     body: Option<String>,
     #[command(flatten)]
     flow: flow::Flow,
+    #[command(flatten)]
+    work: work::Work,
 }
 
 impl Fields {
@@ -216,6 +220,7 @@ impl Fields {
             (!self.metadata.is_empty()).then(|| input::pairs_object(&self.metadata)),
         );
         self.flow.put(&mut body)?;
+        self.work.put(&mut body)?;
         Ok(body)
     }
 }
@@ -289,7 +294,7 @@ impl EndpointCommand {
                 secret,
                 fields,
             } => {
-                let mut body = fields.body(Some(&endpoint_url))?;
+                let mut body = fields.body(endpoint_url.as_deref())?;
                 if let Some(secret) = secret {
                     body.insert("secret".into(), Value::String(secret));
                 }

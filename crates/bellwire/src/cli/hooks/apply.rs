@@ -65,7 +65,9 @@ impl ApplyArgs {
                 )));
             }
         }
-        let answer = client.write(Method::POST, PATH, &json!({ "dryRun": self.dry_run })).map_err(explained)?;
+        let answer = client
+            .write(Method::POST, PATH, &json!({ "dryRun": self.dry_run }))
+            .map_err(explained)?;
         let done: Done = answer.json()?;
         if out.is_json() {
             out.raw(&answer.text)?;
@@ -84,8 +86,16 @@ impl ApplyArgs {
             0 => "nothing to change".to_owned(),
             count => counted(count, "change"),
         };
-        let how = if done.applied { "in force" } else { "checked; nothing was changed" };
-        out.note(&format!("{}: {changes}, {}; {how}", done.file.display(), counted(done.hooks, "hook")));
+        let how = if done.applied {
+            "in force"
+        } else {
+            "checked; nothing was changed"
+        };
+        out.note(&format!(
+            "{}: {changes}, {}; {how}",
+            done.file.display(),
+            counted(done.hooks, "hook")
+        ));
         Ok(())
     }
 }
@@ -93,7 +103,8 @@ impl ApplyArgs {
 fn explained(failure: Failure) -> Failure {
     match failure {
         Failure::Api(error) if error.status == 404 => Failure::Failed(
-            "this server has no hooks file; name one with the setting `hooks` (BELLWIRE_HOOKS) and start it again".to_owned(),
+            "this server has no hooks file; name one with the setting `hooks` (BELLWIRE_HOOKS) and start it again"
+                .to_owned(),
         ),
         other => other,
     }
@@ -101,7 +112,11 @@ fn explained(failure: Failure) -> Failure {
 
 /// Whether both lead to one file.
 fn is_same(one: &Path, other: &Path) -> bool {
-    let found = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
+    let found = |path: &Path| {
+        path.canonicalize()
+            .or_else(|_| std::path::absolute(path))
+            .unwrap_or_else(|_| path.to_owned())
+    };
     found(one) == found(other)
 }
 
@@ -115,43 +130,76 @@ mod tests {
         let captured = Captured::default();
         let mut session = server.session(&captured, false);
         let done = args.run(&session.client, &mut session.out);
-        let seen = server.seen().into_iter().map(|seen| format!("{} {}", seen.line, seen.body)).collect();
+        let seen = server
+            .seen()
+            .into_iter()
+            .map(|seen| format!("{} {}", seen.line, seen.body))
+            .collect();
         (done, captured, seen)
     }
 
     #[test]
     fn what_would_change_is_told() {
         let answer = r#"{"file":"/etc/hooks.yaml","applied":false,"hooks":1,"changes":[{"what":"added","text":"source a (POST /in/a)"}],"findings":[]}"#;
-        let args = ApplyArgs { file: None, dry_run: true };
+        let args = ApplyArgs {
+            file: None,
+            dry_run: true,
+        };
         let (done, captured, seen) = applied(args, vec![(200, answer)]);
         done.unwrap();
         assert_eq!(captured.text(), "+ source a (POST /in/a)\n");
-        assert_eq!(captured.notes(), "/etc/hooks.yaml: 1 change, 1 hook; checked; nothing was changed\n");
+        assert_eq!(
+            captured.notes(),
+            "/etc/hooks.yaml: 1 change, 1 hook; checked; nothing was changed\n"
+        );
         assert_eq!(seen, [r#"POST /api/v1/admin/hooks {"dryRun":true}"#]);
     }
 
     #[test]
     fn another_file_than_the_servers_is_refused() {
-        let args = ApplyArgs { file: Some("/tmp/other.yaml".into()), dry_run: false };
+        let args = ApplyArgs {
+            file: Some("/tmp/other.yaml".into()),
+            dry_run: false,
+        };
         let (done, _, seen) = applied(args, vec![(200, r#"{"file":"/etc/hooks.yaml"}"#)]);
         let failure = done.unwrap_err();
         assert_eq!(failure.exit_code(), 2);
-        assert!(failure.to_string().contains("reads /etc/hooks.yaml, not /tmp/other.yaml"), "{failure}");
+        assert!(
+            failure
+                .to_string()
+                .contains("reads /etc/hooks.yaml, not /tmp/other.yaml"),
+            "{failure}"
+        );
         assert_eq!(seen, ["GET /api/v1/admin/hooks "]);
     }
 
     #[test]
     fn findings_of_the_server_are_told_with_their_place() {
         let answer = r#"{"file":"/h.yaml","applied":false,"changes":[],"findings":[{"line":3,"column":7,"path":"hooks.a","what":"bad"}]}"#;
-        let (done, ..) = applied(ApplyArgs { file: None, dry_run: false }, vec![(200, answer)]);
+        let (done, ..) = applied(
+            ApplyArgs {
+                file: None,
+                dry_run: false,
+            },
+            vec![(200, answer)],
+        );
         let failure = done.unwrap_err();
-        assert_eq!((failure.exit_code(), failure.to_string().as_str()), (2, "/h.yaml:3:7: hooks.a: bad"));
+        assert_eq!(
+            (failure.exit_code(), failure.to_string().as_str()),
+            (2, "/h.yaml:3:7: hooks.a: bad")
+        );
     }
 
     #[test]
     fn a_server_without_a_hooks_file_says_how_to_have_one() {
         let answer = r#"{"code":"not_found","detail":"no such path"}"#;
-        let (done, ..) = applied(ApplyArgs { file: None, dry_run: false }, vec![(404, answer)]);
+        let (done, ..) = applied(
+            ApplyArgs {
+                file: None,
+                dry_run: false,
+            },
+            vec![(404, answer)],
+        );
         assert!(done.unwrap_err().to_string().contains("BELLWIRE_HOOKS"));
     }
 }

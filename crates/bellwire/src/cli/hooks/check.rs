@@ -23,17 +23,36 @@ pub(super) fn run(file: &Path, out: &mut Out) -> Result<(), Failure> {
         return Ok(());
     }
     for hook in &desired.hooks {
-        let actions: Vec<String> = hook.actions.iter().map(|action| format!("{} ({})", action.uid, action.url)).collect();
-        let actions = if actions.is_empty() { "kept only".to_owned() } else { actions.join(", ") };
+        let actions: Vec<String> = hook
+            .actions
+            .iter()
+            .map(|action| format!("{} ({})", action.uid, action.url))
+            .collect();
+        let actions = if actions.is_empty() {
+            "kept only".to_owned()
+        } else {
+            actions.join(", ")
+        };
         out.line(&format!("{}: {} → {actions}", hook.name, origin(hook)))?;
     }
     let actions = desired.hooks.iter().map(|hook| hook.actions.len()).sum();
-    out.line(&format!("{}: {}, {}", file.display(), counted(desired.hooks.len(), "hook"), counted(actions, "action")))
+    out.line(&format!(
+        "{}: {}, {}",
+        file.display(),
+        counted(desired.hooks.len(), "hook"),
+        counted(actions, "action")
+    ))
 }
 
 fn origin(hook: &Hook) -> String {
     match hook.kind.as_str() {
-        CRON => format!("cron `{}`", hook.settings.get("schedule").and_then(|all| all.first()).map_or("", String::as_str)),
+        CRON => format!(
+            "cron `{}`",
+            hook.settings
+                .get("schedule")
+                .and_then(|all| all.first())
+                .map_or("", String::as_str)
+        ),
         MONITOR => counted(hook.settings.get(MONITOR).map_or(0, Vec::len), "monitor"),
         kind => format!("POST /in/{} ({kind})", hook.name),
     }
@@ -81,10 +100,13 @@ mod tests {
         done.unwrap();
         let text = captured.text();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[..2], [
-            "push: POST /in/push (github) → file-1 (file:a.jsonl)",
-            "daily: cron `@daily` → kept only",
-        ]);
+        assert_eq!(
+            lines[..2],
+            [
+                "push: POST /in/push (github) → file-1 (file:a.jsonl)",
+                "daily: cron `@daily` → kept only",
+            ]
+        );
         assert!(lines[2].ends_with("hooks.yaml: 2 hooks, 1 action"), "{text}");
         assert!(!text.contains("canary"));
     }
@@ -96,7 +118,12 @@ mod tests {
         assert_eq!(failure.exit_code(), 2);
         let file = folder.path().join("hooks.yaml").display().to_string();
         let text = failure.to_string();
-        assert!(text.starts_with(&format!("{file}:2:15: hooks.a.verify: no provider or form is called `nobody`")), "{text}");
+        assert!(
+            text.starts_with(&format!(
+                "{file}:2:15: hooks.a.verify: no provider or form is called `nobody`"
+            )),
+            "{text}"
+        );
         assert!(text.contains(&format!("\n{file}:2:29: hooks.a.do[0].fiel: ")), "{text}");
     }
 
@@ -105,7 +132,14 @@ mod tests {
         let (done, captured, _folder) = checked("hooks: {a: {verify: none}}", true);
         assert_eq!(done.unwrap_err().exit_code(), 2);
         let shown: Value = serde_json::from_str(&captured.text()).unwrap();
-        assert_eq!((&shown["ok"], &shown["findings"][0]["line"], &shown["findings"][0]["column"]), (&json!(false), &json!(1), &json!(12)));
+        assert_eq!(
+            (
+                &shown["ok"],
+                &shown["findings"][0]["line"],
+                &shown["findings"][0]["column"]
+            ),
+            (&json!(false), &json!(1), &json!(12))
+        );
         let (done, captured, _folder) = checked(GOOD, true);
         done.unwrap();
         let shown: Value = serde_json::from_str(&captured.text()).unwrap();

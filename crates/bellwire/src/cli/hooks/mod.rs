@@ -7,13 +7,13 @@ mod apply;
 mod check;
 mod try_out;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use bellwire_hooks::{Desired, schema::schema};
+use bellwire_hooks::schema::schema;
 use clap::{Args, Subcommand};
 
 use super::{Client, Globals, exit::Failure, out::Out};
-use crate::serve::hooks::{self, HooksError};
+use crate::serve::hooks::read;
 
 /// What to do with a hooks file.
 #[derive(Subcommand)]
@@ -47,15 +47,12 @@ impl HooksCommand {
             Self::Test(args) => args.run(&mut out),
             Self::Apply(args) => args.run(&Client::new(globals)?, &mut out),
             Self::Schema => {
-                let schema = serde_json::to_string_pretty(&schema()).map_err(|error| Failure::Failed(error.to_string()))?;
+                let schema =
+                    serde_json::to_string_pretty(&schema()).map_err(|error| Failure::Failed(error.to_string()))?;
                 out.line(&schema)
             }
         }
     }
-}
-
-fn read(file: &Path) -> Result<Desired, HooksError> {
-    hooks::read(file).map_err(|rejected| rejected.error)
 }
 
 /// How often something is there: `1 hook`, `2 hooks`.

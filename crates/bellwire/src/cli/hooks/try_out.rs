@@ -94,7 +94,12 @@ impl TestArgs {
         let desired = read(&self.file).map_err(Failure::usage)?;
         let hook = desired.hook(&self.hook).ok_or_else(|| {
             let names: Vec<&str> = desired.hooks.iter().map(|hook| hook.name.as_str()).collect();
-            Failure::Usage(format!("{} has no hook `{}`; it has {}", self.file.display(), self.hook, names.join(", ")))
+            Failure::Usage(format!(
+                "{} has no hook `{}`; it has {}",
+                self.file.display(),
+                self.hook,
+                names.join(", ")
+            ))
         })?;
         let body = match self.fixture.as_str() {
             "-" => input::bytes("-")?,
@@ -103,7 +108,9 @@ impl TestArgs {
         let now = self.timestamp.map_or_else(when::now, Timestamp::from_secs);
         let mut shown = Shown::default();
         if [CRON, MONITOR].contains(&hook.kind.as_str()) {
-            shown.steps.push(format!("made by a {}: the fixture is the message", hook.kind));
+            shown
+                .steps
+                .push(format!("made by a {}: the fixture is the message", hook.kind));
             let coming = self.made(body);
             shown.add(&coming, outcomes(hook, &coming, &[], now));
         } else {
@@ -135,14 +142,22 @@ impl TestArgs {
     }
 
     fn sent(&self, hook: &Hook, body: Vec<u8>, now: Timestamp) -> Result<Sent, Failure> {
-        let url = self.called.clone().unwrap_or_else(|| format!("https://example.com/in/{}", hook.name));
+        let url = self
+            .called
+            .clone()
+            .unwrap_or_else(|| format!("https://example.com/in/{}", hook.name));
         if self.unsigned {
             let mut headers = self.header.clone();
             if !headers.iter().any(|(name, _)| name == "content-type") {
                 headers.push(("content-type".to_owned(), self.content_type().to_owned()));
             }
             let how = "sent as it is, unsigned".to_owned();
-            return Ok(Sent { url, headers, body, how });
+            return Ok(Sent {
+                url,
+                headers,
+                body,
+                how,
+            });
         }
         let provider = providers::by_name(&hook.kind).map_err(Failure::usage)?;
         let private_key = self.private_key.as_deref().map(input::text).transpose()?;
@@ -162,11 +177,19 @@ impl TestArgs {
             other => Failure::usage(other),
         })?;
         let mut headers = signed.headers;
-        let added: Vec<String> = headers.iter().map(|(name, _)| name.clone()).filter(|name| name != "content-type").collect();
+        let added: Vec<String> = headers
+            .iter()
+            .map(|(name, _)| name.clone())
+            .filter(|name| name != "content-type")
+            .collect();
         // What was given wins over what was made.
         headers.retain(|(name, _)| !self.header.iter().any(|(given, _)| given == name));
         headers.extend(self.header.iter().cloned());
-        let with = if added.is_empty() { String::new() } else { format!(": {}", added.join(", ")) };
+        let with = if added.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", added.join(", "))
+        };
         Ok(Sent {
             url: signed.url,
             headers,
@@ -177,7 +200,11 @@ impl TestArgs {
 
     fn judge(&self, hook: &Hook, sent: Sent, now: Timestamp, shown: &mut Shown) -> Result<(), Failure> {
         let prepared = judge::prepare(&source(hook, now)).map_err(Failure::usage)?;
-        let headers: Vec<(&str, &str)> = sent.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let headers: Vec<(&str, &str)> = sent
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         let request = judge::Request {
             method: "POST",
             url: &sent.url,
@@ -214,7 +241,10 @@ fn outcomes(hook: &Hook, coming: &Coming, headers: &[(String, String)], now: Tim
         headers,
         now,
     };
-    hook.actions.iter().map(|action| action::outcome(action, &message)).collect()
+    hook.actions
+        .iter()
+        .map(|action| action::outcome(action, &message))
+        .collect()
 }
 
 fn settings(hook: &Hook) -> Settings {

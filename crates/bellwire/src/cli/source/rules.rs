@@ -94,7 +94,10 @@ impl Rules {
             ("by", self.order_by.as_ref().map(|text| json!(text))),
             ("sequence", self.sequence.as_ref().map(|text| json!(text))),
             ("start", self.start.map(|start| json!(start))),
-            ("wait", self.wait.map(|wait| json!(bellwire_core::time::format_span(wait)))),
+            (
+                "wait",
+                self.wait.map(|wait| json!(bellwire_core::time::format_span(wait))),
+            ),
             ("version", self.version.as_ref().map(|text| json!(text))),
         ])
     }

@@ -9,7 +9,7 @@ mod route;
 mod watching;
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -24,9 +24,10 @@ use bellwire_store::{
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::sync::{Notify, watch};
 
-pub use self::reading::{Rejected, read};
-pub(super) use self::{route::routes, watching::watch};
+use self::reading::State;
+pub use self::reading::read;
 pub use self::route::PATH;
+pub(super) use self::{route::routes, watching::watch};
 use crate::config::Config;
 
 /// Why a hooks file is not in force.
@@ -90,8 +91,8 @@ struct Told {
     hooks: usize,
     /// Why the file as it is now is not in force.
     refused: Option<Refused>,
-    /// The files that it refers to.
-    files: BTreeSet<PathBuf>,
+    /// The files that were looked at when it was last read to be applied, as they were just before.
+    seen: BTreeMap<PathBuf, State>,
 }
 
 #[derive(Debug, Clone)]
@@ -128,7 +129,9 @@ pub struct Hooks {
 
 impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hooks").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("Hooks")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
     }
 }
 
@@ -235,18 +238,11 @@ impl Hooks {
 
     async fn take(&self, is_dry: bool) -> Result<Applied, HooksError> {
         let _one_at_a_time = self.reading.lock().await;
-        let read = reading::in_background(self.file.clone()).await;
-        let desired = match read {
-            Ok(desired) => {
-                self.told().files.clone_from(&desired.files);
-                desired
-            }
-            Err(rejected) => {
-                // What was referred to before is watched on: the file may only be broken for a moment.
-                self.told().files.extend(rejected.files);
-                return Err(rejected.error);
-            }
-        };
+        let reading = reading::in_background(self.file.clone()).await;
+        if !is_dry {
+            self.told().seen = reading.seen;
+        }
+        let desired = reading.desired?;
         let edit = self.directory.edit().await;
         let changes = desired.changes(Standing {
             directory: &self.directory,

@@ -1,9 +1,11 @@
 //! The file and what it refers to, read from this machine.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    cell::RefCell,
+    collections::BTreeMap,
     fs,
     io::{self, Read as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -16,50 +18,83 @@ use crate::config;
 /// No file that is read here is longer; what is too long is said by who reads it.
 const BYTES_MAX: u64 = 2 << 20;
 
-/// A file that cannot be used, and the files that it refers to as far as it could be read.
-#[derive(Debug)]
-pub struct Rejected {
-    /// Why not.
-    pub error: HooksError,
-    /// The files.
-    pub files: BTreeSet<PathBuf>,
+/// What tells one state of a file from another; `None` where there is no file.
+pub(super) type State = Option<[i64; 7]>;
+
+/// What was read, and every file that was looked at, in the state that it had just before.
+pub(super) struct Reading {
+    pub desired: Result<Desired, HooksError>,
+    pub seen: BTreeMap<PathBuf, State>,
 }
 
 /// Reads a hooks file, with the variables of this process and the files of this machine.
 ///
 /// # Errors
-/// [`Rejected`]: it cannot be read or used.
-pub fn read(file: &Path) -> Result<Desired, Rejected> {
-    let rejected = |error| Rejected {
-        error,
-        files: BTreeSet::new(),
+/// [`HooksError`]: it cannot be read or used.
+pub fn read(file: &Path) -> Result<Desired, HooksError> {
+    read_noting(file).desired
+}
+
+/// As [`read`], on a thread that may wait for a disk.
+pub(super) async fn in_background(file: PathBuf) -> Reading {
+    let path = file.clone();
+    let read = tokio::task::spawn_blocking(move || read_noting(&path));
+    read.await.unwrap_or_else(|died| Reading {
+        desired: Err(HooksError::Unreadable {
+            file,
+            error: io::Error::other(died),
+        }),
+        seen: BTreeMap::new(),
+    })
+}
+
+fn read_noting(file: &Path) -> Reading {
+    let seen = RefCell::new(BTreeMap::new());
+    let bounded = |file: &Path| {
+        seen.borrow_mut().insert(file.to_owned(), state(file));
+        let mut bytes = Vec::new();
+        fs::File::open(file)?.take(BYTES_MAX).read_to_end(&mut bytes)?;
+        Ok(bytes)
     };
-    let bytes = bounded(file).map_err(|error| {
-        rejected(HooksError::Unreadable {
-            file: file.to_owned(),
-            error,
-        })
+    let desired = read_with(file, &bounded);
+    Reading {
+        desired,
+        seen: seen.into_inner(),
+    }
+}
+
+fn read_with(file: &Path, bounded: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Desired, HooksError> {
+    let refused = |findings| HooksError::Findings {
+        file: file.to_owned(),
+        findings,
+    };
+    let bytes = bounded(file).map_err(|error| HooksError::Unreadable {
+        file: file.to_owned(),
+        error,
     })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        rejected(HooksError::Findings {
-            file: file.to_owned(),
-            findings: vec![not_text(before)],
-        })
+        refused(vec![not_text(before)])
     })?;
     let around = Surroundings {
         variable: &config::variable,
-        file: &bounded,
+        file: bounded,
         folder: file.parent().unwrap_or(Path::new("")),
         source: &bring,
     };
-    File::read(&text, &around).map_err(|rejected| Rejected {
-        error: HooksError::Findings {
-            file: file.to_owned(),
-            findings: rejected.findings,
-        },
-        files: rejected.files,
-    })
+    File::read(&text, &around).map_err(refused)
+}
+
+/// The state of a file now, links followed.
+pub(super) fn state(file: &Path) -> State {
+    let found = fs::metadata(file).ok()?;
+    let (device, inode, size) = (
+        found.dev().cast_signed(),
+        found.ino().cast_signed(),
+        found.size().cast_signed(),
+    );
+    let (changed, written) = ([found.ctime(), found.ctime_nsec()], [found.mtime(), found.mtime_nsec()]);
+    Some([device, inode, size, changed[0], changed[1], written[0], written[1]])
 }
 
 /// Whether what brings messages by itself can do so.
@@ -70,26 +105,6 @@ fn bring(kind: &str, settings: &BTreeMap<String, Vec<String>>) -> Result<(), (St
         _ => Ok(()),
     };
     judged.map_err(|error| (error.setting, error.why))
-}
-
-/// As [`read`], on a thread that may wait for a disk.
-pub(super) async fn in_background(file: PathBuf) -> Result<Desired, Rejected> {
-    let path = file.clone();
-    tokio::task::spawn_blocking(move || read(&path)).await.unwrap_or_else(|died| {
-        Err(Rejected {
-            error: HooksError::Unreadable {
-                file,
-                error: io::Error::other(died),
-            },
-            files: BTreeSet::new(),
-        })
-    })
-}
-
-fn bounded(file: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    fs::File::open(file)?.take(BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn not_text(before: &[u8]) -> Finding {

@@ -62,7 +62,11 @@ fn allow(state: &ApiState, headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 async fn answer(hooks: &Hooks, wish: Wish) -> Response {
-    let done = if wish.dry_run { hooks.plan().await } else { hooks.apply().await };
+    let done = if wish.dry_run {
+        hooks.plan().await
+    } else {
+        hooks.apply().await
+    };
     let is_applied = done.is_ok() && !wish.dry_run;
     let file = hooks.file.display().to_string();
     let told = match done {

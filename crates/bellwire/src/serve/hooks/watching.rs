@@ -4,18 +4,23 @@
 //! Kubernetes' links that begin to point elsewhere, and network file systems. A file is read when two looks in a row found it
 //! the same, so that one that is still being written is not.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Hooks, HooksError};
+use super::{
+    Hooks, HooksError,
+    reading::{State, state},
+};
 use crate::supervise::{OnPanic, Stage, Supervisor};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// What tells one state of a file from another; `None` where there is no file.
-type State = Option<[i64; 7]>;
 
 /// Starts to look after a server's hooks file.
 pub(in crate::serve) fn watch(supervisor: &mut Supervisor, hooks: &Arc<Hooks>) {
@@ -28,8 +33,7 @@ pub(in crate::serve) fn watch(supervisor: &mut Supervisor, hooks: &Arc<Hooks>) {
 
 impl Hooks {
     async fn watch(&self, stop: CancellationToken) {
-        let mut applied = self.states().await;
-        let mut before = applied.clone();
+        let mut before = self.states().await;
         loop {
             let was_asked = tokio::select! {
                 () = stop.cancelled() => return,
@@ -38,18 +42,17 @@ impl Hooks {
             };
             let now = self.states().await;
             let is_settled = now == before;
-            before = now;
-            if was_asked || (is_settled && before != applied) {
-                let is_over = self.reload_now().await;
-                // What it refers to may be others now. Those are as they were read, or a moment younger: then they are read again.
-                applied = if is_over { self.states().await } else { Vec::new() };
-                before.clone_from(&applied);
+            if was_asked || (is_settled && now != self.told().seen) {
+                self.read_again().await;
+                before = self.states().await;
+            } else {
+                before = now;
             }
         }
     }
 
-    /// Reads the file; whether that is not to be tried again before something changes.
-    async fn reload_now(&self) -> bool {
+    /// Reads the file and says what came of it.
+    async fn read_again(&self) {
         let file = self.file.display();
         match self.apply().await {
             Ok(applied) => {
@@ -57,7 +60,6 @@ impl Hooks {
                     tracing::info!(%file, "hooks: {line}");
                 }
                 tracing::info!(%file, hooks = applied.hooks, changes = applied.lines.len(), "hooks file read again; it is in force");
-                true
             }
             Err(HooksError::Findings { findings, .. }) => {
                 for finding in &findings {
@@ -65,33 +67,22 @@ impl Hooks {
                     tracing::error!(%file, line, column, "hooks: {finding}");
                 }
                 tracing::error!(%file, findings = findings.len(), "the hooks file cannot be used; what was in force before stays in force");
-                true
             }
             Err(error @ (HooksError::Unreadable { .. } | HooksError::NoRandomness)) => {
                 tracing::error!(%file, %error, "the hooks file cannot be read; what was in force before stays in force");
-                true
             }
             Err(HooksError::Store(error)) => {
                 tracing::error!(%file, %error, "the hooks file cannot be put in force; it is tried again");
-                false
+                self.told().seen.clear();
             }
         }
     }
 
-    async fn states(&self) -> Vec<(PathBuf, State)> {
-        let mut files: Vec<PathBuf> = self.told().files.iter().cloned().collect();
-        files.push(self.file.clone());
-        let look = move || {
-            let states = files.into_iter().map(|file| {
-                let state = fs::metadata(&file).ok().map(|found| {
-                    let (device, inode, size) = (found.dev().cast_signed(), found.ino().cast_signed(), found.size().cast_signed());
-                    let (changed, touched) = ([found.ctime(), found.ctime_nsec()], [found.mtime(), found.mtime_nsec()]);
-                    [device, inode, size, changed[0], changed[1], touched[0], touched[1]]
-                });
-                (file, state)
-            });
-            states.collect()
-        };
+    /// The states that the file, and what it referred to when it was last read, have now.
+    async fn states(&self) -> BTreeMap<PathBuf, State> {
+        let mut files: BTreeSet<PathBuf> = self.told().seen.keys().cloned().collect();
+        files.insert(self.file.clone());
+        let look = move || files.into_iter().map(|file| (file.clone(), state(&file))).collect();
         tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }
 }

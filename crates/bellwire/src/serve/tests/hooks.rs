@@ -12,7 +12,8 @@ struct World {
 }
 
 const ONE: &str = "hooks:\n  one: {verify: {github: canary-secret}, do: [{file: {path: a.jsonl}}]}\n";
-const TWO: &str = "hooks:\n  one: {verify: {github: canary-secret}, do: [{file: {path: a.jsonl}}]}\n  two: {verify: none, do: []}\n";
+const TWO: &str =
+    "hooks:\n  one: {verify: {github: canary-secret}, do: [{file: {path: a.jsonl}}]}\n  two: {verify: none, do: []}\n";
 const BAD: &str = "hooks:\n  one: {verify: nobody, do: []}\n";
 
 impl World {
@@ -49,8 +50,14 @@ impl World {
 
 /// The names of the sources that there are.
 async fn sources(server: &Running, token: &str) -> Vec<String> {
-    let all = ask(server.address, "GET", "/ingest/api/v1/source", token, None).await.json();
-    let names = all["data"].as_array().unwrap().iter().map(|source| source["uid"].as_str().unwrap().to_owned());
+    let all = ask(server.address, "GET", "/ingest/api/v1/source", token, None)
+        .await
+        .json();
+    let names = all["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|source| source["uid"].as_str().unwrap().to_owned());
     names.collect()
 }
 
@@ -76,7 +83,10 @@ async fn a_file_that_changes_is_read_again_without_being_told() {
     let mut readings = server.hooks.as_ref().unwrap().readings();
     readings.mark_unchanged();
     world.write(TWO);
-    tokio::time::timeout(Duration::from_secs(30), readings.changed()).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(30), readings.changed())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(sources(&server, &token).await, ["one", "two"]);
     // A signal does it at once, and what is the same changes nothing.
     server.hooks.as_ref().unwrap().reload();
@@ -92,7 +102,14 @@ async fn a_bad_file_changes_nothing_and_says_where_it_is_wrong() {
     let token = token(&server);
     world.write(BAD);
     let done = ask(server.address, "POST", PATH, &token, Some(json!({}))).await.json();
-    assert_eq!((&done["applied"], &done["findings"][0]["line"], &done["findings"][0]["column"]), (&json!(false), &json!(2), &json!(17)));
+    assert_eq!(
+        (
+            &done["applied"],
+            &done["findings"][0]["line"],
+            &done["findings"][0]["column"]
+        ),
+        (&json!(false), &json!(2), &json!(17))
+    );
     assert_eq!(sources(&server, &token).await, ["one", "two"]);
     let standing = ask(server.address, "GET", PATH, &token, None).await.json();
     assert_eq!((&standing["hooks"], &standing["inForce"]), (&json!(2), &json!(false)));
@@ -110,8 +127,13 @@ async fn a_dry_run_says_what_would_change_and_changes_nothing() {
     let server = world.serve().await;
     let token = token(&server);
     world.write(TWO);
-    let plan = ask(server.address, "POST", PATH, &token, Some(json!({"dryRun": true}))).await.json();
-    assert_eq!(plan["changes"], json!([{"what": "added", "text": "source two (POST /in/two)"}]));
+    let plan = ask(server.address, "POST", PATH, &token, Some(json!({"dryRun": true})))
+        .await
+        .json();
+    assert_eq!(
+        plan["changes"],
+        json!([{"what": "added", "text": "source two (POST /in/two)"}])
+    );
     assert_eq!(plan["applied"], false);
     stop(server).await;
 }
@@ -124,7 +146,13 @@ async fn a_server_does_not_start_with_a_bad_file_and_starts_again_with_what_it_h
     stop(server).await;
     world.write(BAD);
     let refused = serve(world.config()).await.map(drop).unwrap_err().to_string();
-    assert!(refused.starts_with(&format!("{}:2:17: hooks.one.verify: no provider", world.file().display())), "{refused}");
+    assert!(
+        refused.starts_with(&format!(
+            "{}:2:17: hooks.one.verify: no provider",
+            world.file().display()
+        )),
+        "{refused}"
+    );
     // Without the setting nothing is lost.
     let server = serve(config(world.data.path())).await.unwrap();
     assert_eq!(sources(&server, &token).await, ["one"]);

@@ -171,7 +171,10 @@ fn failure(trouble: Trouble, permanent: &'static str) -> Failure {
             detail: format!("the server does not offer {what}"),
         },
         Trouble::Refused { step, reply } => Failure {
-            reason: if reply.code < 500 { "smtp_transient" } else { permanent },
+            reason: match reply.code {
+                400..=499 => "smtp_transient",
+                _ => permanent,
+            },
             detail: format!("the server's answer to {step}: {reply}"),
         },
     }

@@ -6,6 +6,7 @@
 //!
 //! Values are bound. No SQL is made here but what keeps that table.
 
+mod bounded;
 mod failure;
 mod mysql;
 mod postgres;

@@ -15,7 +15,9 @@ use tokio::{sync::OnceCell, time::timeout};
 
 use super::{
     super::{executor::Undone, pool::Pool},
-    Backend, Begin, CONNECTIONS_MAX, Done, GOODBYE, Limit, NO_CONNECTION, NOT_DONE, failure,
+    Backend, Begin, CONNECTIONS_MAX, Done, GOODBYE, Limit, NO_CONNECTION, NOT_DONE,
+    bounded::BYTES_MAX,
+    failure,
 };
 use crate::guard::{Guard, Service};
 
@@ -23,6 +25,8 @@ use crate::guard::{Guard, Service};
 const NO_SUCH_TABLE: u16 = 1146;
 /// A row of this key is there already.
 const DUPLICATE_KEY: u16 = 1062;
+/// After so long without use a connection is taken for closed.
+const WAIT_SECS: usize = 600;
 /// Prepared statements that a connection keeps.
 const STATEMENTS_KEPT: usize = 8;
 
@@ -112,6 +116,9 @@ impl Mysql {
             .db_name(server.database.as_deref())
             .prefer_socket(false)
             .stmt_cache_size(STATEMENTS_KEPT)
+            // Not what the server says of itself: it may not be ours.
+            .max_allowed_packet(Some(BYTES_MAX))
+            .wait_timeout(Some(WAIT_SECS))
             .init(vec!["SET time_zone = '+00:00'".to_owned()]);
         match &server.place {
             Place::Socket(path) => {

@@ -4,7 +4,11 @@
 //! user's own. Statements have no names, so that a pooler between us and the server (PgBouncer) may give each transaction
 //! another connection.
 
-use std::{error::Error as StdError, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bellwire_action::sql::{Place, Plan, Server, Tls, Value};
@@ -28,7 +32,9 @@ use tokio_util::{
 
 use super::{
     super::{executor::Undone, pool::Pool},
-    Backend, Begin, CONNECTIONS_MAX, Done, GOODBYE, Limit, NO_CONNECTION, NOT_DONE, failure,
+    Backend, Begin, CONNECTIONS_MAX, Done, GOODBYE, Limit, NO_CONNECTION, NOT_DONE,
+    bounded::{Allowance, Bounded},
+    failure,
 };
 use crate::guard::{Certificate, Guard, Service};
 
@@ -50,7 +56,20 @@ pub(super) struct Postgres {
 /// A connection. Dropping it closes it, and the server rolls back what was begun.
 struct Connection {
     client: Client,
+    /// Why it ended, when it did.
+    ended: Arc<OnceLock<tokio_postgres::Error>>,
+    allowance: Allowance,
     _driver: DropGuard,
+}
+
+impl Connection {
+    /// The failure, or the end of the connection where that is what is behind it.
+    fn explained(&self, failure: Failure) -> Failure {
+        match self.ended.get() {
+            Some(error) if failure.reason == "sql_connect" => failure::postgres(error),
+            _ => failure,
+        }
+    }
 }
 
 /// Bytes to a server, over the network or a socket of this machine.
@@ -71,6 +90,7 @@ impl Postgres {
     async fn begun(&self, limit: &Limit) -> Result<Connection, Failure> {
         let begin = format!("BEGIN; SET LOCAL statement_timeout = {}", limit.left_ms());
         while let Some(kept) = self.pool.take() {
+            kept.allowance.renew();
             if !kept.client.is_closed() && kept.client.batch_execute(&begin).await.is_ok() {
                 return Ok(kept);
             }
@@ -96,16 +116,26 @@ impl Postgres {
         if let Some(options) = &server.options {
             config.options(options);
         }
-        let wire = self.wire().await?;
-        let connecting = config.connect_raw(wire, NoTls).await;
+        let allowance = Allowance::new();
+        let bounded = Bounded {
+            io: self.wire().await?,
+            allowance: allowance.clone(),
+        };
+        let connecting = config.connect_raw(bounded, NoTls).await;
         let (client, connection) = connecting.map_err(|error| failure::postgres(&error))?;
         let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let ended = Arc::new(OnceLock::new());
+        let tell = Arc::clone(&ended);
         self.tasks.spawn(async move {
             let mut connection = std::pin::pin!(connection);
             tokio::select! {
-                // How a connection ends is told to whoever waits for an answer on it.
-                _ = &mut connection => {}
+                // Whoever waits for an answer is only told that there will be none.
+                end = &mut connection => {
+                    if let Err(error) = end {
+                        let _ = tell.set(error);
+                    }
+                }
                 () = stopped.cancelled() => {
                     let _ = timeout(GOODBYE, connection).await;
                 }
@@ -113,6 +143,8 @@ impl Postgres {
         });
         Ok(Connection {
             client,
+            ended,
+            allowance,
             _driver: stop.drop_guard(),
         })
     }
@@ -163,7 +195,7 @@ impl Backend for Postgres {
             Ok(()) => limit
                 .keep(NOT_DONE, effect(&connection.client, &plan, &limit))
                 .await?
-                .map_err(Undone::from),
+                .map_err(|failure| connection.explained(failure).into()),
         };
         let is_ended = match &outcome {
             Ok(Done::Rows(_)) => true,

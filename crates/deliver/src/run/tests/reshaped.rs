@@ -44,7 +44,7 @@ async fn unsent(workflow: Workflow, payload: &str, content_type: Option<&str>) -
     let ran = house.run(&receiver, &[work(1, Some(payload), content_type)]).await;
     assert!(receiver.letters.lock().unwrap().is_empty());
     assert!(!ran[0].asked && ran[0].settlement.health.is_none() && ran[0].disable.is_none());
-    assert!(matches!(ran[0].settlement.verdict, Verdict::RetryAt(_)));
+    assert_eq!(ran[0].settlement.verdict, Verdict::Failed);
     let entry = house.directory.endpoint_by_id(EndpointId::from_number(7)).unwrap();
     assert_eq!(entry.lane.health(), Health::default(), "the receiver did nothing wrong");
     house.end().await;
@@ -79,7 +79,7 @@ async fn a_transformed_payload_is_sent_in_the_place_of_the_payload() {
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_transformed_is_tried_again_and_the_endpoint_is_not_blamed() {
+async fn one_that_cannot_be_transformed_is_given_up_and_the_endpoint_is_not_blamed() {
     let (reason, detail) = unsent(transforming("{\"a\": \"{{ nowhere }}\"}"), "{}", None).await;
     assert_eq!(reason, "transformation_failed");
     assert!(detail.contains("`nowhere` is missing"), "{detail}");

@@ -35,13 +35,17 @@ fn values_and_keys_know_where_they_stand() {
     let hook = member(&member(&root, "hooks").value, "ä");
     assert_eq!(hook.at, Mark { line: 2, column: 3 });
     let when = member(&hook.value, "when");
-    assert_eq!((when.at, when.value.at), (Mark { line: 2, column: 7 }, Mark { line: 2, column: 13 }));
+    assert_eq!(
+        (when.at, when.value.at),
+        (Mark { line: 2, column: 7 }, Mark { line: 2, column: 13 })
+    );
     assert_eq!(member(&hook.value, "do").value.at, Mark { line: 3, column: 5 });
 }
 
 #[test]
 fn anchors_and_merge_keys_are_filled_in_and_what_is_written_out_wins() {
-    let text = "base: &b {x: 1, y: 1}\nmore: &m {y: 2, z: 2}\na: {<<: *b, x: 3}\nb: {<<: [*m, *b]}\nc: *b\nd: {\"<<\": 1}\n";
+    let text =
+        "base: &b {x: 1, y: 1}\nmore: &m {y: 2, z: 2}\na: {<<: *b, x: 3}\nb: {<<: [*m, *b]}\nc: *b\nd: {\"<<\": 1}\n";
     let all = json_of(text);
     assert_eq!(all["a"], json!({"x": 3, "y": 1}));
     assert_eq!(all["b"], json!({"y": 2, "z": 2, "x": 1}));
@@ -79,7 +83,11 @@ fn aliases_cannot_multiply_without_bound() {
         bomb.push_str(&format!("a{level}: &a{level} [{line}]\n"));
     }
     assert!(wrong(&bomb).2.contains("too much once its aliases"));
-    let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 200].join(", "));
+    let long = format!(
+        "a: &a \"{}\"\nb: [{}]\n",
+        "x".repeat(100_000),
+        vec!["*a"; 200].join(", ")
+    );
     assert!(wrong(&long).2.contains("too much once its aliases"));
     assert!(wrong(&"[".repeat(60)).2.contains("deep"));
     assert!(wrong(&"x".repeat(BYTES_MAX + 1)).2.contains("at most"));
@@ -104,6 +112,6 @@ proptest! {
 }
 
 const PIECES: &[&str] = &[
-    "a", ": ", "- ", "\n", "  ", "{", "}", "[", "]", ",", "\"", "'", "&a ", "*a", "<<", "|", ">", "#", "!", "? ", "---", "%",
-    "\t", "é", "\u{feff}", "...", "0x1", "~", "@", "`", "\\", "!!str ", "|2\n", "\r\n",
+    "a", ": ", "- ", "\n", "  ", "{", "}", "[", "]", ",", "\"", "'", "&a ", "*a", "<<", "|", ">", "#", "!", "? ",
+    "---", "%", "\t", "é", "\u{feff}", "...", "0x1", "~", "@", "`", "\\", "!!str ", "|2\n", "\r\n",
 ];

@@ -50,7 +50,10 @@ pub(super) enum Match {
 
 /// Plans an action.
 pub(super) fn outcome(action: &HookAction, message: &Message<'_>) -> Outcome {
-    let (id, endpoint) = (MessageId::from_number(1).to_string(), EndpointId::from_number(1).to_string());
+    let (id, endpoint) = (
+        MessageId::from_number(1).to_string(),
+        EndpointId::from_number(1).to_string(),
+    );
     let coming = message.coming;
     let event = Event {
         id: &id,
@@ -86,7 +89,8 @@ fn matches(action: &HookAction, event: &Event<'_>) -> Match {
         return Match::Always;
     };
     let scope = event.scope();
-    let judged = Expression::compile(text, Missing::Empty).and_then(|when| Ok((when.holds(&scope)?, when.reads(&scope))));
+    let judged =
+        Expression::compile(text, Missing::Empty).and_then(|when| Ok((when.holds(&scope)?, when.reads(&scope))));
     match judged {
         Ok((true, reads)) => Match::Holds(text.to_string(), reads),
         Ok((false, reads)) => Match::Fails(text.to_string(), reads),
@@ -108,7 +112,10 @@ fn remarks(action: &HookAction, event: &Event<'_>) -> Vec<String> {
     }
     if action.workflow.format != Format::Json {
         let format = serde_json::to_value(action.workflow.format).unwrap_or_default();
-        remarks.push(format!("the payload is written as {}", format.as_str().unwrap_or_default()));
+        remarks.push(format!(
+            "the payload is written as {}",
+            format.as_str().unwrap_or_default()
+        ));
     }
     remarks
 }

@@ -48,10 +48,14 @@ impl Shown {
         if let Some((status, reason, words)) = self.refused {
             return Err(Failure::Failed(format!("refused with {status} ({reason}): {words}")));
         }
-        let cannot = self.messages.iter().flat_map(|(_, _, outcomes)| outcomes).find_map(|outcome| match &outcome.preview {
-            Some(Err(error)) => Some(format!("{} could not act: {error}", outcome.name)),
-            _ => None,
-        });
+        let cannot = self
+            .messages
+            .iter()
+            .flat_map(|(_, _, outcomes)| outcomes)
+            .find_map(|outcome| match &outcome.preview {
+                Some(Err(error)) => Some(format!("{} could not act: {error}", outcome.name)),
+                _ => None,
+            });
         cannot.map_or(Ok(()), |text| Err(Failure::Failed(text)))
     }
 
@@ -81,7 +85,10 @@ impl Shown {
             message["actions"] = outcomes.iter().map(outcome_json).collect();
             message
         });
-        let refused = self.refused.as_ref().map(|(status, reason, words)| json!({ "status": status, "reason": reason, "words": words }));
+        let refused = self
+            .refused
+            .as_ref()
+            .map(|(status, reason, words)| json!({ "status": status, "reason": reason, "words": words }));
         json!({
             "hook": hook.name,
             "accepted": self.refused.is_none(),
@@ -129,10 +136,18 @@ fn print_outcome(outcome: &Outcome, out: &mut Out) -> Result<(), Failure> {
         Match::Always => (Tone::Good, "matches".to_owned()),
         Match::Holds(when, reads) => (Tone::Good, format!("matches: {when}{}", told(reads))),
         Match::Fails(when, reads) => (Tone::Dim, format!("does not match: {when}{}", told(reads))),
-        Match::Broken(when, error) => (Tone::Bad, format!("does not match: {when} cannot be evaluated: {error}")),
+        Match::Broken(when, error) => (
+            Tone::Bad,
+            format!("does not match: {when} cannot be evaluated: {error}"),
+        ),
         Match::Disabled => (Tone::Dim, "disabled".to_owned()),
     };
-    out.line(&format!("  {} ({}): {}", outcome.name, outcome.target, out.tint(tone, &words)))?;
+    out.line(&format!(
+        "  {} ({}): {}",
+        outcome.name,
+        outcome.target,
+        out.tint(tone, &words)
+    ))?;
     for remark in &outcome.remarks {
         out.line(&format!("    {}", pretty::line(remark, LINE_CHARS)))?;
     }
@@ -144,7 +159,10 @@ fn print_outcome(outcome: &Outcome, out: &mut Out) -> Result<(), Failure> {
             }
             Ok(())
         }
-        Some(Err(error)) => out.line(&format!("    {}", out.tint(Tone::Bad, &format!("could not act: {error}")))),
+        Some(Err(error)) => out.line(&format!(
+            "    {}",
+            out.tint(Tone::Bad, &format!("could not act: {error}"))
+        )),
         None => Ok(()),
     }
 }
@@ -156,7 +174,11 @@ fn told(reads: &[Read]) -> String {
         None => format!("{} is missing", read.path),
     });
     let each: Vec<String> = each.collect();
-    if each.is_empty() { String::new() } else { format!("; {}", each.join(", ")) }
+    if each.is_empty() {
+        String::new()
+    } else {
+        format!("; {}", each.join(", "))
+    }
 }
 
 fn outcome_json(outcome: &Outcome) -> Value {
@@ -167,7 +189,9 @@ fn outcome_json(outcome: &Outcome) -> Value {
         Match::Broken(when, error) => (false, Some(when), &[][..], Some(error)),
         Match::Disabled => (false, None, &[][..], None),
     };
-    let reads = reads.iter().map(|read| json!({ "path": read.path, "value": read.value }));
+    let reads = reads
+        .iter()
+        .map(|read| json!({ "path": read.path, "value": read.value }));
     let (preview, cannot) = match &outcome.preview {
         Some(Ok(preview)) => (Some(preview), None),
         Some(Err(error)) => (None, Some(error)),

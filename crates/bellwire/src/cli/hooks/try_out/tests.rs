@@ -32,9 +32,17 @@ fn run(hook: &str, body: &str, options: &[&str], is_json: bool) -> Run {
     let (file, fixture) = (folder.path().join("hooks.yaml"), folder.path().join("fixture.json"));
     std::fs::write(&file, FILE).unwrap();
     std::fs::write(&fixture, body).unwrap();
-    let mut line = vec!["bellwire", "hooks", "test", file.to_str().unwrap(), hook, fixture.to_str().unwrap()];
+    let mut line = vec![
+        "bellwire",
+        "hooks",
+        "test",
+        file.to_str().unwrap(),
+        hook,
+        fixture.to_str().unwrap(),
+    ];
     line.extend(options);
-    let crate::cli::Command::Hooks(super::super::HooksCommand::Test(args)) = crate::cli::Cli::try_parse_from(line).unwrap().command
+    let crate::cli::Command::Hooks(super::super::HooksCommand::Test(args)) =
+        crate::cli::Cli::try_parse_from(line).unwrap().command
     else {
         unreachable!()
     };
@@ -48,7 +56,12 @@ fn run(hook: &str, body: &str, options: &[&str], is_json: bool) -> Run {
 
 #[test]
 fn a_fixture_is_signed_judged_and_each_action_says_whether_and_what() {
-    let Run { done, text } = run("push", r#"{"ref": "refs/heads/dev"}"#, &["--type", "push", "--id", "one"], false);
+    let Run { done, text } = run(
+        "push",
+        r#"{"ref": "refs/heads/dev"}"#,
+        &["--type", "push", "--id", "one"],
+        false,
+    );
     done.unwrap();
     for line in [
         "sent as GitHub would: ",
@@ -70,15 +83,29 @@ fn programs_get_the_same() {
     done.unwrap();
     let shown: Value = serde_json::from_str(&text).unwrap();
     let actions = &shown["messages"][0]["actions"];
-    assert_eq!((&shown["accepted"], &actions[1]["matches"]), (&json!(true), &json!(true)));
+    assert_eq!(
+        (&shown["accepted"], &actions[1]["matches"]),
+        (&json!(true), &json!(true))
+    );
     assert_eq!(actions[1]["remarks"][0], "at most one of `refs/heads/main` in 1m");
-    assert_eq!(actions[1]["read"][1], json!({"path": "ref", "value": "\"refs/heads/main\""}));
-    assert_eq!((&actions[2]["matches"], &actions[2]["disabled"]), (&json!(false), &json!(true)));
+    assert_eq!(
+        actions[1]["read"][1],
+        json!({"path": "ref", "value": "\"refs/heads/main\""})
+    );
+    assert_eq!(
+        (&actions[2]["matches"], &actions[2]["disabled"]),
+        (&json!(false), &json!(true))
+    );
 }
 
 #[test]
 fn a_request_that_is_refused_says_why_and_ends_with_one() {
-    let Run { done, text } = run("push", "{}", &["--unsigned", "--header", "x-hub-signature-256=sha256=00"], false);
+    let Run { done, text } = run(
+        "push",
+        "{}",
+        &["--unsigned", "--header", "x-hub-signature-256=sha256=00"],
+        false,
+    );
     let failure = done.unwrap_err();
     assert_eq!(failure.exit_code(), 1);
     assert!(failure.to_string().starts_with("refused with 401"), "{failure}");
@@ -90,7 +117,10 @@ fn items_are_messages_of_their_own_in_their_order() {
     let body = r#"{"alerts": [{"id": "a", "n": 1, "text": "one"}, {"id": "b", "n": 7, "text": "two"}]}"#;
     let Run { done, text } = run("alerts", body, &[], false);
     done.unwrap();
-    assert!(text.contains("message 2 of 2: type webhook, no id, about b, number 7"), "{text}");
+    assert!(
+        text.contains("message 2 of 2: type webhook, no id, about b, number 7"),
+        "{text}"
+    );
     assert!(text.contains("\"line\": \"two\\n\""), "{text}");
 }
 
@@ -99,7 +129,10 @@ fn an_action_that_could_not_act_is_a_failure() {
     let body = r#"{"alerts": [{"id": "a", "n": 1}]}"#;
     let failure = run("alerts", body, &[], false).done.unwrap_err();
     assert_eq!(failure.exit_code(), 1);
-    assert!(failure.to_string().contains("file-1 could not act: `line`"), "{failure}");
+    assert!(
+        failure.to_string().contains("file-1 could not act: `line`"),
+        "{failure}"
+    );
 }
 
 #[test]
@@ -107,13 +140,25 @@ fn what_a_schedule_would_make_is_the_fixture() {
     let Run { done, text } = run("daily", r#"{"day": 3}"#, &[], true);
     done.unwrap();
     let shown: Value = serde_json::from_str(&text).unwrap();
-    assert!(shown["messages"][0]["actions"][0]["preview"].to_string().contains("{\\\"day\\\":3}")
-        || shown["messages"][0]["actions"][0]["preview"].to_string().contains("\"day\":3"), "{shown}");
+    assert!(
+        shown["messages"][0]["actions"][0]["preview"]
+            .to_string()
+            .contains("{\\\"day\\\":3}")
+            || shown["messages"][0]["actions"][0]["preview"]
+                .to_string()
+                .contains("\"day\":3"),
+        "{shown}"
+    );
 }
 
 #[test]
 fn a_hook_that_is_not_there_is_a_usage_failure_that_names_those_that_are() {
     let failure = run("nobody", "{}", &[], false).done.unwrap_err();
     assert_eq!(failure.exit_code(), 2);
-    assert!(failure.to_string().ends_with("has no hook `nobody`; it has push, alerts, daily"), "{failure}");
+    assert!(
+        failure
+            .to_string()
+            .ends_with("has no hook `nobody`; it has push, alerts, daily"),
+        "{failure}"
+    );
 }

@@ -257,3 +257,17 @@ async fn a_socket_of_this_machine_leads_there_as_well() {
     let action = elsewhere(&world, url).action(json!({"statement": "SELECT 1", "once": false}));
     assert!(run(&action, "msg_1", json!({})).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_server_that_sends_without_end_costs_no_memory() {
+    let world = world().await;
+    let flood = "SELECT repeat('x', 1000000) FROM generate_series(1, 100)";
+    let action = world.action(json!({"statement": flood, "once": false}));
+    let failure = run(&action, "msg_1", json!({})).await.unwrap_err();
+    assert_eq!(failure.reason, "sql_connect");
+    assert!(failure.detail.contains("more than 16 MiB"), "{}", failure.detail);
+    let little = world.action(json!({"statement": "SELECT 1", "once": false}));
+    for _ in 0..2 {
+        assert_eq!(run(&little, "msg_1", json!({})).await, Ok(Done::Rows(1)));
+    }
+}

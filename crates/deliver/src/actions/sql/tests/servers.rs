@@ -9,7 +9,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::OnceLock,
 };
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -23,7 +23,7 @@ pub(super) struct Server {
     /// The authority that its certificate is of.
     pub root: Vec<u8>,
     /// Its standard input holds it alive.
-    _nurse: Mutex<Child>,
+    _nurse: Child,
 }
 
 pub(super) const PASSWORD: &str = "pass/word@1";
@@ -228,12 +228,10 @@ fn start(server: Command, folder: PathBuf, port: u16, root: Vec<u8>, signal: &st
     }
     // Whoever nobody listens to stands still.
     std::thread::spawn(move || lines.for_each(drop));
-    let nurse = Mutex::new(child);
-    drop(nurse.lock().unwrap_or_else(PoisonError::into_inner));
     Server {
         port,
         folder,
         root,
-        _nurse: nurse,
+        _nurse: child,
     }
 }
