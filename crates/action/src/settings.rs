@@ -98,8 +98,12 @@ mod tests {
 
     #[test]
     fn what_is_secret_is_hidden_wherever_it_stands_and_nothing_appears_that_was_not_there() {
-        let settings =
-            json!({"a": {"b": "s", "c": "open"}, "d": [{"e": "s"}], "headers": {"Authorization": "s", "x-a": "open"}});
+        let settings = json!({
+            "a": {"b": "s", "c": "open"},
+            "d": [{"e": "s"}],
+            "headers": {"Authorization": "s", "x-a": "open"},
+            "url": "https://e.example/?key=s",
+        });
         let mut shown = settings.clone();
         for path in [&["a", "b"][..], &["d", "*", "e"], &["missing", "x"]] {
             hide(&mut shown, path);

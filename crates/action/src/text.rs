@@ -17,7 +17,7 @@ pub struct Text(Form);
 #[derive(Debug)]
 enum Form {
     Constant(String),
-    Template(Template),
+    Template(Box<Template>),
 }
 
 impl Text {
@@ -28,7 +28,7 @@ impl Text {
     pub fn compile(text: &str, escape: Escape) -> Result<Self, String> {
         let form = if is_template(text) {
             let compiled = Template::compile(text, escape, Missing::Error);
-            Form::Template(compiled.map_err(|error| error.to_string())?)
+            Form::Template(Box::new(compiled.map_err(|error| error.to_string())?))
         } else {
             Form::Constant(text.to_owned())
         };

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A place in the file, both from 1; columns count characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Mark {
     /// The line.
     pub line: usize,
@@ -19,7 +19,7 @@ impl Mark {
 }
 
 /// One thing that is wrong. Its texts never hold what a reference such as `${NAME}` was replaced by.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Finding {
     /// Where in the file.
     #[serde(flatten)]
@@ -29,7 +29,7 @@ pub struct Finding {
     /// What is wrong.
     pub what: String,
     /// What to do about it; empty where that is said already.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub advice: String,
 }
 

@@ -338,7 +338,7 @@ mod tests {
         ] {
             let found = placed(file);
             assert!(
-                found.starts_with(at) && found.contains("there is no filter 'shout'"),
+                found.starts_with(at) && found.contains("there is no filter `shout`"),
                 "{file}: {found}"
             );
         }

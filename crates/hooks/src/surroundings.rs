@@ -3,7 +3,7 @@
 //! References are replaced when the file is loaded. What they were replaced by is remembered as a [`Veil`], through which every
 //! text goes that people see.
 
-use std::{collections::BTreeMap, io, path::PathBuf};
+use std::{collections::BTreeMap, io};
 
 use crate::{
     finding::{Finding, Path},

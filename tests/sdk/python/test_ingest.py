@@ -1,6 +1,9 @@
 """Sources: where the webhooks of others come in, made and managed with the official client."""
 
+import hashlib
+import hmac
 from typing import Any, Callable, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from svix.api import (
@@ -9,10 +12,12 @@ from svix.api import (
     IngestEndpointHeadersIn,
     IngestEndpointIn,
     IngestEndpointSecretIn,
+    IngestEndpointTransformationPatch,
     IngestEndpointUpsertIn,
     IngestSourceConsumerPortalAccessIn,
     IngestSourceIn,
     IngestSourceOut,
+    MessageIn,
     MetaConfig,
     OrumIoConfig,
     Svix,
@@ -23,7 +28,7 @@ from svix.api import (
 from svix.api.ingest_endpoint import IngestEndpointListOptions
 from svix.api.ingest_source import IngestSourceListOptions
 
-from helpers import refused
+from helpers import eventually, refused
 from rawapi import RawApi
 from receiver import Receiver
 
@@ -56,7 +61,7 @@ def source(svix: Svix, name: str) -> Iterator[Source]:
             assert getattr(gone, "status_code", None) == 404
 
 
-def test_a_source_has_a_url_and_shows_no_secret(svix: Svix, raw: RawApi, source: Source, name: str, url: str) -> None:
+def test_a_source_has_a_url_and_shows_no_secret(svix: Svix, raw: RawApi, source: Source, name: str) -> None:
     made = source(uid=f"{name}-src", metadata={"team": "a"})
     assert made.id.startswith("src_") and made.type == "github" and made.metadata == {"team": "a"}
     assert made.ingest_url is not None and made.ingest_url.rsplit("/", 1)[0].endswith("/in")
@@ -64,7 +69,8 @@ def test_a_source_has_a_url_and_shows_no_secret(svix: Svix, raw: RawApi, source:
         assert svix.ingest.source.get(known) == made
     shown = raw.call("GET", f"/ingest/api/v1/source/{made.id}")
     assert b"s3cret" not in shown.body and shown.json()["secrets"] == {"secret": 1}
-    refused(409, svix.ingest.source.create, IngestSourceIn(name="second", type="generic-webhook", config={}, uid=made.uid))
+    second = IngestSourceIn(name="second", type="generic-webhook", config={}, uid=made.uid)
+    refused(409, svix.ingest.source.create, second)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +92,7 @@ def test_the_client_reads_every_kind_that_it_writes(svix: Svix, source: Source, 
         assert made.config == config and made.ingest_url is None
 
 
-def test_a_public_key_is_shown_and_a_wrong_one_refused(svix: Svix, source: Source) -> None:
+def test_a_key_that_is_none_is_refused_by_its_name(svix: Svix) -> None:
     wanted = IngestSourceIn(name="x", type="orum-io", config=OrumIoConfig(public_key="not a key"))
     error = refused(422, svix.ingest.source.create, wanted)
     assert error.detail[0].loc == ["body", "config", "publicKey"]
@@ -111,9 +117,7 @@ def test_sources_are_listed_page_by_page(svix: Svix, source: Source) -> None:
     assert [one for one in found if one in mine] == mine
 
 
-def test_kinds_that_the_client_does_not_know_do_not_break_its_lists(
-    svix: Svix, raw: RawApi, source: Source, name: str
-) -> None:
+def test_kinds_that_the_client_does_not_know_do_not_break_it(svix: Svix, raw: RawApi, name: str) -> None:
     body = {"name": f"suite {name}", "type": "gitlab", "config": {"secret": "t"}, "uid": f"{name}-lab"}
     made = raw.call("POST", "/ingest/api/v1/source", body)
     assert made.status == 201 and made.json()["type"] == "gitlab"
@@ -163,6 +167,11 @@ def test_endpoints_of_a_source_are_managed(svix: Svix, source: Source, receiver:
     assert {k.lower(): v for k, v in api.get_headers(made.id, one.id).headers.items()} == {"x-one": "1"}
     api.set_headers(made.id, one.id, IngestEndpointHeadersIn(headers={"X-Two": "2"}))
     assert {k.lower(): v for k, v in api.get_headers(made.id, one.id).headers.items()} == {"x-two": "2"}
+    assert api.transformation.get(made.id, one.id).code is None
+    code = '{"id": "{{ body.id }}"}'
+    api.transformation.patch(made.id, one.id, IngestEndpointTransformationPatch(code=code, enabled=True))
+    shown = api.transformation.get(made.id, one.id)
+    assert (shown.code, shown.enabled) == (code, True)
     before = api.get_secret(made.id, one.id).key
     api.rotate_secret(made.id, one.id, IngestEndpointSecretIn())
     assert api.get_secret(made.id, one.id).key != before
@@ -191,3 +200,31 @@ def test_refused_requests_and_streams_are_listed(raw: RawApi, source: Source) ->
     for part in ("log", "stream"):
         answer = raw.call("GET", f"/ingest/api/v1/source/{made.id}/{part}?limit=1")
         assert (answer.status, answer.json()["data"], answer.json()["done"]) == (200, [], True)
+
+
+def test_what_comes_in_is_delivered_and_what_is_not_trusted_is_listed(
+    svix: Svix, raw: RawApi, source: Source, receiver: Receiver, url: str
+) -> None:
+    made = source()
+    endpoint = svix.ingest.endpoint.create(made.id, IngestEndpointIn(url=receiver.url))
+    receiver.secrets.append(svix.ingest.endpoint.get_secret(made.id, endpoint.id).key)
+    assert made.ingest_url is not None
+    path = urlsplit(made.ingest_url).path
+    stranger = RawApi(url, None)
+    body = b'{"ref": "main",  "n": 1.10}'
+    proof = "sha256=" + hmac.new(b"s3cret", body, hashlib.sha256).hexdigest()
+    headers = {"x-hub-signature-256": proof, "x-github-event": "push", "x-github-delivery": "d-1"}
+    assert stranger.call("POST", path, body, headers).status // 100 == 2
+    assert receiver.wait(1)[0].body == body
+
+    app_id = raw.call("GET", f"/ingest/api/v1/source/{made.id}").json()["appId"]
+    message = svix.message.list(app_id).data[0]
+    assert (message.event_type, message.event_id, message.payload["ref"]) == ("push", "d-1", "main")
+    inbound = raw.call("GET", f"/api/v1/app/source:{made.id}/msg/{message.id}").json()["inbound"]
+    assert inbound["sourceId"] == made.id and inbound["headers"]["x-github-event"] == "push" and inbound["verdict"]
+    assert path not in inbound["target"]
+    refused(409, svix.message.create, app_id, MessageIn(event_type="push", payload={}))
+
+    assert stranger.call("POST", path, b"{}", headers | {"x-github-delivery": "d-2"}).status == 401
+    listed = eventually(lambda: raw.call("GET", f"/ingest/api/v1/source/{made.id}/log").json()["data"], "it is listed")
+    assert listed[0]["status_code"] == 401 and listed[0]["error_text"] and listed[0]["source_id"] == made.id

@@ -383,6 +383,10 @@ async fn endpoints_of_a_source_are_managed_through_it() {
         api.get(&format!("{one}/headers")).await.ok(200)["headers"],
         json!({ "x-b": "2" })
     );
+    let transformation = format!("{one}/transformation");
+    let code = json!({ "code": "{\"id\": \"{{ body.id }}\"}", "enabled": true });
+    api.call("PATCH", &transformation, code).await.ok(204);
+    assert_eq!(api.get(&transformation).await.ok(200)["enabled"], true);
     let before = api.get(&format!("{one}/secret")).await.text("key");
     let key = [("idempotency-key", "once")];
     for _ in 0..2 {

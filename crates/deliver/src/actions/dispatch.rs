@@ -131,20 +131,20 @@ impl Actions {
 
     /// What carries out this version of the endpoint.
     fn executor(&self, endpoint: &Endpoint) -> Result<Arc<dyn Executor>, Failure> {
-        let mut all = self.lock();
-        if let Some(kept) = all.get_mut(&endpoint.id)
+        if let Some(kept) = self.lock().get_mut(&endpoint.id)
             && kept.version == endpoint.updated_at
         {
             kept.used = Instant::now();
             return Ok(Arc::clone(&kept.executor));
         }
+        // Compiling takes a while: nobody else waits for it. Of two who do it at once, the later stays.
         let executor = make(&self.parts, endpoint)?;
         let kept = Kept {
             version: endpoint.updated_at,
             executor: Arc::clone(&executor),
             used: Instant::now(),
         };
-        all.insert(endpoint.id, kept);
+        self.lock().insert(endpoint.id, kept);
         Ok(executor)
     }
 

@@ -30,7 +30,7 @@ pub(super) fn new(
         url: wanted.url.clone(),
         description: String::new(),
         disabled: disabled(None, wanted, false, now),
-        paused: false,
+        paused: wanted.paused,
         event_types: None,
         channels: None,
         throttle_rate: None,
@@ -50,8 +50,8 @@ pub(super) fn new(
     })
 }
 
-/// The one in force as the file wants it, and what changes; nothing when it is so already. What the file cannot say (keys, a
-/// pause, a rate) stays as it is.
+/// The one in force as the file wants it, and what changes; nothing when it is so already. What the file cannot say (its
+/// keys) stays as it is.
 pub(super) fn changed(known: &Endpoint, wanted: &HookAction, now: Timestamp) -> Option<(Endpoint, Vec<&'static str>)> {
     let mut order = known.order.clone();
     order.change_to(wanted.ordering, known.order.on_exhausted, None);
@@ -69,6 +69,7 @@ pub(super) fn changed(known: &Endpoint, wanted: &HookAction, now: Timestamp) -> 
         (known.timeout != wanted.timeout, "timeout"),
         (known.max_in_flight != wanted.max_in_flight, "max_in_flight"),
         (known.order != order, "order"),
+        (known.paused != wanted.paused, "paused"),
     ];
     let mut names: Vec<_> = differs
         .into_iter()
@@ -84,6 +85,7 @@ pub(super) fn changed(known: &Endpoint, wanted: &HookAction, now: Timestamp) -> 
     }
     let changed = Endpoint {
         url: wanted.url.clone(),
+        paused: wanted.paused,
         disabled,
         retry_schedule: wanted.retry_schedule.clone(),
         timeout: wanted.timeout,
@@ -97,19 +99,14 @@ pub(super) fn changed(known: &Endpoint, wanted: &HookAction, now: Timestamp) -> 
     Some((changed, names))
 }
 
-/// Whether it is disabled from now on. One that was disabled because it failed stays so until somebody changes it: a restart is
-/// no repair.
+/// Whether it is disabled from now on. One that was disabled because it failed stays so until somebody changes it, or says
+/// `disabled: true` and takes it back: a restart is no repair.
 fn disabled(was: Option<Disabled>, wanted: &HookAction, is_mended: bool, now: Timestamp) -> Option<Disabled> {
-    let requested = Disabled {
-        since: now,
-        reason: DisabledReason::Requested,
-    };
-    match was {
-        was if wanted.disabled => Some(was.unwrap_or(requested)),
-        Some(Disabled {
+    if wanted.disabled {
+        return Some(Disabled {
+            since: was.map_or(now, |was| was.since),
             reason: DisabledReason::Requested,
-            ..
-        }) => None,
-        was => was.filter(|_| !is_mended),
+        });
     }
+    was.filter(|was| was.reason != DisabledReason::Requested && !is_mended)
 }

@@ -214,12 +214,14 @@ async fn an_endpoint_that_failed_too_long_is_enabled_by_a_change_and_not_by_a_re
         (None, Some(5)),
         "what the file cannot say stays"
     );
-    // Whoever disables it by hand says so in the file, or it is enabled again.
+    // Or by saying so and taking it back.
     world
         .directory
-        .commit(disable(DisabledReason::Requested), None)
+        .commit(disable(DisabledReason::Failing), None)
         .await
         .unwrap();
+    let off = mended.replace("name: keep", "name: keep, disabled: true");
+    assert_eq!(world.apply(&off).await, ["~ endpoint one/keep: disabled"]);
     assert_eq!(world.apply(&mended).await, ["~ endpoint one/keep: enabled"]);
 }
 

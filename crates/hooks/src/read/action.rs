@@ -84,6 +84,7 @@ pub(super) fn read<'a>(
             .and_then(|field| format(&field, reading))
             .unwrap_or_default(),
         throttle: throttle.or_else(|| given.throttle.clone()),
+        ..Workflow::default()
     };
     let action = HookAction {
         uid: uid?,

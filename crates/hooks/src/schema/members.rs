@@ -363,5 +363,16 @@ pub(super) const ACTION: &[Member] = &[
         || json!({ "enum": ["json", "xml", "form", "cloudevents-binary", "cloudevents-structured"] }),
         "What the payload is written as.",
     ),
-    member("disabled", "true or false", truth, "Nothing is done for now."),
+    member(
+        "paused",
+        "true or false",
+        truth,
+        "What is to be done waits until this is gone.",
+    ),
+    member(
+        "disabled",
+        "true or false",
+        truth,
+        "Nothing is done with what comes now; what waits is cancelled.",
+    ),
 ];

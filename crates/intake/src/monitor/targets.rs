@@ -195,7 +195,7 @@ mod tests {
         let db = r#"{"name": "db", "tcp": "host:1"}"#;
         for (json, name, words) in [
             (&[][..], "monitor", "0 things"),
-            (&["[]"], "monitor", "missing field `name`"),
+            (&["{}"], "monitor", "missing field `name`"),
             (&[r#"{"name": "a"}"#], "monitor a", "one of"),
             (&[r#"{"name": "a", "http": "ftp://x"}"#], "monitor a", "no http"),
             (&[r#"{"name": "a", "tcp": "host"}"#], "monitor a", "host:port"),

@@ -1,145 +1,15 @@
 //! Promises of `arrive` and `release`: accepted in turn, held until then, or stale.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use bellwire_core::{
-    id::{EndpointId, MessageId},
-    message::Message,
-    order::Line,
-    source::{Inbound, Item},
-    time::Timestamp,
-};
-use bellwire_store::{
-    AppendError, Arrival, ArrivalPlace, Arrived, Change, Released,
-    query::{MessageFilter, StreamQuery, StreamRow},
-};
-use bytes::Bytes;
+use bellwire_core::{order::Line, source::Item};
+use bellwire_store::{AppendError, ArrivalPlace, Arrived, Change, Released};
 
 use super::{
     Backend, Bench,
-    bench::{ALL, DAY, HOUR, NOON, SECOND, idempotency, ids},
+    bench::{DAY, HOUR, NOON, SECOND, idempotency, ids},
+    brought::{WAIT, accepted, held_since, stale},
 };
-
-/// How long the messages of these tests wait.
-pub(super) const WAIT: Duration = Duration::from_secs(5);
-
-impl<B: Backend> Bench<B> {
-    /// A message about a thing, as a source brings it.
-    fn brought(&self, key: &str, event_id: String, to: &[EndpointId]) -> bellwire_core::message::NewMessage {
-        let mut message = self.message(to);
-        message.payload = Bytes::from(format!("\"{event_id}\""));
-        message.event_id = Some(event_id);
-        message.ordering_key = Some(key.to_owned());
-        message.inbound = Some(Arc::new(Inbound {
-            source: self.id(),
-            method: "POST".to_owned(),
-            target: "/in/shop".to_owned(),
-            headers: vec![("x-topic".to_owned(), "orders".to_owned())],
-            peer: None,
-            verdict: "signed with the newest secret".to_owned(),
-            note: None,
-            item: None,
-        }));
-        message
-    }
-
-    /// A message of a stream whose numbers begin with 1. Its event id is `key/number`.
-    pub(super) fn numbered(&self, key: &str, number: u64, to: &[EndpointId]) -> Arrival {
-        Arrival {
-            message: self.brought(key, format!("{key}/{number}"), to),
-            key: key.to_owned(),
-            place: ArrivalPlace::Sequence {
-                number,
-                start: Some(1),
-                wait: WAIT,
-            },
-        }
-    }
-
-    /// A message of a stream of versions. Its event id is `key/version`.
-    pub(super) fn versioned(&self, key: &str, version: &str, to: &[EndpointId]) -> Arrival {
-        Arrival {
-            message: self.brought(key, format!("{key}/{version}"), to),
-            key: key.to_owned(),
-            place: ArrivalPlace::Version(version.to_owned()),
-        }
-    }
-
-    /// A source brings a message.
-    pub(super) async fn arrive(&self, arrival: Arrival) -> Result<Arrived, AppendError> {
-        let arrived = self.store().arrive(arrival).await;
-        self.sound().await;
-        arrived
-    }
-
-    /// A source brings the message with this number, which goes nowhere.
-    pub(super) async fn arrive_as(&self, key: &str, number: u64) -> Arrived {
-        self.arrive(self.numbered(key, number, &[])).await.unwrap()
-    }
-
-    /// Ends the waits that are over now.
-    pub(super) async fn release(&self) -> Released {
-        let released = self.store().release(self.now(), 1_000).await.unwrap();
-        self.sound().await;
-        released
-    }
-
-    /// All messages of the application, in the order in which they were accepted.
-    pub(super) async fn accepted(&self) -> Vec<Message> {
-        let any = MessageFilter::default();
-        let rows = self.store().messages(self.app, any, ALL, true).await.unwrap();
-        assert!(!rows.more);
-        rows.items
-    }
-
-    /// Their event ids.
-    pub(super) async fn accepted_ids(&self) -> Vec<String> {
-        let all = self.accepted().await;
-        all.into_iter().filter_map(|message| message.event_id).collect()
-    }
-
-    /// What became of a message, in words.
-    pub(super) async fn note_of(&self, event_id: &str) -> Option<String> {
-        let id = self.store().message_by_event_id(self.app, event_id).await.unwrap()?;
-        let message = self.store().message(self.app, id, false).await.unwrap()?;
-        message.inbound.as_ref()?.note.clone()
-    }
-
-    /// How a stream stands.
-    pub(super) async fn stream(&self, key: &str) -> Option<StreamRow> {
-        let query = StreamQuery {
-            key: Some(key.to_owned()),
-            held: false,
-            after: None,
-            limit: 10,
-        };
-        let rows = self.store().streams(self.app, query).await.unwrap();
-        assert!(rows.items.len() <= 1 && !rows.more, "{rows:?}");
-        rows.items.into_iter().next()
-    }
-}
-
-/// That a message is held for the usual time.
-pub(super) fn held_since(came_at: Timestamp) -> Arrived {
-    Arrived::Held {
-        until: came_at.plus(WAIT),
-    }
-}
-
-/// The message that was accepted.
-pub(super) fn accepted(arrived: &Arrived) -> MessageId {
-    match arrived {
-        Arrived::Accepted(appended) => appended.id,
-        other => panic!("accepted, not {other:?}"),
-    }
-}
-
-fn stale(arrived: &Arrived) -> MessageId {
-    match arrived {
-        Arrived::Stale(appended) => appended.id,
-        other => panic!("stale, not {other:?}"),
-    }
-}
 
 /// Durably, and handed over like any other message.
 pub async fn what_follows_is_accepted_at_once<B: Backend>(mut bench: Bench<B>) {

@@ -20,6 +20,7 @@ pub mod append;
 pub mod arrivals;
 pub mod attempts;
 mod bench;
+mod brought;
 pub mod cancel;
 pub mod claim;
 pub mod configuration;

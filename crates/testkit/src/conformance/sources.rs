@@ -88,7 +88,7 @@ pub async fn a_taken_uid_is_refused<B: Backend>(bench: Bench<B>) {
         Err(StoreError::Conflict { what, value }) => assert_eq!((what, value.as_str()), ("source uid", "payments")),
         other => panic!("a conflict, not {other:?}"),
     }
-    assert_eq!(sources(&bench).await, [payments.clone()]);
+    assert_eq!(sources(&bench).await, std::slice::from_ref(&payments));
     // It may be put again, renamed, and its uid taken then.
     let mut renamed = payments.clone();
     renamed.uid = Some("old".to_owned());

@@ -79,6 +79,9 @@ test("endpoints of a source are managed, and its portal sees them", async (t) =>
   assert.deepEqual([changed.id, changed.description], [one.id, "moved"]);
   await api.setHeaders(made.id, one.id, { headers: { "X-Two": "2" } });
   assert.deepEqual(Object.values((await api.getHeaders(made.id, one.id)).headers), ["2"]);
+  const code = '{"id": "{{ body.id }}"}';
+  await api.transformation.patch(made.id, one.id, { code, enabled: true });
+  assert.equal((await api.transformation.get(made.id, one.id)).code, code);
   const { key } = await api.getSecret(made.id, one.id);
   await api.rotateSecret(made.id, one.id, {});
   assert.notEqual((await api.getSecret(made.id, one.id)).key, key);

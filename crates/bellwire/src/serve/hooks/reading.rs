@@ -50,7 +50,7 @@ pub(super) async fn in_background(file: PathBuf) -> Reading {
 
 fn read_noting(file: &Path) -> Reading {
     let seen = RefCell::new(BTreeMap::new());
-    let bounded = |file: &Path| {
+    let bounded = |file: &Path| -> io::Result<Vec<u8>> {
         seen.borrow_mut().insert(file.to_owned(), state(file));
         let mut bytes = Vec::new();
         fs::File::open(file)?.take(BYTES_MAX).read_to_end(&mut bytes)?;

@@ -141,7 +141,7 @@ impl Out {
         driven(driver, async { read(sender.send_request(request).await, reads).await }).await
     }
 
-    fn request(&self, target: &Target, http2: bool) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
+    fn request(&self, target: &Target, http2: bool) -> Result<Request<Empty<Bytes>>, ::http::Error> {
         let request = Request::builder()
             .method(Method::GET)
             .header(header::USER_AGENT, &self.user_agent)
