@@ -1,6 +1,6 @@
 """Fixtures: a Bellwire that serves an example, and the parts it acts upon.
 
-`BELLWIRE_BINARY` names the program, `BELLWIRE_EXAMPLES` the folder of the examples.
+`EXAMPLES_SERVER` names the program, `EXAMPLES_FOLDER` the folder of the examples.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Bellwire:
         self.url = f"http://127.0.0.1:{free_port()}"
         self.log = log
         self.process = subprocess.Popen(
-            [os.environ["BELLWIRE_BINARY"], "serve", "--dev", "--listen", self.url.removeprefix("http://"),
+            [os.environ["EXAMPLES_SERVER"], "serve", "--dev", "--listen", self.url.removeprefix("http://"),
              "--data", str(data), "--hooks", "hooks.yaml"],
             cwd=folder,
             env={**os.environ, "BELLWIRE_ADMIN_TOKEN": TOKEN, **env},
@@ -183,7 +183,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Bellwire]]:
 
     def start(example: str, **env: str) -> Bellwire:
         folder = tmp_path / example
-        shutil.copytree(Path(os.environ["BELLWIRE_EXAMPLES"]) / example, folder)
+        shutil.copytree(Path(os.environ["EXAMPLES_FOLDER"]) / example, folder)
         running.append(Bellwire(folder, tmp_path / "data", env, tmp_path / "log"))
         return running[-1]
 

@@ -58,7 +58,7 @@ def database() -> Iterator[str]:
 
 @pytest.fixture
 def table(database: str) -> Iterator[psycopg.Connection[Any]]:
-    schema = (Path(os.environ["BELLWIRE_EXAMPLES"]) / "customer-sync" / "schema.sql").read_text()
+    schema = (Path(os.environ["EXAMPLES_FOLDER"]) / "customer-sync" / "schema.sql").read_text()
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("DROP TABLE IF EXISTS customers")
         connection.execute(schema)

@@ -38,12 +38,12 @@ def quick(monkeypatch: Any) -> Callable[[Any], Any]:
     from pathlib import Path
 
     folder = Path(tempfile.mkdtemp())
-    shutil.copytree(Path(os.environ["BELLWIRE_EXAMPLES"]) / "server-alerts", folder / "server-alerts")
+    shutil.copytree(Path(os.environ["EXAMPLES_FOLDER"]) / "server-alerts", folder / "server-alerts")
     hooks = folder / "server-alerts" / "hooks.yaml"
     text = hooks.read_text()
     assert "every: 30s" in text
     hooks.write_text(text.replace("every: 30s", "every: 1s"))
-    monkeypatch.setenv("BELLWIRE_EXAMPLES", str(folder))
+    monkeypatch.setenv("EXAMPLES_FOLDER", str(folder))
     return lambda serve: serve
 
 

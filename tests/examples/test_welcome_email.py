@@ -53,7 +53,7 @@ def signed(body: bytes, event: str) -> dict[str, str]:
 
 
 def sign_up() -> bytes:
-    return (Path(os.environ["BELLWIRE_EXAMPLES"]) / "welcome-email" / "signup.json").read_bytes()
+    return (Path(os.environ["EXAMPLES_FOLDER"]) / "welcome-email" / "signup.json").read_bytes()
 
 
 def test_a_new_user_gets_one_mail(serve: Any, mailbox: tuple[Mailbox, str]) -> None:

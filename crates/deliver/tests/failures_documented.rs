@@ -29,11 +29,11 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Whether code that ends so names a failure next: a field (`reason: "…"`), a function that only names
-/// (`=> "…"`), or the first of a pair of name and advice (`{ ("…"`, `=> ("…"`).
+/// (`=> "…"`), the first of a pair of name and advice (`{ ("…"`, `=> ("…"`), or what `failed("…"` is given.
 fn names_a_failure(before: &str) -> bool {
     let before = before.trim_end();
     match before.strip_suffix('(').map(str::trim_end) {
-        Some(pair) => pair.ends_with('{') || pair.ends_with("=>"),
+        Some(pair) => pair.ends_with('{') || pair.ends_with("=>") || pair.ends_with("::failed"),
         None => before.ends_with("reason:") || before.ends_with("=>"),
     }
 }

@@ -35,6 +35,10 @@ impl JsonTemplate {
     /// # Errors
     /// Those of [`Template::compile`], with the place as a JSON pointer.
     pub fn compile(value: &JsonValue, missing: Missing) -> Result<Self, TemplateError> {
+        if is_too_deep(value) {
+            let what = format!("nested deeper than {DEPTH_MAX}");
+            return Err(TemplateError::whole("", Reason::Refused, what));
+        }
         Self::read(&value.to_string(), missing)
     }
 
@@ -120,6 +124,23 @@ fn compile(
         Token::Bool(false) => Ok(Node::Constant("false".into())),
         Token::Null | Token::Close => Ok(Node::Constant("null".into())),
     }
+}
+
+/// Whether a value is nested more deeply than a template may be. Found out without recursion: writing such a value would take
+/// more of the stack than there is.
+fn is_too_deep(value: &JsonValue) -> bool {
+    let mut left = vec![(value, 0)];
+    while let Some((value, depth)) = left.pop() {
+        if depth > DEPTH_MAX {
+            return true;
+        }
+        match value {
+            JsonValue::Array(items) => left.extend(items.iter().map(|item| (item, depth + 1))),
+            JsonValue::Object(members) => left.extend(members.values().map(|member| (member, depth + 1))),
+            _ => {}
+        }
+    }
+    false
 }
 
 fn quoted(text: &str) -> String {

@@ -32,7 +32,10 @@ async fn filter_and_shape_are_kept_changed_and_cleared() {
     }
     assert_eq!((&made["kind"], made.get("action")), (&json!("http"), None));
     // An SDK that does not know them leaves them as they are.
-    let replaced = api.put(&format!("{PATH}/e"), json!({"url": URL, "uid": "e"})).await.ok(200);
+    let replaced = api
+        .put(&format!("{PATH}/e"), json!({"url": URL, "uid": "e"}))
+        .await
+        .ok(200);
     assert_eq!(replaced["filter"], wanted["filter"]);
     let changed = patch(
         &api,

@@ -19,6 +19,7 @@ mod hook;
 mod hooks;
 mod input;
 mod interrupt;
+mod listen;
 mod message;
 mod out;
 mod place;
@@ -29,6 +30,7 @@ mod replay;
 mod send;
 mod sign;
 mod source;
+mod sse;
 mod tail;
 mod task;
 #[cfg(test)]
@@ -94,6 +96,8 @@ pub enum Command {
     Send(send::SendArgs),
     /// Watch live: messages, attempts and why they failed
     Tail(tail::TailArgs),
+    /// Receive what comes in at a source on this machine, which no provider can reach
+    Listen(listen::ListenArgs),
     /// Send past messages to an endpoint again
     Replay(replay::ReplayArgs),
     /// Applications: the tenants that own endpoints and messages
@@ -211,6 +215,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Send(args) => args.run(&mut session(out)?),
         Command::Tail(args) => args.run(&mut session(out)?),
+        Command::Listen(args) => args.run(&mut session(out)?),
         Command::Replay(args) => args.run(&mut session(out)?),
         Command::App(command) => command.run(&mut session(out)?),
         Command::Endpoint(command) => command.run(&mut session(out)?),

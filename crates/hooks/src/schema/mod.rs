@@ -19,7 +19,7 @@ pub fn schema() -> Json {
     root["description"] = "Where webhooks come in, how they are trusted, and what is done with them.".into();
     root["required"] = json!(["hooks"]);
     root["$defs"] = json!({
-        "connection": object(members::CONNECTION),
+        "connection": open(object(members::CONNECTION)),
         "monitor": object(members::MONITOR),
         "hook": hook(),
         "verify": verify::schema(),
@@ -40,6 +40,12 @@ fn object(members: &[Member]) -> Json {
         properties.insert(member.name.to_owned(), value);
     }
     json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+/// With further members: those of the actions that go by it.
+fn open(mut schema: Json) -> Json {
+    schema["additionalProperties"] = json!(true);
+    schema
 }
 
 fn required(mut schema: Json, names: &[&str]) -> Json {

@@ -131,16 +131,24 @@ fn the_documented_transformations_make_what_the_page_says() {
     let (_, section) = page.split_once("\n## Transformations\n").expect("the section");
     let (section, _) = section.split_once("\n## ").expect("its end");
     let blocks = |language: &str| -> Vec<&str> {
-        let after = section.split(&format!("```{language}\n")).skip(1);
-        after.map(|block| block.split_once("\n```").expect(language).0).collect()
+        let fence = format!("```{language}\n");
+        let after = section.split(&fence).skip(1);
+        after
+            .map(|block| block.split_once("\n```").expect(language).0)
+            .collect()
     };
-    let [template, made] = blocks("json")[..] else { panic!("two blocks of JSON") };
+    let [template, made] = blocks("json")[..] else {
+        panic!("two blocks of JSON")
+    };
     let (_, payload) = section.split_once("makes of `").expect("the payload");
     let payload = payload.split_once('`').expect("its end").0;
     let scope = MessageScope::new("order.paid", &[], payload.as_bytes());
     let output = Transformation::compile(template).unwrap().apply(&scope).unwrap();
     assert_eq!(output.parse::<Value>().unwrap(), made.parse::<Value>().unwrap());
     let scope = MessageScope::new("a", &[], br#"{"data": {"lines": [{"sku": "a"}, {"sku": "b"}]}}"#);
-    let output = Transformation::compile(blocks("jinja")[0]).unwrap().apply(&scope).unwrap();
+    let output = Transformation::compile(blocks("jinja")[0])
+        .unwrap()
+        .apply(&scope)
+        .unwrap();
     assert_eq!(output, r#"{"skus": ["a", "b"]}"#);
 }

@@ -32,8 +32,8 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
     pytest
         .current_dir(&suite)
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("BELLWIRE_BINARY", run.binary()?)
-        .env("BELLWIRE_EXAMPLES", run.repo.path("examples"));
+        .env("EXAMPLES_SERVER", run.binary()?)
+        .env("EXAMPLES_FOLDER", run.repo.path("examples"));
     let done = process::stream(&mut pytest)?;
     let report = std::fs::read_to_string(&report).unwrap_or_default();
     Ok(Outcome::judge(parse::junit(&report), done.status.success()))

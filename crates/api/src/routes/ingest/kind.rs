@@ -121,7 +121,7 @@ impl Kind {
                 .iter()
                 .chain(provider.aliases)
                 .copied()
-                .find(|name| known(&name)),
+                .find(|name| known(name)),
             Self::Cron => Some(CRON),
         }
     }

@@ -9,6 +9,7 @@ mod config;
 mod dashboard;
 mod endpoint;
 mod kind;
+mod listen;
 mod log;
 mod rules;
 mod shown;
@@ -23,6 +24,7 @@ pub(super) fn operations() -> Vec<Operation> {
     operations.extend(endpoint::operations());
     operations.extend(log::operations());
     operations.extend(stream::operations());
+    operations.extend(listen::operations());
     operations.extend(token::operations());
     operations.extend(dashboard::operations());
     operations

@@ -15,7 +15,7 @@ const CRON: &str = "cron";
 pub struct NewSettings {
     /// Whose webhooks come in, such as github or stripe, or a generic form such as hmac; `source providers` lists them
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(types()), hide_possible_values = true)]
-    #[arg(required_unless_present = "schedule")]
+    #[arg(required_unless_present = "schedule", conflicts_with = "schedule")]
     provider: Option<String>,
     #[command(flatten)]
     values: ChangedSettings,
@@ -33,7 +33,7 @@ pub struct ChangedSettings {
     #[arg(long, value_name = "NAME=VALUE", value_parser = input::pair)]
     setting: Vec<(String, String)>,
     /// Publish by a schedule, such as '*/5 * * * *'
-    #[arg(long, value_name = "CRON", conflicts_with_all = ["provider", "secret"])]
+    #[arg(long, value_name = "CRON", conflicts_with = "secret")]
     schedule: Option<String>,
     /// What a schedule publishes: the text, @file, or - for standard input
     #[arg(long, value_name = "TEXT")]

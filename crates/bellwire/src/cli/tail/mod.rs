@@ -4,8 +4,6 @@
 //! happened meanwhile, or came faster than it could be sent, is not shown; the latter is counted. What was missed is in
 //! `bellwire message list`. Ctrl-C ends it.
 
-mod sse;
-
 use std::{
     io::{BufRead as _, BufReader, Read},
     thread,
@@ -15,6 +13,7 @@ use std::{
 use clap::Args;
 use serde_json::{Value, json, value::RawValue};
 
+use super::sse::{Event, Reader};
 use super::{
     Session,
     attempt::{self, Standing},
@@ -23,7 +22,6 @@ use super::{
     out::{Out, cell},
     pretty, when,
 };
-use sse::{Event, Reader};
 
 /// Waits before connecting again; the last one repeats.
 const RECONNECT: [Duration; 5] = [

@@ -77,7 +77,11 @@ fn metrics_of(page: &str) -> Vec<Metric> {
 
 async fn scraped() -> String {
     let data = tempfile::tempdir().unwrap();
-    let server = serve(config(data.path())).await.unwrap();
+    let hooks = data.path().join("hooks.yaml");
+    fs::write(&hooks, "hooks: {}\n").unwrap();
+    let mut config = config(data.path());
+    config.listener.hooks = Some(hooks);
+    let server = serve(config).await.unwrap();
     // Some metrics are there once something was asked.
     let (address, token) = (server.address, token(&server));
     ask(address, "GET", "/api/v1/app", &token, None).await;

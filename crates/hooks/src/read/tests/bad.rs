@@ -200,7 +200,7 @@ const BAD: &[(&str, &[&str])] = &[
     ),
     (
         "connections: {m: {smtp: \"smtps://u%40e.com:p@h\"}}\nhooks: {a: {verify: none, do: [{email: {via: m, to: a@b.c, subject: s, template: broken.html}}]}}",
-        &["2:80: hooks.a.do[0].email.template: there is no filter `shout`"],
+        &["2:82: hooks.a.do[0].email.template: there is no filter `shout`"],
     ),
     // All of it is said at once, in the order of the file.
     (

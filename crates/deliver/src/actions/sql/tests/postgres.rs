@@ -135,11 +135,11 @@ async fn a_lock_that_another_holds_costs_the_timeout_and_the_transaction_is_give
     let world = world().await;
     world.table().await;
     world.sql("INSERT INTO customers VALUES (1, 'ada', 1)").await;
-    let holder = world.action(json!({"statement": "SELECT pg_sleep(60) FROM customers FOR UPDATE", "once": false}));
+    let holder = world.action(json!({"statement": "WITH held AS MATERIALIZED (SELECT id FROM customers FOR UPDATE) SELECT pg_sleep(60) FROM held", "once": false}));
     let hold = run_within(&holder, "a", json!({}), Duration::from_secs(3));
     let action = world.action(upsert());
     let blocked = async {
-        world.ask("DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relname = 'customers' AND l.mode = 'RowShareLock') LOOP PERFORM pg_sleep(0.01); END LOOP; END $$").await;
+        world.ask("DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'WITH held%' AND wait_event = 'PgSleep') LOOP PERFORM pg_sleep(0.01); PERFORM pg_stat_clear_snapshot(); END LOOP; END $$").await;
         run_within(
             &action,
             "b",

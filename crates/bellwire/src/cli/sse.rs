@@ -1,6 +1,6 @@
 //! Server-sent events, read line by line (WHATWG HTML, "Server-sent events").
 //!
-//! Pure: lines go in, events come out. Comments, `retry` and ids are ignored: the server has nothing to go on from.
+//! Pure: lines go in, events come out. Comments and `retry` are ignored.
 
 /// One event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct Event {
     pub kind: String,
     /// Its data, lines joined by a line feed.
     pub data: String,
+    /// Its id, which says where to go on from; empty when it has none.
+    pub id: String,
 }
 
 /// Puts events together from lines.
@@ -16,6 +18,7 @@ pub struct Event {
 pub struct Reader {
     kind: String,
     data: Option<String>,
+    id: String,
 }
 
 impl Reader {
@@ -24,16 +27,19 @@ impl Reader {
         let line = line.trim_end_matches('\r');
         if line.is_empty() {
             let kind = std::mem::take(&mut self.kind);
+            let id = std::mem::take(&mut self.id);
             let data = self.data.take()?;
             return Some(Event {
                 kind: if kind.is_empty() { "message".into() } else { kind },
                 data,
+                id,
             });
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "event" => self.kind = value.to_owned(),
+            "id" => self.id = value.to_owned(),
             "data" => match &mut self.data {
                 Some(data) => {
                     data.push('\n');
@@ -49,6 +55,7 @@ impl Reader {
     /// Forgets what was begun when the connection broke: the rest of it will not come.
     pub fn broken(&mut self) {
         self.kind.clear();
+        self.id.clear();
         self.data = None;
     }
 }
@@ -65,10 +72,11 @@ mod tests {
     #[test]
     fn events_are_put_together_from_their_lines() {
         let events = read(": hello\nevent: attempt\nid: 7\ndata: {\"a\":\ndata:1}\n\nretry: 5\n\ndata: x\r\n\r\n");
-        let expected = [("attempt", "{\"a\":\n1}"), ("message", "x")];
-        let expected = expected.map(|(kind, data)| Event {
+        let expected = [("attempt", "{\"a\":\n1}", "7"), ("message", "x", "")];
+        let expected = expected.map(|(kind, data, id)| Event {
             kind: kind.into(),
             data: data.into(),
+            id: id.into(),
         });
         assert_eq!(events, expected);
     }
@@ -85,7 +93,8 @@ mod tests {
             reader.line(""),
             Some(Event {
                 kind: "message".into(),
-                data: "whole".into()
+                data: "whole".into(),
+                id: String::new(),
             })
         );
     }

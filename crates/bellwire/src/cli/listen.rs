@@ -1,0 +1,308 @@
+//! `bellwire listen`: what comes in at a source of a running server, posted to an address on this machine.
+//!
+//! The connection goes out from here, so no provider and no firewall has to know this machine. Each request is made as the
+//! provider made it: its method, its headers, the bytes of its body. When the connection breaks it is opened again, from the
+//! last message on: nothing is missed. Enter posts the last one once more. Ctrl-C ends it.
+
+use std::{
+    io::{BufRead as _, BufReader, Read},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use clap::Args;
+use http::Request;
+use serde::Deserialize;
+use ureq::Agent;
+
+use super::{
+    Session,
+    client::{Query, source_path},
+    exit::Failure,
+    out::Out,
+    sse::{Event, Reader},
+    when::{self, When},
+};
+
+/// Waits before connecting again; the last one repeats.
+const RECONNECT: [Duration; 4] = [
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
+/// An event of the stream is never larger; a line that is, is not one.
+const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// How long the program on this machine may take to answer.
+const ANSWER: Duration = Duration::from_secs(60);
+/// Headers of the connection that brought it, not of the request.
+const NOT_PASSED_ON: [&str; 8] = [
+    "host",
+    "content-length",
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+];
+
+/// `listen`.
+#[derive(Args)]
+pub struct ListenArgs {
+    /// Where each request is posted to, such as http://localhost:3000/webhooks
+    #[arg(long, value_name = "URL")]
+    forward: String,
+    /// The source whose requests are wanted: its id or uid
+    #[arg(long)]
+    source: String,
+    /// Begin with what came in since then: a span back from now (2h, 7d) or RFC 3339 [default: now]
+    #[arg(long, value_name = "WHEN")]
+    since: Option<When>,
+}
+
+/// What came in, as the stream has it.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Arrival {
+    id: String,
+    event_type: String,
+    method: String,
+    headers: Vec<(String, String)>,
+    content_type: Option<String>,
+    body: Option<String>,
+}
+
+/// The last one, for whoever wants it once more.
+type Last = Arc<Mutex<Option<Arrival>>>;
+
+impl ListenArgs {
+    /// Posts what comes in until it is interrupted.
+    ///
+    /// # Errors
+    /// When the first connection fails, or a later one is refused by the server.
+    pub fn run(self, session: &mut Session) -> Result<(), Failure> {
+        let (last, forward, json) = (Last::default(), Forward::to(&self.forward)?, session.out.is_json());
+        let (again, agent) = (Arc::clone(&last), forward.clone());
+        thread::Builder::new().name("again".into()).spawn(move || {
+            let mut out = Out::standard(json);
+            for line in std::io::stdin().lines() {
+                let wanted = again.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                match (line, wanted) {
+                    (Err(_), _) => return,
+                    (Ok(_), Some(arrival)) => drop(agent.post(&arrival, &mut out)),
+                    (Ok(_), None) => out.aside("nothing has come in yet"),
+                }
+            }
+        })?;
+        self.run_with(session, &forward, &last, &mut |pause| {
+            thread::sleep(pause);
+            true
+        })
+    }
+
+    /// `pause` waits before a reconnect; false ends the command.
+    fn run_with(
+        &self,
+        session: &mut Session,
+        forward: &Forward,
+        last: &Last,
+        pause: &mut dyn FnMut(Duration) -> bool,
+    ) -> Result<(), Failure> {
+        let since = self.since.map(|since| since.at(when::now()));
+        let (mut reader, mut behind, mut broken) = (Reader::default(), String::new(), 0);
+        loop {
+            let after = (!behind.is_empty()).then_some(behind.as_str());
+            let query = Query::default()
+                .maybe("after", after)
+                .maybe("since", since.filter(|_| after.is_none()));
+            let way = source_path(&[&self.source, "listen"]);
+            match session.client.stream(&way, &query) {
+                Ok(stream) => {
+                    if broken == 0 {
+                        session.out.aside(&format!(
+                            "what comes in at `{}` is posted to {}; Enter posts the last one again",
+                            self.source, self.forward
+                        ));
+                    }
+                    broken = 0;
+                    read(stream, &mut reader, |event| {
+                        behind.clone_from(&event.id);
+                        let Ok(arrival) = serde_json::from_str::<Arrival>(&event.data) else {
+                            return Ok(());
+                        };
+                        *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(arrival.clone());
+                        forward.post(&arrival, &mut session.out)
+                    })?;
+                    session
+                        .out
+                        .aside("the connection ended; connecting again, and nothing is missed");
+                }
+                // Only a server that was there once is waited for.
+                Err(Failure::Unreachable { .. }) if !behind.is_empty() => {}
+                Err(Failure::Api(error)) if !behind.is_empty() && error.status >= 500 => {}
+                Err(failure) => return Err(failure),
+            }
+            reader.broken();
+            let wait = RECONNECT.get(broken).or(RECONNECT.last()).copied().unwrap_or_default();
+            broken += 1;
+            if !pause(wait) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Hands out events until the stream ends or breaks.
+fn read(
+    stream: impl Read,
+    reader: &mut Reader,
+    mut each: impl FnMut(&Event) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut stream = BufReader::new(stream);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut stream).take(LINE_BYTES_MAX).read_until(b'\n', &mut line) {
+            Ok(read) if read > 0 && line.ends_with(b"\n") => {}
+            _ => return Ok(()),
+        }
+        let text = String::from_utf8_lossy(&line);
+        if let Some(event) = reader.line(text.trim_end_matches('\n')) {
+            each(&event)?;
+        }
+    }
+}
+
+/// The address on this machine.
+#[derive(Clone)]
+struct Forward {
+    agent: Agent,
+    url: String,
+}
+
+impl Forward {
+    fn to(url: &str) -> Result<Self, Failure> {
+        let is_http = url.starts_with("http://") || url.starts_with("https://");
+        if !is_http || url.parse::<http::Uri>().is_err() {
+            return Err(Failure::usage(format!(
+                "`{url}` is no address to post to; write it as http://localhost:3000/path"
+            )));
+        }
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            .timeout_global(Some(ANSWER));
+        Ok(Self {
+            agent: config.build().into(),
+            url: url.to_owned(),
+        })
+    }
+
+    /// Posts one, and says how that went. That it failed is not the end: it can be posted again.
+    fn post(&self, arrival: &Arrival, out: &mut Out) -> Result<(), Failure> {
+        let began = Instant::now();
+        let went = match self.request(arrival) {
+            Err(why) => why,
+            Ok(request) => match self.agent.run(request) {
+                Ok(answer) => format!("{} in {} ms", answer.status().as_u16(), began.elapsed().as_millis()),
+                Err(error) => format!("not posted: {error}"),
+            },
+        };
+        out.line(&format!("{}  {}  {}", arrival.id, arrival.event_type, went))
+    }
+
+    fn request(&self, arrival: &Arrival) -> Result<Request<Vec<u8>>, String> {
+        let body = arrival.body.as_ref().ok_or("its body has expired")?;
+        let body = STANDARD.decode(body).map_err(|_| "its body cannot be read")?;
+        let method = if arrival.method.is_empty() {
+            "POST"
+        } else {
+            &arrival.method
+        };
+        let mut request = Request::builder().method(method).uri(&self.url);
+        let passed_on = |name: &str| !NOT_PASSED_ON.iter().any(|not| name.eq_ignore_ascii_case(not));
+        for (name, value) in arrival.headers.iter().filter(|(name, _)| passed_on(name)) {
+            request = request.header(name, value);
+        }
+        let named = arrival
+            .headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        if let Some(kind) = arrival.content_type.as_ref().filter(|_| !named) {
+            request = request.header(http::header::CONTENT_TYPE, kind);
+        }
+        request
+            .body(body)
+            .map_err(|error| format!("it makes no request: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::testing::{Captured, Scripted},
+        *,
+    };
+
+    fn event(id: &str, body: &str) -> String {
+        let body = STANDARD.encode(body);
+        format!(
+            "id: {id}\nevent: message\ndata: {{\"id\":\"{id}\",\"eventType\":\"push\",\"method\":\"POST\",\"headers\":\
+             [[\"host\",\"x\"],[\"x-github-event\",\"push\"]],\"contentType\":\"application/json\",\"body\":\"{body}\"}}\n\n"
+        )
+    }
+
+    fn stream(events: &str) -> String {
+        format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{events}")
+    }
+
+    #[test]
+    fn what_comes_in_is_posted_as_it_came_and_a_broken_stream_goes_on_where_it_was() {
+        let listening = "id: msg_0\nevent: listening\ndata: {}\n\n";
+        let server = Scripted::speaking(vec![
+            stream(&format!("{listening}{}", event("msg_1", "{\"a\": 1.0}"))),
+            stream(&event("msg_2", "two")),
+        ]);
+        let local = Scripted::answering(vec![(200, ""), (500, "")]);
+        let captured = Captured::default();
+        let args = ListenArgs {
+            forward: format!("{}/hook", local.url),
+            source: "github".into(),
+            since: None,
+        };
+        let (forward, last, mut pauses) = (Forward::to(&args.forward).unwrap(), Last::default(), 0);
+        let mut pause = |_| {
+            pauses += 1;
+            pauses < 2
+        };
+        let mut session = server.session(&captured, false);
+        args.run_with(&mut session, &forward, &last, &mut pause).unwrap();
+        let seen = server.seen();
+        assert_eq!(seen[0].line, "GET /ingest/api/v1/source/github/listen");
+        assert_eq!(seen[1].line, "GET /ingest/api/v1/source/github/listen?after=msg_1");
+        let posted = local.seen();
+        assert_eq!(
+            (posted[0].line.as_str(), posted[0].body.as_str()),
+            ("POST /hook", "{\"a\": 1.0}")
+        );
+        assert!(posted[0].head.contains("x-github-event: push"), "{}", posted[0].head);
+        assert!(!posted[0].head.contains("host: x\n"), "{}", posted[0].head);
+        let text = captured.text();
+        assert!(
+            text.contains("msg_1  push  200") && text.contains("msg_2  push  500"),
+            "{text}"
+        );
+        assert_eq!(last.lock().unwrap().as_ref().unwrap().id, "msg_2");
+    }
+
+    #[test]
+    fn what_cannot_be_posted_to_is_refused_at_once() {
+        for wrong in ["localhost:3000", "ftp://x", "http://"] {
+            assert!(Forward::to(wrong).is_err(), "{wrong}");
+        }
+    }
+}
