@@ -41,8 +41,9 @@ use crate::{clock::Clock, error::StoreError};
 const SETTLEMENTS_PER_PUBLISH_COMMIT: usize = 2_048;
 /// So many settlements share a commit that no publisher waits for.
 const SETTLEMENTS_PER_COMMIT: usize = 4_096;
-/// Pages in the WAL from which on the writer itself copies them into the file between two commits.
-const WAL_PAGES_MAX: u32 = 8_192;
+/// Pages in the WAL from which on the writer itself copies them into the file between two commits: as many as the file of the WAL
+/// keeps room for. Publishers wait meanwhile, and the fewer times they do, the fewer of them.
+const WAL_PAGES_MAX: u32 = 16_384;
 /// So many more pages in the WAL wake the checkpointer.
 const WAL_PAGES_PIECE: u32 = 1_024;
 /// How often at most the bookkeeping is written along with a commit, and how soon after the last one.
