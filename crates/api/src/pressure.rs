@@ -10,6 +10,8 @@
 //!
 //! Deliberately not here: bounds on what is delivered. They are the scheduler's.
 
+mod done;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -27,7 +29,12 @@ use bellwire_core::{
 };
 use bellwire_store::Directory;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+use self::done::Done;
 
 use crate::{
     error::ApiError,
@@ -37,7 +44,8 @@ use crate::{
 /// How much is taken from publishers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishLimits {
-    /// Publications under way at once; more are answered 503.
+    /// Publications under way at once at most; more are answered 503. While the server gets fewer of them done in a second, but
+    /// not below 1,024, it takes on that many.
     pub in_flight_max: usize,
     /// Of those so many are worked on at once; the others wait for their turn. At least 1.
     pub turns: usize,
@@ -54,7 +62,7 @@ pub struct PublishLimits {
 impl Default for PublishLimits {
     fn default() -> Self {
         Self {
-            in_flight_max: 1_024,
+            in_flight_max: 8_192,
             turns: 256,
             body_bytes_max: 256 << 20,
             high_water: 10_000_000,
@@ -103,6 +111,7 @@ pub(crate) struct Pressure {
     limits: PublishLimits,
     metrics: Arc<ApiMetrics>,
     publishing: AtomicUsize,
+    done: Done,
     turns: Arc<Semaphore>,
     body_bytes: AtomicUsize,
     quotas: Mutex<Quotas>,
@@ -128,6 +137,7 @@ struct Place(Arc<Pressure>);
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.0.done.add();
         self.0.publishing.fetch_sub(1, Ordering::Relaxed);
         self.0.metrics.publishes_in_flight.dec();
     }
@@ -199,6 +209,7 @@ impl Pressure {
             limits,
             metrics,
             publishing: AtomicUsize::new(0),
+            done: Done::new(Instant::now()),
             turns: Arc::new(Semaphore::new(limits.turns.max(1))),
             body_bytes: AtomicUsize::new(0),
             quotas: Mutex::default(),
@@ -219,7 +230,7 @@ impl Pressure {
     /// # Errors
     /// Why not.
     pub fn has_room(&self, directory: &Directory) -> Result<(), Pressed> {
-        let pressed = if self.publishing.load(Ordering::Relaxed) >= self.limits.in_flight_max {
+        let pressed = if self.publishing.load(Ordering::Relaxed) >= self.room() {
             Pressed::Busy
         } else if directory.waiting() >= self.limits.high_water {
             Pressed::Full
@@ -244,8 +255,13 @@ impl Pressure {
         })
     }
 
+    /// How many publications may be under way now.
+    fn room(&self) -> usize {
+        self.done.room(self.limits.in_flight_max, Instant::now())
+    }
+
     fn take_place(self: &Arc<Self>) -> Result<Place, ApiError> {
-        if self.publishing.fetch_add(1, Ordering::Relaxed) >= self.limits.in_flight_max {
+        if self.publishing.fetch_add(1, Ordering::Relaxed) >= self.room() {
             self.publishing.fetch_sub(1, Ordering::Relaxed);
             self.metrics.refused(Refused::InFlight);
             return Err(Pressed::Busy.error());
