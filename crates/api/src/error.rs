@@ -225,6 +225,11 @@ impl ApiError {
 
     /// The answer; `docs_url` is what the links to the pages start with.
     pub fn into_response(self, docs_url: &str) -> Response<Body> {
+        self.into_answer(docs_url).map(Body::from)
+    }
+
+    /// The same, with its text.
+    pub(crate) fn into_answer(self, docs_url: &str) -> Response<String> {
         let Parts {
             code,
             detail,
@@ -245,7 +250,7 @@ impl ApiError {
         if let Some((name, value)) = extra {
             body.insert(name.to_owned(), value.into());
         }
-        let mut response = Response::new(Body::from(serde_json::Value::Object(body).to_string()));
+        let mut response = Response::new(serde_json::Value::Object(body).to_string());
         *response.status_mut() = StatusCode::from_u16(code.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

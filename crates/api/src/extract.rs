@@ -7,6 +7,7 @@ use std::{borrow::Cow, time::Duration};
 
 use axum::body::{Body as HttpBody, HttpBody as _};
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -55,11 +56,20 @@ fn too_large(max: usize) -> ApiError {
     ApiError::new(&BODY_TOO_LARGE, detail)
 }
 
-/// What becomes of the body of a request that is refused before it was read.
-pub fn leave(body: HttpBody, max: usize, asked_first: bool) {
+/// What becomes of the body of a request that is refused before it was read. Most bodies came along with their head: those are
+/// read here, because a task of its own would cost more than all the rest of a refusal.
+pub fn leave(mut body: HttpBody, max: usize, asked_first: bool) {
     let small = body.size_hint().lower() <= max.saturating_mul(DRAIN_FACTOR) as u64;
-    if small && !asked_first && !body.is_end_stream() {
-        drain(body);
+    if !small || asked_first {
+        return;
+    }
+    while !body.is_end_stream() {
+        match body.frame().now_or_never() {
+            Some(Some(Ok(_))) => {}
+            // It has ended, or its connection has.
+            Some(_) => return,
+            None => return drain(body),
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod auth;
 mod call;
 mod docs;
+mod door;
 pub mod error;
 mod extract;
 mod fallback;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
+pub use door::Door;
 pub use metrics::ApiMetrics;
 pub use pressure::PublishLimits;
 pub use state::{ApiLimits, ApiState, CronCheck, SentHeaders};
@@ -40,11 +42,18 @@ pub const DOCS_PATH: &str = "/docs/errors";
 /// The routes of the API, its documentation included. Everything else under `/api` is answered with a JSON 404; other paths are
 /// left to the caller.
 pub fn router(state: ApiState) -> Router {
+    open(state).0
+}
+
+/// The same, with the door in front: asked before a request is routed, it refuses what would be refused at less cost.
+pub fn open(state: ApiState) -> (Router, Door) {
     let operations = routes::all();
     let docs = docs::router(&openapi::document(&operations), &state.docs_url);
     let fallback = fallback::router(&state.docs_url);
     let server = Arc::new(state::Server::new(state));
-    operation::router(&server, operations).merge(docs).merge(fallback)
+    let door = Door::new(&server, &operations);
+    let router = operation::router(&server, operations).merge(docs).merge(fallback);
+    (router, door)
 }
 
 /// The OpenAPI 3.1 document of exactly the operations that [`router`] serves. Keys are in a stable order.

@@ -30,7 +30,7 @@ use crate::{
     extract::{self, Body},
     idempotency,
     metrics::{Answered, Operated},
-    pressure::{Publishing, RateNow},
+    pressure::{Pressed, Publishing, RateNow},
     query::{Query, Reader},
     reply::Answer,
     state::Server,
@@ -65,7 +65,8 @@ pub(crate) struct Operation {
     pub repetition: Repetition,
     pub shows_secret: bool,
     edits: bool,
-    publishes: bool,
+    /// Refused while there is too much of that.
+    pub publishes: bool,
     pub query: SchemaOf,
     pub body: SchemaOf,
     pub answer: SchemaOf,
@@ -326,7 +327,7 @@ async fn admit(
     rate: &mut Option<RateNow>,
 ) -> Result<Admitted, ApiError> {
     if operation.publishes {
-        server.pressure.has_room(&server.directory)?;
+        server.pressure.has_room(&server.directory).map_err(Pressed::error)?;
     }
     let caller = auth::authorize(server, operation.access, &parts.headers)?;
     let params = RawPathParams::from_request_parts(parts, &()).await;
@@ -369,7 +370,7 @@ async fn perform(
         _ => extract::collect(body, most, asked_first, &mut counted).await?,
     };
     let publishing = match operation.publishes {
-        true => Some(server.pressure.begin()?),
+        true => Some(server.pressure.begin().await?),
         false => None,
     };
     let idempotency = match caller {

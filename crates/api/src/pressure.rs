@@ -1,11 +1,16 @@
 //! Pressure from publishers: what is refused before it is read, so that a server under too much of it stays quick.
 //!
-//! Asked by [`crate::operation`] before the body of a request that publishes is read, and while any body is being read. A
-//! publication is counted from when its body is there, so that slow senders take nobody's place. The bounds of the whole server come first, because they are the cheapest to ask: publications under way, deliveries that wait.
+//! Asked by [`crate::door`] before a request is routed, by [`crate::operation`] before the body of one that publishes is read, and
+//! while any body is being read. A publication is counted from when its body is there, so that slow senders take nobody's place. The bounds of the whole server come first, because they are the cheapest to ask: publications under way, deliveries that wait.
 //! Then those of the application: its rate, and the deliveries that wait for its endpoints. Bytes of bodies are counted while
 //! they arrive.
 //!
+//! Of those under way only some are worked on at once, in the order in which they came; the others wait for their turn without
+//! costing anything. All of them at once would take the processors from deliveries, and more would be accepted than is delivered.
+//!
 //! Deliberately not here: bounds on what is delivered. They are the scheduler's.
+
+mod done;
 
 use std::{
     collections::HashMap,
@@ -24,6 +29,12 @@ use bellwire_core::{
 };
 use bellwire_store::Directory;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+use self::done::Done;
 
 use crate::{
     error::ApiError,
@@ -33,8 +44,11 @@ use crate::{
 /// How much is taken from publishers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishLimits {
-    /// Publications under way at once; more are answered 503.
+    /// Publications under way at once at most; more are answered 503. While the server gets fewer of them done in a second, but
+    /// not below 1,024, it takes on that many.
     pub in_flight_max: usize,
+    /// Of those so many are worked on at once; the others wait for their turn. At least 1.
+    pub turns: usize,
     /// Bytes of request bodies in memory at once; what would go beyond is answered 503.
     pub body_bytes_max: usize,
     /// While so many deliveries wait in the store, publications are answered 503.
@@ -48,7 +62,8 @@ pub struct PublishLimits {
 impl Default for PublishLimits {
     fn default() -> Self {
         Self {
-            in_flight_max: 1_024,
+            in_flight_max: 8_192,
+            turns: 256,
             body_bytes_max: 256 << 20,
             high_water: 10_000_000,
             app_rate: 0,
@@ -61,12 +76,43 @@ impl Default for PublishLimits {
 const BUSY: Duration = Duration::from_secs(1);
 const FULL: Duration = Duration::from_secs(10);
 
+/// Why the server as a whole takes on no publication now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pressed {
+    /// As many are under way as may be.
+    Busy,
+    /// As many deliveries wait as may.
+    Full,
+}
+
+impl Pressed {
+    /// What is answered.
+    pub fn error(self) -> ApiError {
+        match self {
+            Self::Busy => {
+                let detail = "as many publications are under way as the server takes on at once";
+                ApiError::overloaded(detail, BUSY)
+            }
+            Self::Full => ApiError::overloaded("as many deliveries are waiting as the server takes on", FULL),
+        }
+    }
+
+    fn reason(self) -> Refused {
+        match self {
+            Self::Busy => Refused::InFlight,
+            Self::Full => Refused::HighWater,
+        }
+    }
+}
+
 /// What is under way, counted; and the applications' quotas.
 #[derive(Debug)]
 pub(crate) struct Pressure {
     limits: PublishLimits,
     metrics: Arc<ApiMetrics>,
     publishing: AtomicUsize,
+    done: Done,
+    turns: Arc<Semaphore>,
     body_bytes: AtomicUsize,
     quotas: Mutex<Quotas>,
 }
@@ -78,12 +124,20 @@ struct Quotas {
     most: usize,
 }
 
-/// A publication under way; dropped when it has ended.
+/// A publication under way, whose turn it is; dropped when it has ended.
 #[derive(Debug)]
-pub(crate) struct Publishing(Arc<Pressure>);
+pub(crate) struct Publishing {
+    _place: Place,
+    _turn: Option<OwnedSemaphorePermit>,
+}
 
-impl Drop for Publishing {
+/// A place among the publications under way.
+#[derive(Debug)]
+struct Place(Arc<Pressure>);
+
+impl Drop for Place {
     fn drop(&mut self) {
+        self.0.done.add();
         self.0.publishing.fetch_sub(1, Ordering::Relaxed);
         self.0.metrics.publishes_in_flight.dec();
     }
@@ -155,6 +209,8 @@ impl Pressure {
             limits,
             metrics,
             publishing: AtomicUsize::new(0),
+            done: Done::new(Instant::now()),
+            turns: Arc::new(Semaphore::new(limits.turns.max(1))),
             body_bytes: AtomicUsize::new(0),
             quotas: Mutex::default(),
         }
@@ -168,39 +224,50 @@ impl Pressure {
         }
     }
 
-    /// Whether the server as a whole takes on a publication now. Nothing is counted yet: a body that never comes takes no place.
+    /// Whether the server as a whole takes on a publication now, and counts it when not. A place is not taken yet: a body that
+    /// never comes takes none.
     ///
     /// # Errors
-    /// `server_overloaded`.
-    pub fn has_room(&self, directory: &Directory) -> Result<(), ApiError> {
-        if self.publishing.load(Ordering::Relaxed) >= self.limits.in_flight_max {
-            return Err(self.busy());
-        }
-        if directory.waiting() >= self.limits.high_water {
-            self.metrics.refused(Refused::HighWater);
-            let detail = "as many deliveries are waiting as the server takes on";
-            return Err(ApiError::overloaded(detail, FULL));
-        }
-        Ok(())
+    /// Why not.
+    pub fn has_room(&self, directory: &Directory) -> Result<(), Pressed> {
+        let pressed = if self.publishing.load(Ordering::Relaxed) >= self.room() {
+            Pressed::Busy
+        } else if directory.waiting() >= self.limits.high_water {
+            Pressed::Full
+        } else {
+            return Ok(());
+        };
+        self.metrics.refused(pressed.reason());
+        Err(pressed)
     }
 
-    /// A publication begins: its body is there.
+    /// A publication begins: its body is there. Waits for its turn.
     ///
     /// # Errors
     /// `server_overloaded` when others have taken the room meanwhile.
-    pub fn begin(self: &Arc<Self>) -> Result<Publishing, ApiError> {
-        if self.publishing.fetch_add(1, Ordering::Relaxed) >= self.limits.in_flight_max {
-            self.publishing.fetch_sub(1, Ordering::Relaxed);
-            return Err(self.busy());
-        }
-        self.metrics.publishes_in_flight.inc();
-        Ok(Publishing(Arc::clone(self)))
+    pub async fn begin(self: &Arc<Self>) -> Result<Publishing, ApiError> {
+        let place = self.take_place()?;
+        // Never closed.
+        let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
+        Ok(Publishing {
+            _place: place,
+            _turn: turn,
+        })
     }
 
-    fn busy(&self) -> ApiError {
-        self.metrics.refused(Refused::InFlight);
-        let detail = "as many publications are under way as the server takes on at once";
-        ApiError::overloaded(detail, BUSY)
+    /// How many publications may be under way now.
+    fn room(&self) -> usize {
+        self.done.room(self.limits.in_flight_max, Instant::now())
+    }
+
+    fn take_place(self: &Arc<Self>) -> Result<Place, ApiError> {
+        if self.publishing.fetch_add(1, Ordering::Relaxed) >= self.room() {
+            self.publishing.fetch_sub(1, Ordering::Relaxed);
+            self.metrics.refused(Refused::InFlight);
+            return Err(Pressed::Busy.error());
+        }
+        self.metrics.publishes_in_flight.inc();
+        Ok(Place(Arc::clone(self)))
     }
 
     /// Whether the application may publish. `told` is how its rate stands then, if it has one.
@@ -251,6 +318,29 @@ impl Quotas {
 mod tests {
     use super::*;
     use bellwire_core::id::Id as _;
+    use futures_util::FutureExt as _;
+
+    #[test]
+    fn those_that_are_under_way_take_turns_in_the_order_in_which_they_came() {
+        let limits = PublishLimits {
+            in_flight_max: 3,
+            turns: 1,
+            ..PublishLimits::default()
+        };
+        let pressure = Arc::new(Pressure::new(limits, Arc::default()));
+        let first = pressure.begin().now_or_never().unwrap().unwrap();
+        let (mut second, mut third) = (Box::pin(pressure.begin()), Box::pin(pressure.begin()));
+        assert!((&mut second).now_or_never().is_none() && (&mut third).now_or_never().is_none());
+        // Who waits has a place.
+        assert!(pressure.begin().now_or_never().unwrap().is_err());
+        drop(first);
+        assert!((&mut third).now_or_never().is_none());
+        let second = second.now_or_never().unwrap();
+        // Who goes away gives up its place, and its turn.
+        drop((second, third));
+        assert_eq!(pressure.publishing.load(Ordering::Relaxed), 0);
+        assert!(pressure.begin().now_or_never().unwrap().is_ok());
+    }
 
     #[test]
     fn places_are_counted_while_they_are_held_and_not_beyond_the_bound() {
@@ -259,12 +349,12 @@ mod tests {
             ..PublishLimits::default()
         };
         let pressure = Arc::new(Pressure::new(limits, Arc::default()));
-        let (one, other) = (pressure.begin().unwrap(), pressure.begin().unwrap());
-        assert_eq!(pressure.begin().unwrap_err().code().status, 503);
+        let (one, other) = (pressure.take_place().unwrap(), pressure.take_place().unwrap());
+        assert_eq!(pressure.take_place().unwrap_err().code().status, 503);
         assert_eq!(pressure.metrics.publishes_in_flight.get(), 2);
         drop(one);
-        let third = pressure.begin().unwrap();
-        assert!(pressure.begin().is_err());
+        let third = pressure.take_place().unwrap();
+        assert!(pressure.take_place().is_err());
         drop((other, third));
         assert_eq!(pressure.publishing.load(Ordering::Relaxed), 0);
         assert_eq!(pressure.metrics.publishes_in_flight.get(), 0);

@@ -41,6 +41,12 @@ pub struct DeliverMetrics {
     pub cancelled: AtomicU64,
     /// Attempts that will be repeated.
     pub retried: AtomicU64,
+    /// How often deliveries were read from the store.
+    pub claims: AtomicU64,
+    /// Deliveries that were read from there.
+    pub claimed: AtomicU64,
+    /// Deliveries that went back there from memory without an attempt.
+    pub returned: AtomicU64,
     failed: Mutex<BTreeMap<&'static str, u64>>,
     latency: [AtomicU64; LATENCY_BUCKETS_MS.len() + 1],
     latency_sum_us: AtomicU64,

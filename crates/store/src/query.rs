@@ -251,6 +251,10 @@ pub struct StoreHealth {
     /// Commits since the start by how long they took: for each bound of [`COMMIT_BUCKETS_MS`] those that took so long at most
     /// and longer than the bound before, and last the longer ones.
     pub commit_buckets: [u64; COMMIT_BUCKETS_MS.len() + 1],
+    /// How often publishers waited since the start while the store tidied up after itself, other than by committing.
+    pub pauses: u64,
+    /// For how long in all.
+    pub pause_time: Duration,
 }
 
 /// Names an attempt's own row.

@@ -101,6 +101,16 @@ async fn what_cannot_be_is_refused_with_what_can() {
             "body.orderingKeyExpression",
             "column",
         ),
+        (
+            json!({ "orderingKeyExpression": "customer.id" }),
+            "body.orderingKeyExpression",
+            "`ordering: key`",
+        ),
+        (
+            json!({ "orderingKeyExpression": "customer.id", "ordering": "endpoint" }),
+            "body.orderingKeyExpression",
+            "`ordering: key`",
+        ),
         (json!({ "batch": {} }), "body.batch.maxMessages", "required"),
         (
             json!({ "batch": { "maxMessages": 1 } }),

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     Session,
     attempt::{self, Standing},
-    client::{Page, PageArgs, Query, path},
+    client::{Page, Query, WalkArgs, path},
     endpoint::AppArg,
     exit::Failure,
     explain,
@@ -33,7 +33,7 @@ pub enum MessageCommand {
         #[arg(long)]
         status: Option<Status>,
         #[command(flatten)]
-        page: PageArgs,
+        page: WalkArgs,
     },
     /// Explain why endpoints got a message, or did not, and what to do about it
     Explain(explain::ExplainArgs),
@@ -83,7 +83,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "WHEN")]
     until: Option<When>,
     #[command(flatten)]
-    page: PageArgs,
+    page: WalkArgs,
 }
 
 /// A state to filter by.
@@ -206,7 +206,7 @@ impl MessageCommand {
                     .maybe("endpoint_id", endpoint)
                     .maybe("status", status.map(Status::number));
                 let at = path(&["app", &message.app.name(), "attempt", "msg", &message.message]);
-                client.list(out, &at, query, &page, ATTEMPTS)
+                client.list(out, &at, query, &page.into(), ATTEMPTS)
             }
             Self::Explain(args) => args.run(session),
             Self::Resend { message, endpoint } => {
@@ -248,7 +248,9 @@ impl ListArgs {
             Some(endpoint) => path(&["app", &self.app.name(), "endpoint", endpoint, "msg"]),
             None => path(&["app", &self.app.name(), "msg"]),
         };
-        session.client.list(&mut session.out, &at, query, &self.page, MESSAGES)
+        session
+            .client
+            .list(&mut session.out, &at, query, &self.page.into(), MESSAGES)
     }
 }
 
@@ -344,5 +346,13 @@ mod tests {
             "GET /api/v1/app/a/endpoint/e/msg?status=2&with_content=false"
         );
         assert_eq!(captured.notes(), "nothing\n");
+    }
+
+    #[test]
+    fn messages_and_attempts_come_in_one_order_only() {
+        for line in [&["list", "--app", "a"][..], &["attempts", "msg_1", "--app", "a"]] {
+            let line = [&["bellwire", "message"], line, &["--order", "asc"]].concat();
+            assert!(Cli::try_parse_from(line).is_err());
+        }
     }
 }

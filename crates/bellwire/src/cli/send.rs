@@ -27,6 +27,9 @@ const POLLS: [Duration; 4] = [
     Duration::from_secs(1),
 ];
 
+/// Of so many deliveries that have not ended it is said what they wait for.
+const EXPLAINED_MAX: usize = 5;
+
 /// `send`.
 #[derive(Args)]
 pub struct SendArgs {
@@ -174,10 +177,11 @@ impl Watch<'_> {
             }
             if waited >= timeout {
                 let text = format!(
-                    "{open} of {} deliveries have not ended after {}; they go on: {}",
+                    "{open} of {} deliveries have not ended after {}; they go on: {}{}",
                     deliveries.len(),
                     when::human(timeout),
-                    self.next_look()
+                    self.next_look(),
+                    self.why(session, &deliveries)
                 );
                 return Ok((deliveries, Err(Failure::Failed(text))));
             }
@@ -188,6 +192,21 @@ impl Watch<'_> {
             }
             waited += pause;
         }
+    }
+
+    /// What those that have not ended wait for, such as a line that is blocked; a line each, of a few of them.
+    fn why(&self, session: &Session, deliveries: &[Value]) -> String {
+        let open = deliveries.iter().filter(|delivery| !has_ended(delivery));
+        let one = |delivery: &Value| {
+            let endpoint = cell(delivery, "id");
+            let at = path(&["app", self.app, "msg", self.id, "endpoint", &endpoint, "explain"]);
+            // It only adds to what is said anyway.
+            let explained: Value = session.client.get(&at, &Query::default()).ok()?.json().ok()?;
+            let words = ["summary", "advice"].map(|name| cell_raw(&explained, name));
+            let words: Vec<_> = words.iter().filter(|words| !words.is_empty()).cloned().collect();
+            Some(format!("\n  {endpoint}  {}", pretty::line(&words.join("; "), 4_000)))
+        };
+        open.take(EXPLAINED_MAX).filter_map(one).collect()
     }
 
     fn next_look(&self) -> String {
@@ -378,15 +397,19 @@ mod tests {
     fn waiting_ends_at_the_timeout_and_on_interruption() {
         let (pending, none) = (page(r#"{"id":"ep_1","status":1}"#), page(""));
         let script = || vec![ACCEPTED, (200, pending.as_str()), (200, none.as_str())];
-        let server = Scripted::answering(script());
+        let blocked = r#"{"endpointId":"ep_1","summary":"waits behind msg_0 in the line `k`, which is blocked","advice":"skip it"}"#;
+        let server = Scripted::answering([script(), vec![(200, blocked)]].concat());
         let mut session = server.session(&Captured::default(), false);
         let line = ["--data", "{}", "--wait", "--timeout", "0s"];
         let failure = parsed(&line)
             .run_with(&mut session, Some(Interrupt::scripted(&[])))
             .unwrap_err();
-        assert!(
-            failure.exit_code() == 1 && failure.to_string().contains("bellwire message get msg_1"),
-            "{failure}"
+        let expected = "1 of 1 deliveries have not ended after 0 ms; they go on: bellwire message get msg_1 --app acme\n  \
+                        ep_1  waits behind msg_0 in the line `k`, which is blocked; skip it";
+        assert_eq!((failure.exit_code(), failure.to_string().as_str()), (1, expected));
+        assert_eq!(
+            server.seen().last().unwrap().line,
+            "GET /api/v1/app/acme/msg/msg_1/endpoint/ep_1/explain"
         );
 
         let server = Scripted::answering(script());

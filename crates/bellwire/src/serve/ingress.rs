@@ -14,6 +14,7 @@ use std::{
 };
 
 use axum::Router;
+use bellwire_api::Door;
 use bellwire_intake::Peer;
 use hyper::{Request, StatusCode, body::Incoming, service::Service as _, service::service_fn};
 use hyper_util::{
@@ -64,6 +65,8 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub(super) struct Ingress {
     listener: TcpListener,
     router: Router,
+    /// Asked before the router.
+    door: Option<Door>,
     places: Arc<Semaphore>,
     open: Arc<AtomicUsize>,
     http: auto::Builder<TokioExecutor>,
@@ -107,7 +110,7 @@ fn wait_when_refused(open: usize) -> Duration {
 
 impl Ingress {
     /// At most `most` connections at once; `open` counts them.
-    pub fn new(listener: TcpListener, router: Router, most: usize, open: Arc<AtomicUsize>) -> Self {
+    pub fn new(listener: TcpListener, router: Router, door: Option<Door>, most: usize, open: Arc<AtomicUsize>) -> Self {
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
         http.http2()
@@ -118,6 +121,7 @@ impl Ingress {
         Self {
             listener,
             router,
+            door,
             places: Arc::new(Semaphore::new(most)),
             open,
             http,
@@ -176,17 +180,29 @@ impl Ingress {
         // Without it small answers wait for the client's acknowledgements.
         let _ = stream.set_nodelay(true);
         let router = TowerToHyperService::new(self.router.clone());
+        let door = self.door.clone();
         let began = Arc::new(AtomicBool::new(false));
         let begins = Arc::clone(&began);
         let refused = Refused::default();
         let open = Arc::clone(&self.open);
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
+        let service = service_fn(move |request: Request<Incoming>| {
             begins.store(true, Ordering::Relaxed);
-            let (router, refused) = (router.clone(), refused.clone());
+            let (router, door, refused) = (router.clone(), door.clone(), refused.clone());
             let open = open.load(Ordering::Relaxed);
             async move {
                 refused.wait(open).await;
+                let passed = match door {
+                    Some(door) => door.pass(request),
+                    None => Ok(request),
+                };
+                let mut request = match passed {
+                    Ok(request) => request,
+                    Err(answer) => {
+                        refused.note(answer.status());
+                        return Ok(answer);
+                    }
+                };
+                request.extensions_mut().insert(peer);
                 match tokio::time::timeout(REQUEST, router.call(request)).await {
                     Ok(Ok(answer)) => {
                         refused.note(answer.status());

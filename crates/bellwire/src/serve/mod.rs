@@ -253,7 +253,8 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let mut supervisor = Supervisor::default();
     let instance = presence::instance().ok_or(ServeError::NoRandomness)?;
     let copies_in = config.storage.data.clone();
-    let router = bellwire_api::router(api.clone())
+    let (router, door) = bellwire_api::open(api.clone());
+    let router = router
         .merge(intake.router())
         .merge(page::pages(&api.public_url))
         .merge(backup::route(api.clone(), copies_in, instance.clone()));
@@ -266,16 +267,16 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     } else {
         router
     };
-    let ingress = |listener, router: Router, connections| {
-        Ingress::new(listener, router, config.http.max_connections, connections)
+    let ingress = |listener, router: Router, door, connections| {
+        Ingress::new(listener, router, door, config.http.max_connections, connections)
     };
-    let front = Arc::new(ingress(listener, router, connections));
+    let front = Arc::new(ingress(listener, router, Some(door), connections));
     supervisor.spawn(Stage::Ingress, "ingress", OnPanic::Restart, move |stop| {
         let front = Arc::clone(&front);
         async move { front.accept(stop).await }
     });
     if let Some(listener) = metrics_listener {
-        let beside = Arc::new(ingress(listener, page::metrics(metrics), Arc::default()));
+        let beside = Arc::new(ingress(listener, page::metrics(metrics), None, Arc::default()));
         supervisor.spawn(Stage::Telemetry, "metrics", OnPanic::Restart, move |stop| {
             let beside = Arc::clone(&beside);
             async move { beside.accept(stop).await }

@@ -193,6 +193,31 @@ impl Collector for Snapshot {
             "Time that each commit of the store took",
             &seconds_buckets(&COMMIT_BUCKETS_MS, &store.commit_buckets),
             store.commit_time.as_secs_f64(),
+        )?;
+        out.counter(
+            "bellwire_store_pauses",
+            "How often publishers waited while the store copied its log",
+            store.pauses,
+        )?;
+        out.seconds(
+            "bellwire_store_pause_seconds",
+            "Time that publishers waited while the store copied its log",
+            store.pause_time.as_secs_f64(),
+        )?;
+        out.counter(
+            "bellwire_claims",
+            "Readings of deliveries that waited in the store",
+            read(&deliver.claims),
+        )?;
+        out.counter(
+            "bellwire_deliveries_claimed",
+            "Deliveries that were read from the store to be attempted",
+            read(&deliver.claimed),
+        )?;
+        out.counter(
+            "bellwire_deliveries_returned",
+            "Deliveries that went from memory back to the store without an attempt",
+            read(&deliver.returned),
         )
     }
 }
@@ -311,6 +336,15 @@ impl Out<'_> {
         )?)
     }
 
+    fn seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        ConstCounter::new(value).encode(self.0.encode_descriptor(
+            name,
+            &format!("{help}."),
+            None,
+            MetricType::Counter,
+        )?)
+    }
+
     fn counters<'a>(
         &mut self,
         name: &str,
@@ -366,6 +400,8 @@ mod tests {
             commits: 5,
             commit_buckets: [0, 2, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1],
             commit_time: Duration::from_millis(1_500),
+            pauses: 2,
+            pause_time: Duration::from_millis(250),
         };
         let page = page(Snapshot {
             now,
@@ -402,6 +438,7 @@ mod tests {
             "bellwire_store_commit_seconds_bucket{le=\"+Inf\"} 5",
             "bellwire_store_commit_seconds_count 5",
             "bellwire_store_commit_seconds_sum 1.5",
+            "bellwire_store_pause_seconds_total 0.25",
             "bellwire_http_connections 4.0",
             "bellwire_hooks 3.0",
             "bellwire_hooks_file_in_force 0.0",

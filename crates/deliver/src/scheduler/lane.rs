@@ -20,6 +20,14 @@ use super::{
 const REMEMBERED: Duration = Duration::from_secs(5 * 60);
 /// While an endpoint comes back, a lane keeps so many deliveries per attempt that it may make at once.
 const WINDOW_PER_SLOT: usize = 16;
+/// A lane hangs when nothing of what it has under way has ended for so long, and more waits.
+const HANGS_AFTER: Duration = Duration::from_secs(1);
+/// A lane fetches what it will begin within so many seconds, by what it did lately …
+const FETCHED_SECONDS: f32 = 5.0;
+/// … and at least so much for each attempt that it may make at once: one that did nothing lately shows soon what it can do.
+const FETCHED_PER_SLOT: usize = 4;
+/// At most so many are fetched in one go. Reading takes time that others need: many small pieces let them in between.
+const CLAIM_MAX: usize = 128;
 
 /// A delivery in memory, and whether it was handed over (rather than claimed).
 #[derive(Debug)]
@@ -246,21 +254,46 @@ impl Lane {
         turned
     }
 
-    /// How many deliveries it should have in memory at most.
-    fn window(&self, window: usize) -> usize {
+    /// Whether its receiver takes deliveries and does not answer, so that what comes now will not be begun soon. One that its rate,
+    /// a rest or an open breaker holds up does not hang.
+    pub fn hangs(&self, now: Timestamp) -> bool {
+        self.out > 0
+            && (self.active >= self.slots() || !self.queue.is_empty())
+            && now.since(self.touched_at) >= HANGS_AFTER
+            && !self.load.breaker.is_open()
+            && !self.is_paced()
+            && self.waits_until(now).is_none()
+    }
+
+    /// How many deliveries from the store it should have in memory at most: no more than it gets done before they would be
+    /// better off in the store.
+    fn window(&self, window: usize, now: Timestamp) -> usize {
         if self.load.breaker.is_open() {
-            1
-        } else if self.load.slow_start.is_some() {
-            let batch = self.batch.map_or(1, |batch| usize::from(batch.messages_max));
-            window.min(self.slots().saturating_mul(WINDOW_PER_SLOT).max(batch))
-        } else {
-            window
+            return 1;
         }
+        let slots = self.slots();
+        let fetched = if self.load.slow_start.is_some() {
+            slots.saturating_mul(WINDOW_PER_SLOT)
+        } else if self.hangs(now) {
+            slots
+        } else {
+            let soon = (self.load.rate * FETCHED_SECONDS) as usize;
+            slots.saturating_mul(FETCHED_PER_SLOT).max(soon)
+        };
+        let batch = self.batch.map_or(1, |batch| usize::from(batch.messages_max));
+        window.min(fetched.max(batch))
     }
 
     /// Whether one more that is handed over has its place in memory.
-    pub fn has_room(&self, window: usize) -> bool {
-        !self.held && self.queue.len() < if self.load.breaker.is_open() { 1 } else { window }
+    pub fn has_room(&self, window: usize, now: Timestamp) -> bool {
+        let room = if self.load.breaker.is_open() {
+            1
+        } else if self.hangs(now) {
+            window.min(self.slots())
+        } else {
+            window
+        };
+        !self.held && self.queue.len() < room
     }
 
     /// Whether more should be fetched from the store, and how much: something is due there, and what is in memory runs low.
@@ -268,10 +301,10 @@ impl Lane {
         if self.claiming || self.stored_due.is_none_or(|due| due > now) {
             return None;
         }
-        let window = self.window(window);
+        let window = self.window(window, now);
         let batch = self.batch.map_or(0, |batch| usize::from(batch.messages_max));
         let low = window.div_ceil(4).max(batch.min(window));
-        (self.queue.len() < low && self.may_run(now)).then(|| window - self.queue.len())
+        (self.queue.len() < low && self.may_run(now)).then(|| (window - self.queue.len()).min(CLAIM_MAX.max(batch)))
     }
 
     /// When something changes by itself: a rest ends, a probe may begin, a batch leaves, or something in the store falls due.
@@ -312,26 +345,31 @@ impl Lane {
         idle && (self.gone || (!self.load.is_worth_keeping() && now.since(self.touched_at) >= REMEMBERED))
     }
 
-    /// Takes out what goes back to the store: what was handed over and not begun in time, and nearly all of it when the breaker
-    /// has been open for that long.
+    /// Takes out what goes back to the store: what was handed over and not begun in time, or will not be because the lane hangs, and
+    /// nearly all of it when the breaker has been open for that long.
     pub fn give_back(&mut self, patience: Duration, now: Timestamp) -> Vec<Work> {
         let waits_long = |queued: &Queued| queued.fresh && now.since(queued.work.due_at) >= patience;
         // One may stay for the probe.
         let parked = self.load.breaker.is_open() && self.queue.len() > 1 && now.since(self.load.opened_at) >= patience;
-        if !parked && !self.queue.front().is_some_and(waits_long) {
+        // What can be begun at once when it goes on stays.
+        let kept = if self.hangs(now) { self.slots() } else { usize::MAX };
+        if !parked && self.queue.len() <= kept && !self.queue.front().is_some_and(waits_long) {
             return Vec::new();
         }
-        self.gauge.set_backlogged(true);
         let mut stays = VecDeque::new();
         let mut goes = Vec::new();
         for queued in self.queue.drain(..) {
-            if waits_long(&queued) || (parked && !stays.is_empty()) {
+            let is_too_much = queued.fresh && stays.len() >= kept;
+            if waits_long(&queued) || is_too_much || (parked && !stays.is_empty()) {
                 goes.push(queued.work);
             } else {
                 stays.push_back(queued);
             }
         }
         self.queue = stays;
+        if !goes.is_empty() {
+            self.gauge.set_backlogged(true);
+        }
         self.company_changed(now);
         goes
     }

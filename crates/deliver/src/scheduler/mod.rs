@@ -9,7 +9,7 @@ mod state;
 mod worker;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -248,6 +248,8 @@ impl Scheduler {
             self.tasks.spawn(Arc::clone(self).claim(endpoint, limit));
         }
         if !park.is_empty() || !cancel.is_empty() {
+            let returned = u64::try_from(park.len()).unwrap_or(u64::MAX);
+            self.metrics.returned.fetch_add(returned, Ordering::Relaxed);
             let parked = park
                 .iter()
                 .map(|work| run::without_attempt(work, Verdict::Park(work.due_at)));
@@ -280,7 +282,12 @@ impl Scheduler {
             limit,
         };
         match self.parts.store.claim(request).await {
-            Ok(claimed) => self.with(|state, now, effects| state.claimed(endpoint, claimed, now, effects)),
+            Ok(claimed) => {
+                let n = u64::try_from(claimed.work.len()).unwrap_or(u64::MAX);
+                DeliverMetrics::up(&self.metrics.claims);
+                self.metrics.claimed.fetch_add(n, Ordering::Relaxed);
+                self.with(|state, now, effects| state.claimed(endpoint, claimed, now, effects));
+            }
             Err(error) => {
                 tracing::error!(%endpoint, %error, "due deliveries could not be read; they are tried again");
                 self.with(|state, now, effects| state.claim_failed(endpoint, now.plus(CLAIM_AGAIN), effects));
@@ -298,7 +305,7 @@ impl Scheduler {
                 }
                 match scheduler.parts.store.cancel(endpoint, CANCEL_CHUNK).await {
                     Ok(0) => return,
-                    Ok(n) => drop(scheduler.metrics.cancelled.fetch_add(n, std::sync::atomic::Ordering::Relaxed)),
+                    Ok(n) => drop(scheduler.metrics.cancelled.fetch_add(n, Ordering::Relaxed)),
                     Err(error) => {
                         tracing::error!(%endpoint, %error, "waiting deliveries could not be cancelled; they are tried again");
                         tokio::time::sleep(CLAIM_AGAIN).await;

@@ -222,7 +222,7 @@ impl State {
                 continue;
             };
             lane.load.handed_over(1);
-            if !lane.has_room(window) {
+            if !lane.has_room(window, now) {
                 lane.gauge.set_backlogged(true);
                 lane.load.came_from_store(-1);
                 effects.park.push(work);
@@ -280,6 +280,7 @@ impl State {
             && lane.queue.len() + work.len() < window.div_ceil(2)
             && !lane.held
             && !lane.load.breaker.is_open()
+            && !lane.hangs(now)
         {
             lane.gauge.set_backlogged(false);
         }

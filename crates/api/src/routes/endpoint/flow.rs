@@ -167,6 +167,10 @@ impl Flow {
         if let Patch::Set(text) = &self.key_expression {
             check_expression(text)?;
         }
+        if matches!(self.key_expression, Patch::Set(_)) && ordering != Ordering::Key {
+            let msg = "nothing is ordered by it; give `ordering: key` as well, or leave it out";
+            return Err(ApiError::invalid(Problem::body(["orderingKeyExpression"], msg)));
+        }
         self.key_expression.apply(&mut expression);
         let mut batch = endpoint.batch;
         self.batch.map(BatchSettings::from).apply(&mut batch);

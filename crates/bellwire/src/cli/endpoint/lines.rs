@@ -10,6 +10,7 @@ use crate::cli::{
     client::{Query, WalkArgs},
     exit::Failure,
     out::{Column, cell},
+    pretty,
 };
 
 /// `endpoint lines`.
@@ -82,7 +83,7 @@ impl TendArgs {
     /// Does it, and says to how many deliveries.
     ///
     /// # Errors
-    /// Those of the request.
+    /// Those of the request, and that a line that was named is not there.
     pub fn run(self, session: &mut Session, tending: Tending) -> Result<(), Failure> {
         let what = match tending {
             Tending::Unblock => "unblock",
@@ -95,12 +96,28 @@ impl TendArgs {
         };
         let path = self.endpoint.path(&["sequence", what]);
         let answer = session.client.write(Method::POST, &path, &body)?;
-        if session.out.is_json() {
-            return session.out.raw(&answer.text);
-        }
         let changed = answer.json::<Value>()?["changed"].as_u64().unwrap_or(0);
-        session.out.note(&said(tending, changed));
+        if session.out.is_json() {
+            session.out.raw(&answer.text)?;
+        }
+        if let (Some(key), 0) = (&self.which.key, changed) {
+            return Err(Failure::Failed(self.not_there(tending, key)));
+        }
+        if !session.out.is_json() {
+            session.out.note(&said(tending, changed));
+        }
         Ok(())
+    }
+
+    /// What is wrong when a line was named and nothing came of it.
+    fn not_there(&self, tending: Tending, key: &str) -> String {
+        let (what, only) = match tending {
+            Tending::Unblock | Tending::Skip => ("is blocked", " --blocked"),
+            Tending::Discard => ("has anything waiting", ""),
+        };
+        let EndpointArg { endpoint, app } = &self.endpoint;
+        let list = format!("bellwire endpoint lines {endpoint} --app {}{only}", app.name());
+        pretty::printable(&format!("no line with the key `{key}` {what}; {list}"))
     }
 }
 
@@ -147,8 +164,8 @@ const COLUMNS: &[Column] = &[
         show: |item| head(item).map(|head| cell(head, "msgId")).unwrap_or_default(),
     },
     Column {
-        title: "TRIED",
-        show: tried,
+        title: "NEXT ATTEMPT",
+        show: next_attempt,
     },
 ];
 
@@ -157,7 +174,7 @@ fn head(item: &Value) -> Option<&Value> {
 }
 
 /// When the first delivery is tried.
-fn tried(item: &Value) -> String {
+fn next_attempt(item: &Value) -> String {
     let Some(head) = head(item) else { return String::new() };
     if head.get("blocked") == Some(&Value::Bool(true)) {
         return "blocked".to_owned();
@@ -173,7 +190,10 @@ mod tests {
     use clap::Parser as _;
 
     use super::super::tests::run;
-    use crate::cli::Cli;
+    use crate::cli::{
+        Cli, Command,
+        testing::{Captured, Scripted},
+    };
 
     const LINES: &str = r#"{"data":[
         {"key":"a","last":7,"succeeded":3,"waiting":4,"head":{"msgId":"msg_1","sequence":4,"blocked":true,"nextAttempt":null}},
@@ -190,7 +210,7 @@ mod tests {
             seen[0].line,
             "GET /api/v1/app/a/endpoint/ep_1/sequence?key=x%20y&blocked=true"
         );
-        let expected = "KEY  LAST  SUCCEEDED  WAITING  NEXT  MESSAGE  TRIED\n\
+        let expected = "KEY  LAST  SUCCEEDED  WAITING  NEXT  MESSAGE  NEXT ATTEMPT\n\
             a    7     3          4        4     msg_1    blocked\n\
             b    2     2          0\n\
             c    1     0          1        1     msg_2    2026-01-31T09:30:00Z\n";
@@ -238,6 +258,30 @@ mod tests {
                 format!("POST /api/v1/app/a/endpoint/ep_1/sequence/{path}")
             );
             assert_eq!((seen[0].body.as_str(), captured.notes().as_str()), (body, said));
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_named_and_not_there_fails_the_command() {
+        for (line, says) in [
+            (
+                ["unblock", "--key", "b"],
+                "no line with the key `b` is blocked; bellwire endpoint lines ep_1 --app a --blocked",
+            ),
+            (
+                ["discard", "--key", "b"],
+                "no line with the key `b` has anything waiting; bellwire endpoint lines ep_1 --app a",
+            ),
+        ] {
+            let line = [&["bellwire", "endpoint"], &line[..], &["ep_1", "--app", "a"]].concat();
+            let Command::Endpoint(command) = Cli::try_parse_from(line).unwrap().command else {
+                unreachable!()
+            };
+            let server = Scripted::answering(vec![(202, r#"{"changed":0}"#)]);
+            let failure = command
+                .run(&mut server.session(&Captured::default(), false))
+                .unwrap_err();
+            assert_eq!((failure.exit_code(), failure.to_string().as_str()), (1, says));
         }
     }
 

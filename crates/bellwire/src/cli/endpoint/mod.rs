@@ -177,7 +177,7 @@ pub struct Fields {
     /// Only messages on one of these channels
     #[arg(long, value_delimiter = ',')]
     channel: Vec<String>,
-    /// Requests a second at most
+    /// Messages a second at most; a batch counts as many as it has
     #[arg(long, value_name = "PER_SECOND")]
     rate_limit: Option<u16>,
     /// Deliver nothing to it until it is enabled

@@ -38,10 +38,10 @@ const LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 #[derive(Args, Default)]
 pub struct TailArgs {
     /// Only this application
-    #[arg(long)]
+    #[arg(long, env = "BELLWIRE_APP")]
     app: Option<String>,
-    /// Only what this source brings in
-    #[arg(long, conflicts_with = "app")]
+    /// Only what this source brings in; wins over the application, which may come from the environment
+    #[arg(long)]
     source: Option<String>,
     /// Only this endpoint
     #[arg(long)]
@@ -66,8 +66,9 @@ impl TailArgs {
     /// `pause` waits before a reconnect; false ends the command.
     fn run_with(self, session: &mut Session, pause: &mut dyn FnMut(Duration) -> bool) -> Result<(), Failure> {
         let of_source = self.source.as_ref().map(|source| format!("source:{source}"));
+        let of = of_source.as_ref().or(self.app.as_ref());
         let query = Query::default()
-            .maybe("app", of_source.as_ref().or(self.app.as_ref()))
+            .maybe("app", of)
             .maybe("endpoint", self.endpoint.as_deref())
             .maybe("failed", self.failed.then_some(true));
         let mut reader = Reader::default();
@@ -77,7 +78,8 @@ impl TailArgs {
             match session.client.stream(&path(&["tail"]), &query) {
                 Ok(stream) => {
                     if !connected || broken > 0 {
-                        let text = format!("watching {}", session.client.base());
+                        let of = of.map(|app| format!(", application {app}")).unwrap_or_default();
+                        let text = format!("watching {}{of}", session.client.base());
                         session.out.aside(&text);
                     }
                     (connected, broken) = (true, 0);
@@ -224,11 +226,17 @@ mod tests {
         let seen = server.seen();
         assert_eq!(seen[0].line, "GET /api/v1/tail?app=acme");
         assert_eq!(seen[1].line, seen[0].line);
-        assert!(
-            captured.notes().contains("what happens meanwhile is not shown"),
-            "{}",
-            captured.notes()
-        );
+        for note in [", application acme\n", "what happens meanwhile is not shown"] {
+            assert!(captured.notes().contains(note), "{}", captured.notes());
+        }
+    }
+
+    #[test]
+    fn the_application_may_come_from_the_environment_as_everywhere() {
+        let tail = crate::cli::place::command();
+        let tail = tail.find_subcommand("tail").unwrap();
+        let app = tail.get_arguments().find(|arg| arg.get_id() == "app").unwrap();
+        assert_eq!(app.get_env(), Some("BELLWIRE_APP".as_ref()));
     }
 
     #[test]

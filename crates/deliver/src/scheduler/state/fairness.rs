@@ -355,6 +355,7 @@ impl State {
         let app = &mut self.apps.known[place];
         lane.active += 1;
         lane.starting += 1;
+        lane.touched_at = now;
         app.in_flight += 1;
         app.starting += 1;
         self.in_flight += 1;

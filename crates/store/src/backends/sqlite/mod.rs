@@ -58,6 +58,7 @@ mod writer;
 
 use std::{
     collections::HashSet,
+    fs::File,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
@@ -120,9 +121,10 @@ struct Running {
 }
 
 impl Running {
-    fn join_threads(writer: JoinHandle<()>, checkpointer: Checkpointer) {
+    /// Answers the file, to be let go when no connection is open any more.
+    fn join_threads(writer: JoinHandle<()>, checkpointer: Checkpointer) -> Option<File> {
         let _ = writer.join();
-        checkpointer.stop();
+        checkpointer.stop()
     }
 }
 
@@ -163,6 +165,8 @@ impl Sqlite {
         let shared = Arc::new(Shared::default());
         *shared.backlogs() = backlogs;
         let (committed, commits) = mpsc::unbounded_channel();
+        let checkpointer =
+            Checkpointer::start(&path, Arc::clone(&shared)).map_err(|error| failed(error.to_string()))?;
         let writer = Writer::new(Parts {
             connection,
             queue: Arc::clone(&queue),
@@ -171,10 +175,9 @@ impl Sqlite {
             idempotency_ttl: options.idempotency_ttl,
             committed,
             books,
+            grown: checkpointer.grown(),
         })
         .map_err(|error| failed(error.to_string()))?;
-        let checkpointer =
-            Checkpointer::start(&path, Arc::clone(&shared)).map_err(|error| failed(error.to_string()))?;
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
@@ -266,12 +269,14 @@ impl Sqlite {
             return;
         };
         let joined = tokio::task::spawn_blocking(move || Running::join_threads(writer, checkpointer)).await;
-        if let Err(error) = joined {
+        let file = joined.unwrap_or_else(|error| {
             tracing::error!(%error, "the store's threads did not end as they should");
-        }
+            None
+        });
         while acknowledger.join_next().await.is_some() {}
         self.claimers.close().await;
         self.readers.close().await;
+        drop(file);
         drop(lock);
     }
 }
@@ -281,7 +286,7 @@ impl Drop for Sqlite {
     fn drop(&mut self) {
         self.queue.stop(Stop::AtOnce);
         if let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Running::join_threads(running.writer, running.checkpointer);
+            drop(Running::join_threads(running.writer, running.checkpointer));
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Shared {
     pub commits: AtomicU64,
     pub commit_micros: AtomicU64,
     commit_buckets: [AtomicU64; COMMIT_BUCKETS_MS.len() + 1],
+    pub pauses: AtomicU64,
+    pub pause_micros: AtomicU64,
 }
 
 impl Shared {
@@ -82,6 +84,13 @@ impl Shared {
             .fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
         let bucket = COMMIT_BUCKETS_MS.partition_point(|bound| Duration::from_millis(*bound) < took);
         self.commit_buckets[bucket].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that the writer copied the log itself, and how long that took.
+    pub fn paused(&self, took: Duration) {
+        self.pauses.fetch_add(1, Ordering::Relaxed);
+        self.pause_micros
+            .fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Commits by how long they took.

@@ -484,6 +484,8 @@ impl Store for Sqlite {
             bytes,
             commits: self.shared.commits.load(Ordering::Relaxed),
             commit_time: Duration::from_micros(self.shared.commit_micros.load(Ordering::Relaxed)),
+            pauses: self.shared.pauses.load(Ordering::Relaxed),
+            pause_time: Duration::from_micros(self.shared.pause_micros.load(Ordering::Relaxed)),
             commit_buckets: self.shared.commit_buckets(),
         }
     }

@@ -24,6 +24,7 @@ use super::{
     acknowledge::Committed,
     backlog,
     books::Books,
+    checkpointer::Grown,
     connection::{BUSY_TIMEOUT, Deleted, set_deleted},
     fault::describe,
     fresh::Fresh,
@@ -40,8 +41,11 @@ use crate::{clock::Clock, error::StoreError};
 const SETTLEMENTS_PER_PUBLISH_COMMIT: usize = 2_048;
 /// So many settlements share a commit that no publisher waits for.
 const SETTLEMENTS_PER_COMMIT: usize = 4_096;
-/// Pages in the WAL from which on the writer itself copies them into the file between two commits.
-const WAL_PAGES_MAX: u32 = 8_192;
+/// Pages in the WAL from which on the writer itself copies them into the file between two commits: as many as the file of the WAL
+/// keeps room for. Publishers wait meanwhile, and the fewer times they do, the fewer of them.
+const WAL_PAGES_MAX: u32 = 16_384;
+/// So many more pages in the WAL wake the checkpointer.
+const WAL_PAGES_PIECE: u32 = 1_024;
 /// How often at most the bookkeeping is written along with a commit, and how soon after the last one.
 const BOOKKEEPING_EVERY: Duration = Duration::from_millis(500);
 /// How often at most the log is emptied because something was erased, and how soon it is tried again when a reader needs it.
@@ -67,6 +71,9 @@ pub(super) struct Writer {
     books_at: Instant,
     wal_pages: Arc<AtomicU32>,
     checkpoint_at: u32,
+    grown: Grown,
+    /// The checkpointer is woken when there are so many.
+    grown_at: u32,
     /// Something was erased whose old copy may be in the log: from when on that may be emptied.
     empty_log_at: Option<Instant>,
     log_emptied_at: Option<Instant>,
@@ -82,6 +89,8 @@ pub(super) struct Parts {
     pub committed: mpsc::UnboundedSender<Committed>,
     /// The bookkeeping after recovery.
     pub books: Books,
+    /// Wakes the checkpointer.
+    pub grown: Grown,
 }
 
 impl Writer {
@@ -98,6 +107,7 @@ impl Writer {
             idempotency_ttl,
             committed,
             books,
+            grown,
         } = parts;
         let tables = Tables::load(&connection)?;
         let wal_pages = Arc::new(AtomicU32::new(0));
@@ -120,6 +130,8 @@ impl Writer {
             books_at: Instant::now(),
             wal_pages,
             checkpoint_at: WAL_PAGES_MAX,
+            grown,
+            grown_at: WAL_PAGES_PIECE,
             empty_log_at: None,
             log_emptied_at: None,
         })
@@ -393,10 +405,22 @@ impl Writer {
     /// work in the background has done most of it; it alone never catches up while commits go on.
     fn checkpoint_if_long(&mut self) {
         let pages = self.wal_pages.load(Ordering::Relaxed);
+        if pages + WAL_PAGES_PIECE < self.grown_at {
+            // It was started anew.
+            self.grown_at = WAL_PAGES_PIECE;
+        }
+        if pages >= self.grown_at {
+            self.grown_at = pages + WAL_PAGES_PIECE;
+            // When it is woken already, that is as well.
+            let _ = self.grown.try_send(());
+        }
         if pages < WAL_PAGES_MAX {
             self.checkpoint_at = WAL_PAGES_MAX;
         } else if pages >= self.checkpoint_at {
-            match self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE) {
+            let begun = Instant::now();
+            let copied = self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE);
+            self.shared.paused(begun.elapsed());
+            match copied {
                 // A reader may keep the WAL from starting anew: then not at each commit again.
                 Ok(_) => self.checkpoint_at = pages + WAL_PAGES_MAX / 4,
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {}

@@ -44,6 +44,71 @@ fn an_overloaded_endpoint_is_given_less_and_more_again_when_it_recovers() {
     assert_eq!(world.delivered.len(), 5_040);
 }
 
+/// Endpoint 1 takes deliveries and never answers; a hundred a second come for it.
+fn hanging_for(span: Duration) -> World {
+    let mut world = world();
+    world.latency = Duration::from_secs(15);
+    world.receivers.insert(1, How::Overloaded);
+    for _ in 0..span.as_millis() / 10 {
+        world.publish(1);
+        world.run_on(Duration::from_millis(10));
+    }
+    world
+}
+
+#[test]
+fn what_comes_for_an_endpoint_that_hangs_waits_in_the_store_and_not_in_memory() {
+    let mut world = hanging_for(Duration::from_secs(3));
+    assert_eq!(world.workers_of(1), 16);
+    assert!(world.settings[&1].gauge.is_backlogged());
+    assert!(world.state.in_memory() <= 16, "{}", world.state.in_memory());
+    assert!(world.waiting(1) >= 250, "{}", world.waiting(1));
+    // It answers again: all of it is delivered, in time.
+    world.receivers.clear();
+    world.latency = Duration::from_millis(10);
+    world.run_for(Duration::from_secs(5));
+    assert_eq!(world.delivered.len() as u64, world.put_in);
+    assert!(!world.settings[&1].gauge.is_backlogged());
+}
+
+#[test]
+fn what_waits_for_an_endpoint_that_hangs_is_written_once_and_fetched_as_slots_come_free() {
+    let world = hanging_for(Duration::from_secs(60));
+    // What was handed over in the first second or two, and what could be begun at once when a slot came free.
+    assert!(world.parked <= 250, "{} went back", world.parked);
+    let (attempts, fetched) = (world.begun.len(), world.claimed.iter().sum::<usize>());
+    assert!(attempts >= 30, "{attempts}");
+    assert!(
+        fetched <= attempts + 64 && world.claimed.len() <= 20,
+        "{fetched} in {} claims for {attempts} attempts",
+        world.claimed.len()
+    );
+}
+
+#[test]
+fn a_busy_endpoint_does_not_hang_however_slowly_it_answers() {
+    let mut world = world();
+    // Sixteen at once, one of them done every 125 ms.
+    world.latency = Duration::from_secs(2);
+    for _ in 0..160 {
+        world.publish(1);
+        world.run_on(Duration::from_millis(125));
+    }
+    assert!(!world.settings[&1].gauge.is_backlogged());
+    assert_eq!(world.parked, 0);
+}
+
+#[test]
+fn a_backlog_is_fetched_in_small_pieces_and_ever_more_as_it_goes_fast() {
+    let mut world = world();
+    world.fill_store(1, 5_000);
+    world.run_for(Duration::from_millis(500));
+    assert_eq!(world.claimed.iter().max(), Some(&64), "four for each slot, at first");
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(world.delivered.len(), 5_000);
+    assert_eq!(world.claimed.iter().max(), Some(&128));
+}
+
 #[test]
 fn a_wider_limit_is_used_at_once() {
     let mut world = world();

@@ -124,8 +124,10 @@ pub struct World {
     /// Every request that was begun: when, where, and how many deliveries were in it.
     pub begun: Vec<(Timestamp, u64, usize)>,
     pub probes: usize,
-    /// Claims that were answered.
-    pub claimed: usize,
+    /// Claims that were answered, and how much each brought.
+    pub claimed: Vec<usize>,
+    /// Deliveries that were handed over and went back to the store without an attempt.
+    pub parked: usize,
     pub delivered: BTreeSet<u64>,
     pub cancelled: u64,
     pub alerts: Vec<(u64, Alert, bool)>,
@@ -168,7 +170,8 @@ impl World {
             latency: Duration::from_millis(10),
             begun: Vec::new(),
             probes: 0,
-            claimed: 0,
+            claimed: Vec::new(),
+            parked: 0,
             delivered: BTreeSet::new(),
             cancelled: 0,
             alerts: Vec::new(),
@@ -226,6 +229,7 @@ impl World {
                 .iter()
                 .map(|(id, alert, raised)| (id.number(), *alert, *raised)),
         );
+        self.parked += effects.park.len();
         for work in effects.park {
             self.put_back(&work, work.due_at);
         }
@@ -351,7 +355,6 @@ impl World {
         let Some((number, limit)) = self.claims.pop() else {
             return;
         };
-        self.claimed += 1;
         let waiting = self.stored.entry(number).or_default();
         let due: Vec<_> = waiting
             .iter()
@@ -359,6 +362,7 @@ impl World {
             .take(limit)
             .copied()
             .collect();
+        self.claimed.push(due.len());
         for row in &due {
             waiting.remove(row);
         }
@@ -401,11 +405,20 @@ impl World {
 
     /// Time passes, and everybody does what they do: receivers answer, claims are answered, timers go off, `each` happens at
     /// every step.
-    pub fn run_with(&mut self, span: Duration, mut each: impl FnMut(&mut Self)) {
-        let end = self.now.plus(span);
+    pub fn run_with(&mut self, span: Duration, each: impl FnMut(&mut Self)) {
         for worker in &mut self.workers {
             worker.ends_at = worker.ends_at.min(self.now.plus(self.latency));
         }
+        self.pass_with(span, each);
+    }
+
+    /// Time passes, and what is under way takes as long as it would have taken when it was begun.
+    pub fn run_on(&mut self, span: Duration) {
+        self.pass_with(span, |_| {});
+    }
+
+    fn pass_with(&mut self, span: Duration, mut each: impl FnMut(&mut Self)) {
+        let end = self.now.plus(span);
         loop {
             each(self);
             // Everything that is due now.
