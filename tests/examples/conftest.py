@@ -115,21 +115,41 @@ def receiver(receivers: Callable[[], Receiver]) -> Receiver:
 
 
 class Bellwire:
-    """A server that serves an example's hooks file, in the example's folder."""
+    """A server that serves a hooks file, in the file's folder."""
 
     def __init__(self, folder: Path, data: Path, env: dict[str, str], log: Path) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
-        self.log = log
+        self.folder, self.data, self.log = folder, data, log
+        self.env = {**os.environ, "BELLWIRE_ADMIN_TOKEN": TOKEN, **env}
+        self.start()
+
+    def start(self) -> None:
         self.process = subprocess.Popen(
             [os.environ["EXAMPLES_SERVER"], "serve", "--dev", "--listen", self.url.removeprefix("http://"),
-             "--data", str(data), "--hooks", "hooks.yaml"],
-            cwd=folder,
-            env={**os.environ, "BELLWIRE_ADMIN_TOKEN": TOKEN, **env},
+             "--data", str(self.data), "--hooks", "hooks.yaml"],
+            cwd=self.folder,
+            env=self.env,
             stdin=subprocess.DEVNULL,
-            stdout=log.open("ab"),
+            stdout=self.log.open("ab"),
             stderr=subprocess.STDOUT,
         )
         wait_until(self.is_ready, f"the server is ready; its log is\n{self.log.read_text()}")
+
+    def kill(self) -> None:
+        """As a machine that loses its power does."""
+        self.process.kill()
+        self.process.wait()
+
+    def command(self, *words: str) -> subprocess.Popen[bytes]:
+        """The command line, talking to this server; what it writes is read from its pipes."""
+        return subprocess.Popen(
+            [os.environ["EXAMPLES_SERVER"], *words],
+            cwd=self.folder,
+            env={**self.env, "BELLWIRE_URL": self.url, "BELLWIRE_TOKEN": TOKEN},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def is_ready(self) -> bool:
         assert self.process.poll() is None, f"the server ended:\n{self.log.read_text()}"
@@ -184,6 +204,20 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Bellwire]]:
     def start(example: str, **env: str) -> Bellwire:
         folder = tmp_path / example
         shutil.copytree(Path(os.environ["EXAMPLES_FOLDER"]) / example, folder)
+        running.append(Bellwire(folder, tmp_path / "data", env, tmp_path / "log"))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.stop()
+
+
+@pytest.fixture
+def serve_folder(tmp_path: Path) -> Iterator[Callable[..., Bellwire]]:
+    """Serves the `hooks.yaml` of a folder."""
+    running: list[Bellwire] = []
+
+    def start(folder: Path, **env: str) -> Bellwire:
         running.append(Bellwire(folder, tmp_path / "data", env, tmp_path / "log"))
         return running[-1]
 

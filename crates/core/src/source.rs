@@ -54,6 +54,8 @@ pub struct Source {
     pub kind: String,
     /// The unguessable part of its URL; replaced when it is rotated.
     pub token: String,
+    /// Those that rotations replaced and that are good for a while, the newest first.
+    pub former_tokens: Vec<FormerToken>,
     /// What its kind needs: names and values, the newest first. Some are secret: sealed at rest, never shown.
     pub settings: BTreeMap<String, Vec<String>>,
     /// What is done with what comes in before it becomes messages.
@@ -66,6 +68,49 @@ pub struct Source {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+/// A part of a URL that a rotation replaced: providers may call it until they have been told of the new one.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerToken {
+    /// The unguessable part.
+    pub token: String,
+    /// From then on it is unknown.
+    pub until: Timestamp,
+}
+
+impl Source {
+    /// The same with another URL; the one of now, and those of before, are good until `until` at the latest.
+    #[must_use]
+    pub fn rotated(&self, token: String, now: Timestamp, until: Timestamp) -> Self {
+        let mut next = Self {
+            token,
+            updated_at: now,
+            ..self.clone()
+        };
+        let replaced = FormerToken {
+            token: self.token.clone(),
+            until,
+        };
+        next.former_tokens.insert(0, replaced);
+        for former in &mut next.former_tokens {
+            former.until = former.until.min(until);
+        }
+        next.former_tokens.retain(|former| former.until > now);
+        next
+    }
+
+    /// Whether this part of a URL opens it.
+    pub fn is_opened_by(&self, token: &str, now: Timestamp) -> bool {
+        let former = |former: &FormerToken| former.token == token && former.until > now;
+        self.token == token || self.former_tokens.iter().any(former)
+    }
+
+    /// All parts of URLs that open it, or did.
+    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+        let former = self.former_tokens.iter().map(|former| former.token.as_str());
+        std::iter::once(self.token.as_str()).chain(former)
+    }
 }
 
 impl fmt::Debug for Source {
@@ -183,6 +228,39 @@ mod tests {
     fn a_uid_fits_into_a_url_and_is_not_like_an_id() {
         assert!(is_uid("stripe-eu_2") && is_uid(&"a".repeat(60)));
         assert!(!is_uid("") && !is_uid("src_1") && !is_uid("a.b") && !is_uid("a/b") && !is_uid(&"a".repeat(61)));
+    }
+
+    #[test]
+    fn a_rotation_leaves_the_old_token_good_for_a_while() {
+        let at = Timestamp::from_secs;
+        let first = Source {
+            id: SourceId::from_number(1),
+            environment: EnvironmentId::from_number(1),
+            app: AppId::from_number(1),
+            uid: None,
+            name: String::new(),
+            kind: "github".to_owned(),
+            token: "a".to_owned(),
+            former_tokens: Vec::new(),
+            settings: BTreeMap::new(),
+            rules: SourceRules::default(),
+            managed: false,
+            metadata: BTreeMap::new(),
+            created_at: at(0),
+            updated_at: at(0),
+        };
+        let second = first.rotated("b".to_owned(), at(10), at(20));
+        let third = second.rotated("c".to_owned(), at(12), at(30));
+        let opened = |source: &Source, token: &str, time| source.is_opened_by(token, at(time));
+        assert!(
+            opened(&third, "a", 19) && !opened(&third, "a", 20),
+            "its own end is kept"
+        );
+        assert!(opened(&third, "b", 29) && !opened(&third, "b", 30));
+        assert!(opened(&third, "c", 99) && !opened(&third, "d", 12));
+        assert_eq!(third.tokens().collect::<Vec<_>>(), ["c", "b", "a"]);
+        let none = third.rotated("d".to_owned(), at(13), at(13));
+        assert_eq!(none.tokens().collect::<Vec<_>>(), ["d"], "no grace ends all of them");
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl<'a> Came<'a> {
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
         Self {
             method: head.method.as_str(),
-            target: if name == source.token {
+            target: if source.tokens().any(|token| token == name) {
                 target.replacen(name, &shown, 1)
             } else {
                 target.to_owned()
@@ -257,7 +257,9 @@ impl Intake {
     ) -> Response<Body> {
         self.metrics.refused(refusal.reason);
         // The words may name the URL that was signed.
-        refusal.detail = refusal.detail.replace(&source.token, "…");
+        for token in source.tokens() {
+            refusal.detail = refusal.detail.replace(token, "…");
+        }
         let answer = match refusal.status {
             503 => answer::later(code(&refusal), &refusal.detail, MENDED),
             status => answer::error(status, code(&refusal), &refusal.detail),

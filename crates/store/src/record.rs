@@ -10,7 +10,7 @@ use bellwire_core::{
     id::{AppId, EndpointId, EnvironmentId, SourceId},
     order::OrderSettings,
     secret::SigningKey,
-    source::{Source, SourceRules},
+    source::{FormerToken, Source, SourceRules},
     time::{Timestamp, span::Span},
 };
 use serde::{Deserialize, Serialize};
@@ -227,6 +227,8 @@ struct SourceDocument {
 #[derive(Serialize, Deserialize)]
 struct SourceSecrets {
     token: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former_tokens: Vec<FormerToken>,
     settings: BTreeMap<String, Vec<String>>,
 }
 
@@ -255,6 +257,7 @@ pub fn source_to_record(source: &Source, vault: &Vault) -> Result<Record, StoreE
     };
     let secrets = SourceSecrets {
         token: source.token.clone(),
+        former_tokens: source.former_tokens.clone(),
         settings: source.settings.clone(),
     };
     let plain = serde_json::to_vec(&secrets).map_err(|error| corrupt(&error))?;
@@ -284,6 +287,7 @@ pub fn source_from_record(record: &Record, vault: &Vault) -> Result<Source, Stor
         name: document.name,
         kind: document.kind,
         token: secrets.token,
+        former_tokens: secrets.former_tokens,
         settings: secrets.settings,
         rules: document.rules,
         managed: document.managed,

@@ -237,7 +237,21 @@ async fn a_new_url_takes_the_place_of_the_old_one() {
         api.get(&format!("{PATH}/code")).await.ok(200)["ingestUrl"],
         rotated["ingestUrl"]
     );
-    assert!(api.state.directory.source_by_token(&old).is_none());
+    let opened = |token: &str| api.state.directory.source_by_token(token).map(|source| source.id);
+    assert!(opened(&old).is_some() && opened(&old) == opened(&api.kept(&made).token));
+    let path = format!("{PATH}/code/token/rotate");
+    api.post(&format!("{path}?gracePeriodSeconds=60"), ()).await.ok(200);
+    api.post(&path, ()).await.ok(200);
+    let refused = api.post(&path, ()).await;
+    assert_eq!(refused.loc(), "query.gracePeriodSeconds", "three are good already");
+    let refused = api.post(&format!("{path}?gracePeriodSeconds=604801"), ()).await;
+    assert_eq!(refused.loc(), "query.gracePeriodSeconds");
+    let former = api.kept(&made).token.clone();
+    api.post(&format!("{path}?gracePeriodSeconds=0"), ()).await.ok(200);
+    assert!(
+        opened(&old).is_none() && opened(&former).is_none(),
+        "no grace ends all of them"
+    );
     let cron =
         json!({ "name": "C", "type": "cron", "config": { "schedule": "* * * * *", "payload": "{}" }, "uid": "c" });
     let cron = api.source(cron).await;

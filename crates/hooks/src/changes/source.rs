@@ -33,6 +33,7 @@ pub(super) fn new(hook: &Hook, app: AppId, token: [u8; 32], standing: Standing<'
         name: hook.name.clone(),
         kind: hook.kind.clone(),
         token: new_token(&token),
+        former_tokens: Vec::new(),
         settings: hook.settings.clone(),
         rules: hook.rules.clone(),
         managed: true,

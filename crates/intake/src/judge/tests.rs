@@ -25,6 +25,7 @@ fn source(kind: &str, settings: &[(&str, &str)], rules: SourceRules) -> Source {
         name: String::new(),
         kind: kind.to_owned(),
         token: "token".to_owned(),
+        former_tokens: Vec::new(),
         settings: all,
         rules,
         managed: false,

@@ -2,13 +2,35 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bellwire_core::delivery::DeliveryState;
-use bellwire_store::Verdict;
+use bellwire_core::{delivery::DeliveryState, source::Source};
+use bellwire_store::{Clock as _, Verdict};
 use bellwire_testkit::{FaultPlan, Verb};
 
 use super::world::World;
 
 const BODY: &str = r#"{"ref":"refs/heads/main","n":1.10}"#;
+
+#[tokio::test]
+async fn a_url_that_was_rotated_away_is_good_for_a_while_and_is_not_kept() {
+    let world = World::new().await;
+    let source = world.source("deploy", "github", &[("secret", "s")], "{}").await;
+    let now = world.clock.now();
+    let rotate = |source: &mut Source| {
+        *source = source.rotated("token-next".to_owned(), now, now.plus(Duration::from_secs(60)));
+    };
+    world.change(&source, rotate).await;
+    for (token, id) in [("token-deploy", "d-1"), ("token-next", "d-2")] {
+        let signed = world.sign("github", "s", BODY, id);
+        assert_eq!(world.send(&format!("/in/{token}"), &signed).await.status, 200);
+    }
+    for message in world.messages(&source).await {
+        assert_eq!(message.inbound.unwrap().target, "/in/deploy");
+    }
+    world.clock.advance(Duration::from_secs(60));
+    let late = world.sign("github", "s", BODY, "d-3");
+    assert_eq!(world.send("/in/token-deploy", &late).await.status, 404);
+    assert_eq!(world.send("/in/token-next", &late).await.status, 200);
+}
 
 #[tokio::test]
 async fn a_signed_event_is_kept_byte_for_byte_with_how_it_came() {

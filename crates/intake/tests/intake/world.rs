@@ -196,6 +196,7 @@ impl World {
             name: uid.to_owned(),
             kind: kind.to_owned(),
             token: format!("token-{uid}"),
+            former_tokens: Vec::new(),
             settings: values,
             rules: serde_json::from_str(rules).unwrap(),
             managed: false,

@@ -336,13 +336,11 @@ impl Directory {
         self.view().sources.get(&id).cloned()
     }
 
-    /// A source by the unguessable part of its URL.
+    /// A source by the unguessable part of its URL, as it is or as it was before a rotation, while that one is good.
     pub fn source_by_token(&self, token: &str) -> Option<Arc<Source>> {
         let view = self.view();
-        view.source_tokens
-            .get(token)
-            .and_then(|id| view.sources.get(id))
-            .cloned()
+        let source = view.sources.get(view.source_tokens.get(token)?)?;
+        (source.token == token || source.is_opened_by(token, self.now())).then(|| Arc::clone(source))
     }
 
     /// The source whose application this is.

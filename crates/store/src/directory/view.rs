@@ -217,7 +217,8 @@ impl View {
                 if let Some(uid) = &new.uid {
                     self.source_uids.insert((new.environment, uid.clone()), new.id);
                 }
-                self.source_tokens.insert(new.token.clone(), new.id);
+                let tokens = new.tokens().map(|token| (token.to_owned(), new.id));
+                self.source_tokens.extend(tokens);
                 self.source_apps.insert(new.app, new.id);
                 self.sources.insert(new.id, Arc::new(*new));
             }
@@ -272,7 +273,9 @@ impl View {
         if let Some(uid) = &old.uid {
             self.source_uids.remove(&(old.environment, uid.clone()));
         }
-        self.source_tokens.remove(&old.token);
+        for token in old.tokens() {
+            self.source_tokens.remove(token);
+        }
         self.source_apps.remove(&old.app);
     }
 

@@ -28,6 +28,7 @@ fn source<B: Backend>(bench: &Bench<B>, uid: Option<&str>) -> Source {
         name: "Payments".to_owned(),
         kind: "stripe".to_owned(),
         token: "unguessable".to_owned(),
+        former_tokens: Vec::new(),
         settings: BTreeMap::from([("secret".to_owned(), setting(&["whsec_new", "whsec_old"]))]),
         rules: SourceRules {
             for_each: Some("body.items".to_owned()),
@@ -60,7 +61,7 @@ async fn sources<B: Backend>(bench: &Bench<B>) -> Vec<Source> {
 pub async fn a_source_reads_back_as_it_was<B: Backend>(mut bench: Bench<B>) {
     let mut payments = source(&bench, Some("payments"));
     bench.apply(vec![put(&payments), put(&source(&bench, None))]).await;
-    payments.token = "rotated".to_owned();
+    payments = payments.rotated("rotated".to_owned(), NOON, NOON.plus(SECOND));
     payments.settings.clear();
     payments.rules = SourceRules::default();
     payments.updated_at = NOON.plus(SECOND);

@@ -177,6 +177,7 @@ async fn create_with(
         name: String::new(),
         kind: Kind::asked(GENERIC)?.name().to_owned(),
         token: new_token(&entropy),
+        former_tokens: Vec::new(),
         settings: Values::new(),
         rules: SourceRules::default(),
         managed: false,

@@ -267,6 +267,7 @@ fn source(hook: &Hook, now: Timestamp) -> Source {
         name: hook.name.clone(),
         kind: hook.kind.clone(),
         token: String::new(),
+        former_tokens: Vec::new(),
         settings: hook.settings.clone(),
         rules: hook.rules.clone(),
         managed: true,

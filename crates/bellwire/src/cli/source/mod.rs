@@ -10,6 +10,8 @@ mod settings;
 mod streams;
 mod url;
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -20,7 +22,7 @@ use super::{
     exit::Failure,
     input,
     out::{Column, cell},
-    pretty,
+    pretty, when,
 };
 
 /// What to do with sources.
@@ -36,8 +38,14 @@ pub enum SourceCommand {
     Update(Box<UpdateArgs>),
     /// Delete a source, with its endpoints and all that came in
     Delete(SourceArg),
-    /// Give it a new URL; the old one is refused at once
-    RotateToken(SourceArg),
+    /// Give it a new URL; the old one stays good for a while
+    RotateToken {
+        #[command(flatten)]
+        source: SourceArg,
+        /// How long the old one is good, at most 7d; 0s ends it, and those of before, at once; the server's default is 48h
+        #[arg(long, value_name = "SPAN", value_parser = when::span)]
+        grace: Option<Duration>,
+    },
     /// List the requests that it refused, newest first, and why
     Refused(refused::RefusedArgs),
     /// List the keys that it keeps in order: what waits for what, and what never came
@@ -170,13 +178,27 @@ impl SourceCommand {
                 out.note(&format!("deleted {}", source.source));
                 Ok(())
             }
-            Self::RotateToken(source) => {
-                let answer = client.write(Method::POST, &source.path(&["token", "rotate"]), &json!({}))?;
+            Self::RotateToken { source, grace } => {
+                let path = source.path(&["token", "rotate"]);
+                let path = match grace {
+                    Some(grace) => format!("{path}?gracePeriodSeconds={}", grace.as_secs()),
+                    None => path,
+                };
+                let answer = client.write(Method::POST, &path, &json!({}))?;
                 if out.is_json() {
                     return out.raw(&answer.text);
                 }
                 out.line(&whole(&answer.json()?, "ingestUrl"))?;
-                out.note("the old URL is refused from now on; give this one to the provider");
+                out.note(&match grace {
+                    Some(Duration::ZERO) => {
+                        "the old URL is refused from now on; give this one to the provider".to_owned()
+                    }
+                    Some(grace) => format!(
+                        "the old URL is good for {} more; give this one to the provider",
+                        when::human(grace)
+                    ),
+                    None => "the old URL is good for two days more; give this one to the provider".to_owned(),
+                });
                 Ok(())
             }
             Self::Refused(args) => args.run(session),

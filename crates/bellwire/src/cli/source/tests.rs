@@ -185,4 +185,10 @@ fn a_new_token_is_printed_as_the_url_it_makes() {
     done.unwrap();
     assert_eq!(seen[0].line, "POST /ingest/api/v1/source/code/token/rotate");
     assert_eq!(captured.text(), format!("{url}\n"));
+    let (done, _, seen) = run(&["rotate-token", "code", "--grace", "2h"], vec![(200, answer.as_str())]);
+    done.unwrap();
+    assert_eq!(
+        seen[0].line,
+        "POST /ingest/api/v1/source/code/token/rotate?gracePeriodSeconds=7200"
+    );
 }

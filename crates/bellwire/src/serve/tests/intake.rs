@@ -89,11 +89,16 @@ async fn a_signed_event_reaches_its_endpoint_once_and_again_when_that_failed() {
     assert_eq!((answer.0, answer.1.as_slice()), (200, b"".as_slice()));
     assert!(failed.contains("webhook-id: msg_"), "{failed}");
     let attempts = || async {
-        let list = ask(address, "GET", &format!("/api/v1/app/{app}/msg"), &token, None).await.json();
+        let list = ask(address, "GET", &format!("/api/v1/app/{app}/msg"), &token, None)
+            .await
+            .json();
         let message = list["data"][0]["id"].as_str().unwrap().to_owned();
         assert_eq!(list["data"].as_array().unwrap().len(), 1, "{list}");
         let path = format!("/api/v1/app/{app}/attempt/msg/{message}");
-        ask(address, "GET", &path, &token, None).await.json()["data"].as_array().unwrap().len()
+        ask(address, "GET", &path, &token, None).await.json()["data"]
+            .as_array()
+            .unwrap()
+            .len()
     };
     while attempts().await == 0 {}
     let (taken, answer) = tokio::join!(take(&receiver, "204 Yes"), send(address, "/in/code", &event));

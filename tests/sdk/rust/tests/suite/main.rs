@@ -3,5 +3,6 @@
 mod application;
 mod attempt;
 mod endpoint;
+mod ingest;
 mod message;
 mod operations;

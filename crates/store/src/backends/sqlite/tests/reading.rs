@@ -364,6 +364,7 @@ pub(super) fn source() -> Source {
         name: "Shop".to_owned(),
         kind: "shopify".to_owned(),
         token: "CANARY-TOKEN".to_owned(),
+        former_tokens: Vec::new(),
         settings: BTreeMap::from([("secret".to_owned(), vec!["CANARY-SETTING".to_owned()])]),
         rules: SourceRules::default(),
         managed: false,
