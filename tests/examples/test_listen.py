@@ -18,6 +18,7 @@ HOOKS = """
 hooks:
   github:
     verify: {provider: github, secret: hush}
+    do: []
 """
 
 

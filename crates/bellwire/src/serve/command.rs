@@ -22,14 +22,14 @@ pub fn run(args: &ConfigArgs) -> Result<(), Failure> {
     telemetry::log_to_stderr(config.telemetry.format, &config.telemetry.level);
     let runtime = runtime(&config)?;
     let ending = runtime.block_on(async {
-        let signals = Signals::listen()?;
+        // Before anybody can reach the server: a SIGHUP that nobody takes ends a process.
+        let (signals, hangups) = (Signals::listen()?, Hangups::listen()?);
         let server = serve(config.clone()).await.map_err(|error| match error {
             ServeError::Hooks(error) => Failure::usage(error),
             other => Failure::Failed(other.to_string()),
         })?;
         announce(&server, &config)?;
         let (stop, hooks) = (server.stop.clone(), server.hooks.clone());
-        let hangups = Hangups::listen()?;
         tokio::select! {
             ending = server.wait() => Ok::<_, Failure>(ending),
             never = signals.stop(stop) => match never {},

@@ -78,13 +78,14 @@ fn metrics_of(page: &str) -> Vec<Metric> {
 async fn scraped() -> String {
     let data = tempfile::tempdir().unwrap();
     let hooks = data.path().join("hooks.yaml");
-    fs::write(&hooks, "hooks: {}\n").unwrap();
+    fs::write(&hooks, "hooks: {ci: {verify: {bearer: hush}, do: []}}\n").unwrap();
     let mut config = config(data.path());
     config.listener.hooks = Some(hooks);
     let server = serve(config).await.unwrap();
     // Some metrics are there once something was asked.
     let (address, token) = (server.address, token(&server));
     ask(address, "GET", "/api/v1/app", &token, None).await;
+    assert_eq!(ask(address, "POST", "/in/ci", "", None).await.0, 401);
     let page = ask(address, "GET", "/metrics", "", None).await.text();
     stop(server).await;
     page
