@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 
 use crate::{clock::Clock, contract::Store, error::OpenError, vault::Vault};
 
+mod common;
 mod sqlite;
 
 /// What every backend is given when it is opened.

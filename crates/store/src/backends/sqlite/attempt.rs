@@ -3,24 +3,21 @@
 use std::time::Duration;
 
 use bellwire_core::{
-    delivery::DeliveryState,
-    id::{AppId, EndpointId, Id, MessageId, first_number_at},
+    id::{AppId, EndpointId, Id, MessageId},
     message::Message,
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{
+    super::common::fit::{asks_about_message, begun, fits_attempt as fits},
     fault::Fault,
     message::{fits_but_for_time, payload, stored},
-    paging::{Span, Walk},
+    paging::Walk,
     partition::{Days, Kind, day_of},
     row::{self, ATTEMPT_COLUMNS, key, number},
 };
 use crate::query::{AttemptCounts, AttemptFilter, AttemptKey, AttemptRow, MessageFilter, Page, Rows};
-
-/// An attempt's id is given when it is settled: so long after its beginning at most, except for a server that hung.
-const SETTLED_WITHIN: Duration = Duration::from_secs(24 * 3_600);
 
 /// The statement that walks a message's attempts of one day.
 pub(super) fn of_message_sql(day: i64, ascending: bool) -> String {
@@ -41,36 +38,6 @@ pub(super) fn of_endpoint_sql(day: i64, ascending: bool) -> String {
 /// The statement that counts the attempts of one day at an endpoint.
 pub(super) fn counting_sql(day: i64) -> String {
     format!("SELECT started_at, ok, msg FROM attempt_{day} WHERE endpoint = ?1 AND id >= ?2 AND id < ?3")
-}
-
-/// The ids that attempts begun in the filter's span of time have.
-fn begun(filter: &MessageFilter) -> Span {
-    Span {
-        first: filter.after.map_or(0, first_number_at),
-        end: filter
-            .before
-            .map_or(u64::MAX, |before| first_number_at(before.plus(SETTLED_WITHIN))),
-    }
-}
-
-fn fits(filter: &AttemptFilter, attempt: &bellwire_core::attempt::Attempt) -> bool {
-    let succeeded = attempt.failure.is_none();
-    filter.message.before.is_none_or(|before| attempt.at < before)
-        && filter.message.after.is_none_or(|after| attempt.at >= after)
-        && filter.endpoint.is_none_or(|endpoint| attempt.endpoint == endpoint)
-        && filter.state.is_none_or(|state| match state {
-            DeliveryState::Succeeded => succeeded,
-            DeliveryState::Failed => !succeeded,
-            _ => false,
-        })
-        && filter.status_class.is_none_or(|class| match class {
-            0 => attempt.status_code == 0,
-            class => attempt.status_code / 100 == class / 100,
-        })
-}
-
-fn asks_about_message(filter: &MessageFilter) -> bool {
-    filter.channel.is_some() || filter.tag.is_some() || !filter.event_types.is_empty()
 }
 
 /// Attempts of one message that fit.

@@ -3,13 +3,14 @@
 use std::ops::ControlFlow;
 
 use bellwire_core::{
-    id::{AppId, Id, MessageId, first_number_at},
+    id::{AppId, Id, MessageId},
     message::Message,
     time::Timestamp,
 };
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _};
 
+pub(super) use super::super::common::fit::{accepted, fits, fits_but_for_time};
 use super::{
     fault::Fault,
     paging::{Span, Walk},
@@ -92,34 +93,6 @@ pub(super) fn messages(
         Ok(walk.push(message))
     })?;
     Ok(walk.into_rows())
-}
-
-/// The ids that messages accepted in the filter's span of time have.
-pub(super) fn accepted(filter: &MessageFilter) -> Span {
-    Span {
-        first: filter.after.map_or(0, first_number_at),
-        // Up to the end of that millisecond; the rest is judged by `fits`.
-        end: filter.before.map_or(u64::MAX, |before| {
-            first_number_at(Timestamp::from_millis(before.millis() + 1))
-        }),
-    }
-}
-
-/// Whether a message fits.
-pub(super) fn fits(filter: &MessageFilter, message: &Message) -> bool {
-    filter.before.is_none_or(|before| message.created_at < before)
-        && filter.after.is_none_or(|after| message.created_at >= after)
-        && fits_but_for_time(filter, message)
-}
-
-/// Whether a message fits, whatever its time.
-pub(super) fn fits_but_for_time(filter: &MessageFilter, message: &Message) -> bool {
-    filter
-        .channel
-        .as_ref()
-        .is_none_or(|channel| message.channels.contains(channel))
-        && filter.tag.as_ref().is_none_or(|tag| message.tags.contains(tag))
-        && (filter.event_types.is_empty() || filter.event_types.contains(&message.event_type))
 }
 
 /// The statement that walks an application's messages of one day.

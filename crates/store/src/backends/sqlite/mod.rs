@@ -13,7 +13,6 @@
 //! * [`message`], [`delivery`], [`attempt`], [`configuration`]: reading, and the configuration's writes.
 //! * [`check`], [`upkeep`], [`location`], [`connection`], [`checkpointer`]: the rest of the house-keeping.
 
-mod acknowledge;
 mod arrival;
 mod attempt;
 mod backlog;
@@ -27,16 +26,13 @@ mod configuration;
 mod connection;
 mod delivery;
 mod fault;
-mod fresh;
 mod hand;
 mod held;
 mod ingest;
-mod lease;
 mod line;
 mod lines;
 mod location;
 mod message;
-mod paging;
 mod partition;
 mod queue;
 mod recover;
@@ -46,7 +42,6 @@ mod row;
 mod scan;
 mod schema;
 mod settle;
-mod shared;
 mod stream;
 mod tend;
 #[cfg(test)]
@@ -83,7 +78,10 @@ use self::{
     tx::Tx,
     writer::{Parts, Writer},
 };
-use super::OpenOptions;
+use super::{
+    OpenOptions,
+    common::{acknowledge, fresh, lease, paging, shared},
+};
 use crate::error::{OpenError, StoreError};
 
 /// Connections that answer people's questions.

@@ -3,111 +3,30 @@
 //! What is where follows from ids: a message's day is that of its id, an attempt's likewise; a payload lies in the day it
 //! expires on, an idempotency key too.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use bellwire_core::id::{Id, MessageId};
 use rusqlite::Connection;
 
 use super::schema;
 
-/// What is kept in tables per day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Kind {
-    Message,
-    Payload,
-    Attempt,
-    Idempotent,
-}
+pub(super) use super::super::common::days::{Days, Kind, day_of, render};
 
-impl Kind {
-    pub const ALL: [Self; 4] = [Self::Message, Self::Payload, Self::Attempt, Self::Idempotent];
-
-    /// Its name in the `partition` table.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Message => "message",
-            Self::Payload => "payload",
-            Self::Attempt => "attempt",
-            Self::Idempotent => "idempotent",
-        }
-    }
-
-    fn ddl(self) -> &'static str {
-        match self {
-            Self::Message => schema::MESSAGE,
-            Self::Payload => schema::PAYLOAD,
-            Self::Attempt => schema::ATTEMPT,
-            Self::Idempotent => schema::IDEMPOTENT,
-        }
-    }
-
-    /// The tables of one day.
-    pub fn tables(self) -> &'static [&'static str] {
-        match self {
-            Self::Message => &["message_{d}", "delivery_{d}"],
-            Self::Payload => &["payload_{d}"],
-            Self::Attempt => &["attempt_{d}"],
-            Self::Idempotent => &["idempotent_{d}"],
-        }
+fn ddl(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Message => schema::MESSAGE,
+        Kind::Payload => schema::PAYLOAD,
+        Kind::Attempt => schema::ATTEMPT,
+        Kind::Idempotent => schema::IDEMPOTENT,
     }
 }
-
-/// The day that an id of a message or an attempt lies in.
-pub(super) fn day_of(number: u64) -> i64 {
-    MessageId::from_number(number).created_at().day()
-}
-
-/// A statement about the tables of one day.
-pub(super) fn render(template: &str, day: i64) -> String {
-    template.replace("{d}", &day.to_string())
-}
-
-/// Which partitions there are.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Days(BTreeSet<(Kind, i64)>);
 
 impl Days {
     /// As the connection's present snapshot shows them.
-    pub fn read(connection: &Connection) -> rusqlite::Result<Self> {
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let mut statement = connection.prepare_cached("SELECT kind, day FROM partition")?;
-        let mut rows = statement.query([])?;
-        let mut days = BTreeSet::new();
-        while let Some(row) = rows.next()? {
-            let name = row.get_ref(0)?;
-            let name = name.as_str().unwrap_or("");
-            if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == name) {
-                days.insert((kind, row.get(1)?));
-            }
-        }
-        Ok(Self(days))
-    }
-
-    pub fn has(&self, kind: Kind, day: i64) -> bool {
-        self.0.contains(&(kind, day))
-    }
-
-    /// Days of a kind, oldest first.
-    pub fn of(&self, kind: Kind) -> impl DoubleEndedIterator<Item = i64> + '_ {
-        self.from(kind, i64::MIN)
-    }
-
-    /// Days of a kind from one on, oldest first.
-    pub fn from(&self, kind: Kind, first: i64) -> impl DoubleEndedIterator<Item = i64> + '_ {
-        self.0.range((kind, first)..=(kind, i64::MAX)).map(|(_, day)| *day)
-    }
-
-    /// Days in which a message's attempts can lie, oldest first. An attempt's id may have been given by somebody whose clock
-    /// was a little behind the one that gave the message's.
-    pub fn of_attempts(&self, message: u64) -> impl DoubleEndedIterator<Item = i64> + '_ {
-        self.from(Kind::Attempt, day_of(message) - 1)
-    }
-
-    fn add(&mut self, kind: Kind, day: i64) {
-        self.0.insert((kind, day));
-    }
-
-    fn remove(&mut self, kind: Kind, day: i64) {
-        self.0.remove(&(kind, day));
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows: Vec<(String, i64)> = rows.collect::<rusqlite::Result<_>>()?;
+        Ok(Self::named(rows.iter().map(|(name, day)| (name.as_str(), *day))))
     }
 }
 
@@ -136,7 +55,7 @@ impl Tables {
         if self.days.has(kind, day) {
             return Ok(());
         }
-        connection.execute_batch(&render(kind.ddl(), day))?;
+        connection.execute_batch(&render(ddl(kind), day))?;
         connection.execute(
             "INSERT OR IGNORE INTO partition (kind, day) VALUES (?1, ?2)",
             (kind.name(), day),

@@ -15,7 +15,7 @@ use std::{
 use bellwire_core::message::NewMessage;
 use tokio::sync::oneshot;
 
-use super::{settle::IN_LINE, tx::Tx};
+use super::{acknowledge::Reply, settle::IN_LINE, tx::Tx};
 use crate::{
     contract::{Appended, Settlement},
     error::{AppendError, StoreError},
@@ -35,9 +35,6 @@ pub(super) struct SettleJob {
     pub batch: Arc<Vec<Settlement>>,
     pub reply: oneshot::Sender<Result<(), StoreError>>,
 }
-
-/// Tells whoever waits what became of it, once the commit is known to have succeeded or failed.
-pub(super) type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// Runs in the writer's transaction, below a savepoint of its own.
 pub(super) type Operation = Box<dyn FnOnce(&mut Tx<'_>) -> rusqlite::Result<()> + Send>;

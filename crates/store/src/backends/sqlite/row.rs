@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bellwire_core::{
     attempt::Attempt,
-    delivery::{DeliveryState, Progress, Trigger},
+    delivery::Progress,
     id::{AppId, AttemptId, EndpointId, Id, MessageId},
     message::Message,
     time::Timestamp,
@@ -12,42 +12,11 @@ use bellwire_core::{
 use bytes::Bytes;
 use rusqlite::{Row, types::Type};
 
-/// The columns that [`message`] reads, in its order.
-pub(super) const MESSAGE_COLUMNS: &str = "id, app, event_type, event_id, channels, tags, payload_expires_at, deliver_at, \
-     traceparent, content_type, created_at, endpoints, ordering_key, inbound";
-
-/// The columns that [`attempt`] reads, in its order.
-pub(super) const ATTEMPT_COLUMNS: &str = "msg, id, endpoint, app, started_at, duration_us, status, failure, trigger, number, \
-     last, url, signature, response, response_headers";
-
-/// An id's number as a key.
-pub(super) fn key(number: u64) -> i64 {
-    number as i64
-}
-
-/// A key as an id's number.
-pub(super) fn number(key: i64) -> u64 {
-    key as u64
-}
-
-/// A sender's number as a key: keys are in the order of the numbers.
-pub(super) fn place(number: u64) -> i64 {
-    (number ^ (1 << 63)) as i64
-}
-
-/// A sender's number again.
-pub(super) fn placed(key: i64) -> u64 {
-    key as u64 ^ (1 << 63)
-}
-
-/// A list as JSON, or nothing.
-pub(super) fn list(values: &[String]) -> Option<String> {
-    if values.is_empty() {
-        None
-    } else {
-        serde_json::to_string(values).ok()
-    }
-}
+use super::super::common::columns::trigger;
+pub(super) use super::super::common::columns::{
+    ATTEMPT_COLUMNS, CANCELLED, FAILED, MESSAGE_COLUMNS, PENDING, SUCCEEDED, Stored, endpoints_in, key, list, number,
+    pack_endpoints, place, placed, state, trigger_code,
+};
 
 fn read_list(row: &Row<'_>, at: usize) -> rusqlite::Result<Vec<String>> {
     match row
@@ -69,34 +38,6 @@ pub(super) fn read_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize
 
 fn unreadable(at: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(at, Type::Text, Box::new(error))
-}
-
-/// Endpoint numbers as bytes, eight each.
-pub(super) fn pack_endpoints(endpoints: impl ExactSizeIterator<Item = u64>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(endpoints.len() * 8);
-    for endpoint in endpoints {
-        bytes.extend_from_slice(&endpoint.to_be_bytes());
-    }
-    bytes
-}
-
-/// The endpoint numbers in a message's bytes, ascending.
-pub(super) fn endpoints_in(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    bytes.as_chunks::<8>().0.iter().map(|chunk| u64::from_be_bytes(*chunk))
-}
-
-/// A message as it was read: without payload, with the endpoints it was routed to.
-#[derive(Debug)]
-pub(super) struct Stored {
-    pub message: Message,
-    pub endpoints: Vec<u8>,
-}
-
-impl Stored {
-    /// Whether it was routed there.
-    pub fn goes_to(&self, endpoint: u64) -> bool {
-        endpoints_in(&self.endpoints).any(|routed| routed == endpoint)
-    }
 }
 
 /// Reads [`MESSAGE_COLUMNS`].
@@ -146,33 +87,6 @@ pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
             Some(text) => serde_json::from_str(&text).map_err(|error| unreadable(14, error))?,
         },
     })
-}
-
-/// What started a run, as a number.
-pub(super) fn trigger_code(trigger: Trigger) -> i64 {
-    match trigger {
-        Trigger::Scheduled => 0,
-        Trigger::Manual => 1,
-    }
-}
-
-fn trigger(code: i64) -> Trigger {
-    if code == 1 { Trigger::Manual } else { Trigger::Scheduled }
-}
-
-pub(super) const PENDING: i64 = 0;
-pub(super) const SUCCEEDED: i64 = 1;
-pub(super) const FAILED: i64 = 2;
-pub(super) const CANCELLED: i64 = 3;
-
-/// A delivery's state by its number.
-pub(super) fn state(code: i64) -> DeliveryState {
-    match code {
-        SUCCEEDED => DeliveryState::Succeeded,
-        FAILED => DeliveryState::Failed,
-        CANCELLED => DeliveryState::Cancelled,
-        _ => DeliveryState::Pending,
-    }
 }
 
 /// Reads run, tries and trigger from three columns.

@@ -2,12 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use super::partition::{Days, Kind, day_of};
+use super::days::{Days, Kind, day_of};
 use crate::query::{Order, Page, Rows, Start};
 
 /// A range of ids: `first` in it, `end` not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
+pub(crate) struct Span {
     pub first: u64,
     pub end: u64,
 }
@@ -54,7 +54,7 @@ impl Span {
 
 /// Collects a page.
 #[derive(Debug)]
-pub(super) struct Walk<T> {
+pub(crate) struct Walk<T> {
     page: Page,
     items: Vec<T>,
     more: bool,

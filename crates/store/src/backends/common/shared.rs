@@ -13,7 +13,7 @@ use crate::{contract::Handoff, query::COMMIT_BUCKETS_MS};
 
 /// Shared state. Nothing in it is held across a wait.
 #[derive(Default)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     pub leases: Arc<Leases>,
     handoff: RwLock<Option<Arc<dyn Handoff>>>,
     unwritable: Mutex<Option<String>>,

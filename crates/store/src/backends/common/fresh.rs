@@ -17,7 +17,7 @@ struct Entry {
 
 /// All fresh deliveries that are out.
 #[derive(Debug, Default)]
-pub(super) struct Fresh {
+pub(crate) struct Fresh {
     entries: VecDeque<Entry>,
     settled: usize,
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Endpoint and message.
-pub(super) type Key = (u64, u64);
+pub(crate) type Key = (u64, u64);
 
 #[derive(Debug, Default)]
 struct State {
@@ -23,18 +23,18 @@ struct State {
 
 /// What is out.
 #[derive(Debug, Default)]
-pub(super) struct Leases(Mutex<State>);
+pub(crate) struct Leases(Mutex<State>);
 
 /// A claim that has not ended: taken before its snapshot.
 #[derive(Debug)]
-pub(super) struct Claim<'a> {
+pub(crate) struct Claim<'a> {
     leases: &'a Leases,
     began: u64,
 }
 
 /// What a claim may do with a delivery that its snapshot shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Take {
+pub(crate) enum Take {
     /// It is the claim's.
     Taken,
     /// Somebody else has it.

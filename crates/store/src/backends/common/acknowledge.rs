@@ -8,18 +8,21 @@ use std::sync::Arc;
 use bellwire_core::delivery::Work;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{queue::Reply, shared::Shared};
+use super::shared::Shared;
 use crate::{
     contract::{Appended, LaneHead},
     error::{AppendError, StoreError},
 };
 
+/// Tells whoever waits what became of it, once the commit is known to have succeeded or failed.
+pub(crate) type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
 /// Who waits, and for what.
-pub(super) type Answer<T> = (oneshot::Sender<T>, T);
+pub(crate) type Answer<T> = (oneshot::Sender<T>, T);
 
 /// One commit, or one failure of it.
 #[derive(Default)]
-pub(super) struct Committed {
+pub(crate) struct Committed {
     pub work: Vec<Work>,
     pub heads: Vec<LaneHead>,
     /// Endpoints for which more or less waits than before.
@@ -30,7 +33,7 @@ pub(super) struct Committed {
 }
 
 /// Serves until the writer has ended and everything was told.
-pub(super) async fn acknowledge(mut commits: mpsc::UnboundedReceiver<Committed>, shared: Arc<Shared>) {
+pub(crate) async fn acknowledge(mut commits: mpsc::UnboundedReceiver<Committed>, shared: Arc<Shared>) {
     while let Some(commit) = commits.recv().await {
         if !(commit.work.is_empty() && commit.heads.is_empty())
             && let Some(handoff) = shared.handoff()
