@@ -128,6 +128,11 @@ pub fn first_number_at(at: Timestamp) -> u64 {
     millis << (NODE_BITS + SEQUENCE_BITS)
 }
 
+/// The node (see [`IdGenerator::new`]) that made a number.
+pub fn node_of(number: u64) -> u16 {
+    ((number >> SEQUENCE_BITS) & ((1 << NODE_BITS) - 1)) as u16
+}
+
 /// Makes numbers that only ever grow, also when the clock goes back.
 #[derive(Debug, Clone)]
 pub struct IdGenerator {
@@ -231,6 +236,7 @@ mod tests {
             if let Some(last) = last {
                 assert!(id > last && id.to_string() > last.to_string());
             }
+            assert_eq!(node_of(id.number()), 3);
             last = Some(id);
         }
     }

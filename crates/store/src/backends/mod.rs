@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use crate::{clock::Clock, contract::Store, error::OpenError, vault::Vault};
 
 mod common;
+mod postgres;
 mod sqlite;
 
 /// What every backend is given when it is opened.
@@ -66,14 +67,30 @@ impl std::fmt::Debug for Backend {
 }
 
 /// All of them.
-pub const BACKENDS: &[Backend] = &[Backend {
-    scheme: "sqlite",
-    example: "sqlite:./bellwire-data",
-    open: |url, options| Box::pin(open_sqlite(url, options)),
-}];
+pub const BACKENDS: &[Backend] = &[
+    Backend {
+        scheme: "sqlite",
+        example: "sqlite:./bellwire-data",
+        open: |url, options| Box::pin(open_sqlite(url, options)),
+    },
+    Backend {
+        scheme: "postgres",
+        example: "postgres://user@host/database",
+        open: |url, options| Box::pin(open_postgres(url, options)),
+    },
+    Backend {
+        scheme: "postgresql",
+        example: "postgresql://user@host/database",
+        open: |url, options| Box::pin(open_postgres(url, options)),
+    },
+];
 
 async fn open_sqlite(rest: String, options: OpenOptions) -> Result<Arc<dyn Store>, OpenError> {
     Ok(sqlite::Sqlite::open(&rest, options).await?)
+}
+
+async fn open_postgres(rest: String, options: OpenOptions) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(postgres::Postgres::open(&format!("postgres:{rest}"), options).await?)
 }
 
 /// Opens the store at a URL, making it if it is not there. Must be called within a tokio runtime.

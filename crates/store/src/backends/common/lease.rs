@@ -9,6 +9,15 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use crate::contract::Lease;
+
+/// The delivery is out in memory and has no row.
+pub(crate) const FRESH: Lease = Lease(0);
+/// The delivery has a row, and a place among the leases.
+pub(crate) const ROWED: Lease = Lease(1);
+/// As [`ROWED`], and others of its line wait for its end.
+pub(crate) const IN_LINE: Lease = Lease(2);
+
 /// Endpoint and message.
 pub(crate) type Key = (u64, u64);
 

@@ -18,6 +18,7 @@ pub(crate) struct Shared {
     handoff: RwLock<Option<Arc<dyn Handoff>>>,
     unwritable: Mutex<Option<String>>,
     closed: AtomicBool,
+    fenced: AtomicBool,
     backlogs: Mutex<Backlogs>,
     pub commits: AtomicU64,
     pub commit_micros: AtomicU64,
@@ -61,12 +62,25 @@ impl Shared {
         if self.closed.load(Ordering::Relaxed) {
             return Some("the store is closed".to_owned());
         }
+        if self.is_fenced() {
+            return Some("another process has taken this node's place; restart this one".to_owned());
+        }
         self.unwritable.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Nothing is written from now on.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Another process writes in our place: nothing is written from now on.
+    pub fn fence(&self) {
+        self.fenced.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether another process writes in our place.
+    pub fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::Relaxed)
     }
 
     /// Answers what was the case before; that the store is closed is no such case.

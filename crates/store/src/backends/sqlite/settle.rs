@@ -8,27 +8,21 @@ use std::{collections::HashMap, sync::Arc};
 use bellwire_core::{
     attempt::Outcome,
     decide::Health,
-    delivery::Progress,
     id::{EndpointId, Id},
     time::Timestamp,
 };
 use rusqlite::{OptionalExtension as _, params};
 
+use super::super::common::verdict::{progress_after, shown_response, standing};
+pub(super) use super::lease::{FRESH, IN_LINE, ROWED};
 use super::{
     ingest::{Pending, append_notices, put_due},
     line::{self, Spot},
     partition::{Kind, day_of},
-    row::{CANCELLED, FAILED, PENDING, SUCCEEDED, key, trigger_code},
+    row::{PENDING, SUCCEEDED, key, trigger_code},
     tx::Tx,
 };
-use crate::contract::{Lease, Settlement, Verdict};
-
-/// The delivery is out in memory and has no row.
-pub(super) const FRESH: Lease = Lease(0);
-/// The delivery has a row, and a place among the leases.
-pub(super) const ROWED: Lease = Lease(1);
-/// As [`ROWED`], and others of its line wait for its end.
-pub(super) const IN_LINE: Lease = Lease(2);
+use crate::contract::{Settlement, Verdict};
 
 const INSERT_ATTEMPT: &str = "INSERT OR IGNORE INTO attempt_{d} (msg, id, endpoint, app, started_at, duration_us, status, ok, failure, \
      trigger, number, last, url, signature, response, response_headers) \
@@ -158,34 +152,6 @@ fn put_attempt(tx: &mut Tx<'_>, settlement: &Settlement, outcome: &Outcome) -> r
     ])?;
     tx.tables.count(Kind::Attempt, day, 1);
     Ok(())
-}
-
-/// The beginning of the answer; what went wrong in words when there is no answer to show.
-fn shown_response(outcome: &Outcome) -> Option<&[u8]> {
-    let failed_without_saying = outcome.status_code == 0 || (200..300).contains(&outcome.status_code);
-    match &outcome.failure {
-        _ if !outcome.response.is_empty() => Some(&outcome.response),
-        Some(failure) if failed_without_saying => Some(failure.detail.as_bytes()),
-        _ => None,
-    }
-}
-
-/// State and next time after a verdict.
-fn standing(verdict: Verdict) -> (i64, Option<Timestamp>) {
-    match verdict {
-        Verdict::Succeeded => (SUCCEEDED, None),
-        Verdict::RetryAt(at) | Verdict::Park(at) => (PENDING, Some(at)),
-        Verdict::Failed | Verdict::Blocked => (FAILED, None),
-        Verdict::Cancelled => (CANCELLED, None),
-    }
-}
-
-fn progress_after(settlement: &Settlement) -> Progress {
-    let tried = u16::from(settlement.outcome.is_some());
-    Progress {
-        tries: settlement.progress.tries.saturating_add(tried),
-        ..settlement.progress
-    }
 }
 
 /// A fresh delivery that is not over after its first try. False when a newer run has a row already.

@@ -1,0 +1,464 @@
+//! The one task that writes: commits what has gathered, one transaction after the other.
+//!
+//! No time is spent waiting for company: while one commit is on its way, the next one gathers. Publications go first; a bounded
+//! number of settlements rides along with them. Whatever people ask for has a transaction of its own.
+//!
+//! When the database cannot be reached, or cannot write, everything in the transaction is answered `Unavailable` and nothing of
+//! it is there. Later writes are tried all the same, but for a moment after a connection failed, and a small write of the
+//! writer's own finds out when it works again.
+//!
+//! Where the connection breaks while a commit is on its way, its fate is asked of the database by the transaction's number
+//! as soon as there is a new connection: nobody is told of a failure who has succeeded.
+
+use std::{
+    collections::VecDeque,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bellwire_core::id::Id as _;
+use futures_util::FutureExt as _;
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{
+    acknowledge::Committed,
+    append,
+    books::Books,
+    connection::{Connection, Server},
+    days::Days,
+    effects::{Effects, Ids},
+    fault::Fault,
+    fresh::Fresh,
+    lease::FRESH,
+    node::Ownership,
+    partition,
+    queue::{AdminJob, AppendJob, Gathered, Operation, Queue, SettleJob},
+    settle,
+    shared::Shared,
+    tx::{Parts, Terms, Tx},
+};
+use crate::{clock::Clock, error::StoreError};
+
+/// So many settlements ride on a commit that publishers wait for.
+const SETTLEMENTS_PER_PUBLISH_COMMIT: usize = 2_048;
+/// So many settlements share a commit that no publisher waits for.
+const SETTLEMENTS_PER_COMMIT: usize = 4_096;
+/// How often at most the bookkeeping is written along with a commit, and how soon after the last one.
+const BOOKKEEPING_EVERY: Duration = Duration::from_millis(500);
+/// How often it is tried whether writing works again.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// After a connection could not be made, none is tried for so long: who asks meanwhile is answered at once.
+const REST: Duration = Duration::from_millis(500);
+/// How long a transaction may take, on our side.
+const TRANSACTION_MAX: Duration = Duration::from_secs(30);
+
+/// The writer's state.
+pub(super) struct Writer {
+    server: Server,
+    begin: String,
+    own: Ownership,
+    connection: Option<Connection>,
+    /// When a connection could last not be made.
+    refused_at: Option<Instant>,
+    queue: Arc<Queue>,
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    idempotency_ttl: Duration,
+    committed: mpsc::UnboundedSender<Committed>,
+    ids: Ids,
+    days: Days,
+    fresh: Fresh,
+    /// The bookkeeping in the database, and when it was written; `None` when that is not known.
+    books: Option<Books>,
+    books_at: Instant,
+}
+
+/// What the writer is made from.
+pub(super) struct Beginning {
+    pub server: Server,
+    pub begin: String,
+    pub own: Ownership,
+    pub connection: Connection,
+    pub queue: Arc<Queue>,
+    pub shared: Arc<Shared>,
+    pub clock: Arc<dyn Clock>,
+    pub idempotency_ttl: Duration,
+    pub committed: mpsc::UnboundedSender<Committed>,
+    pub days: Days,
+    /// The bookkeeping after recovery.
+    pub books: Books,
+}
+
+impl Writer {
+    /// A writer for a node that was recovered.
+    pub fn new(beginning: Beginning) -> Self {
+        let Beginning {
+            server,
+            begin,
+            own,
+            connection,
+            queue,
+            shared,
+            clock,
+            idempotency_ttl,
+            committed,
+            days,
+            books,
+        } = beginning;
+        Self {
+            server,
+            begin,
+            own,
+            connection: Some(connection),
+            refused_at: None,
+            queue,
+            shared,
+            clock,
+            idempotency_ttl,
+            committed,
+            ids: Ids::of_node(own.number.unsigned_abs(), books.last_id),
+            days,
+            fresh: Fresh::default(),
+            books: Some(books),
+            books_at: Instant::now(),
+        }
+    }
+
+    /// Writes until it is stopped, and then what is left.
+    pub async fn run(mut self) {
+        let mut gathered = Gathered::default();
+        loop {
+            self.queue.gather(&mut gathered, self.idle_max()).await;
+            let appends = std::mem::take(&mut gathered.appends);
+            let most = if appends.is_empty() {
+                SETTLEMENTS_PER_COMMIT
+            } else {
+                SETTLEMENTS_PER_PUBLISH_COMMIT
+            };
+            let settles = some_of(&mut gathered.settles, most);
+            let admins = std::mem::take(&mut gathered.admins);
+            if appends.is_empty() && settles.is_empty() && admins.is_empty() {
+                if gathered.stop {
+                    break;
+                }
+                if self.shared.unwritable().is_some() || self.books_changed() {
+                    self.write_books_alone().await;
+                }
+                continue;
+            }
+            if !(appends.is_empty() && settles.is_empty()) {
+                self.write(appends, settles).await;
+            }
+            for job in admins {
+                self.administer(job).await;
+            }
+        }
+        if self.books_changed() {
+            self.write_books_alone().await;
+        }
+    }
+
+    fn idle_max(&self) -> Option<Duration> {
+        let probe = self.shared.unwritable().map(|_| PROBE_EVERY);
+        probe.or(self.books_changed().then_some(BOOKKEEPING_EVERY))
+    }
+
+    /// Whether the bookkeeping in the database is out of date, or not known.
+    fn books_changed(&self) -> bool {
+        self.books != Some(self.present_books())
+    }
+
+    /// One transaction for publishers and settlers, whatever becomes of it.
+    async fn write(&mut self, appends: Vec<AppendJob>, settles: Vec<SettleJob>) {
+        let (messages, append_replies): (Vec<_>, Vec<_>) =
+            appends.into_iter().map(|job| (job.message, job.reply)).unzip();
+        let (batches, settle_replies): (Vec<_>, Vec<_>) = settles.into_iter().map(|job| (job.batch, job.reply)).unzip();
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        let place = Arc::clone(&answers);
+        let work: Operation = Box::new(move |tx| {
+            Box::pin(async move {
+                let answers = append::append(tx, messages).await?;
+                *place.lock().unwrap_or_else(PoisonError::into_inner) = answers;
+                settle::settle(tx, &batches).await
+            })
+        });
+        let result = self.transact(false, work).await;
+        let mut told = Committed::default();
+        match &result {
+            Ok(_) => {
+                let answers = std::mem::take(&mut *answers.lock().unwrap_or_else(PoisonError::into_inner));
+                told.appends = append_replies.into_iter().zip(answers).collect();
+            }
+            Err(error) => {
+                let refused = |reply| (reply, Err(error.clone().into()));
+                told.appends = append_replies.into_iter().map(refused).collect();
+            }
+        }
+        let settled = result.as_ref().map(drop).map_err(StoreError::clone);
+        told.settles = settle_replies
+            .into_iter()
+            .map(|reply| (reply, settled.clone()))
+            .collect();
+        self.tell(told, result.ok());
+    }
+
+    /// One transaction for whatever somebody asks for.
+    async fn administer(&mut self, job: AdminJob) {
+        let AdminJob { run, reply } = job;
+        let result = self.transact(true, run).await;
+        let told = Committed {
+            admins: vec![(reply, result.as_ref().map(drop).map_err(StoreError::clone))],
+            ..Committed::default()
+        };
+        self.tell(told, result.ok());
+    }
+
+    fn tell(&self, mut told: Committed, done: Option<Done>) {
+        if let Some(Done { waiting, heads, work }) = done {
+            told.waiting = waiting;
+            told.heads = heads;
+            told.work = work;
+        }
+        let _ = self.committed.send(told);
+    }
+
+    /// Runs work in a transaction and commits it.
+    ///
+    /// # Errors
+    /// What the work was judged to, or that the database could not do it; nothing of it is there then.
+    async fn transact(&mut self, administers: bool, work: Operation) -> Result<Done, StoreError> {
+        let begun = Instant::now();
+        let books = self.present_books();
+        let parts = self.parts().await?;
+        let mut tx = Tx::begin(parts, self.terms());
+        let writes_books = administers || self.books_at.elapsed() >= BOOKKEEPING_EVERY;
+        let known = self.books;
+        let mut written = None;
+        let ran = {
+            let tx = &mut tx;
+            let written = &mut written;
+            let ran = AssertUnwindSafe(async move {
+                work(tx).await?;
+                let books = Books {
+                    last_id: tx.ids.last(),
+                    ..books
+                };
+                // Administration writes them along: dropping attempts must not outrun what the database says is settled.
+                if writes_books && known != Some(books) {
+                    books.write(tx);
+                    *written = Some(books);
+                }
+                tx.commit().await
+            });
+            timeout(TRANSACTION_MAX, ran.catch_unwind()).await
+        };
+        let result = match ran {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Fault::Away("a write ended unexpectedly; this is a defect".to_owned())),
+            Err(_) => Err(Fault::Away(format!(
+                "PostgreSQL did not answer within {} s",
+                TRANSACTION_MAX.as_secs()
+            ))),
+        };
+        match result {
+            Ok(()) => {
+                self.shared.committed(begun.elapsed());
+                self.note_writable();
+                let (parts, effects) = tx.into_parts();
+                self.keep(parts);
+                if let Some(books) = written {
+                    self.books = Some(books);
+                    self.books_at = Instant::now();
+                }
+                Ok(self.follow(effects))
+            }
+            Err(fault) => {
+                let answer = self.failed(tx, fault).await;
+                Err(answer)
+            }
+        }
+    }
+
+    /// What the next transaction is made from.
+    async fn parts(&mut self) -> Result<Parts, StoreError> {
+        if self.shared.is_fenced() {
+            return Err(StoreError::Unavailable(self.shared.unwritable().unwrap_or_default()));
+        }
+        let connection = match self.connection.take().filter(|kept| !kept.is_closed()) {
+            Some(kept) => kept,
+            None => self.connect().await?,
+        };
+        Ok(Parts {
+            connection,
+            ids: std::mem::replace(&mut self.ids, Ids::after(0)),
+            days: std::mem::take(&mut self.days),
+        })
+    }
+
+    async fn connect(&mut self) -> Result<Connection, StoreError> {
+        if self.refused_at.is_some_and(|at| at.elapsed() < REST) {
+            let why = self.shared.unwritable();
+            return Err(StoreError::Unavailable(
+                why.unwrap_or_else(|| "PostgreSQL is away".to_owned()),
+            ));
+        }
+        match self.connect_and_look().await {
+            Ok(connection) => {
+                self.refused_at = None;
+                Ok(connection)
+            }
+            Err(fault) => {
+                self.refused_at = Some(Instant::now());
+                Err(self.note_unwritable(fault))
+            }
+        }
+    }
+
+    async fn connect_and_look(&mut self) -> Result<Connection, Fault> {
+        let connection = self.server.connect().await?;
+        self.days = reload(&connection, &self.begin).await?;
+        Ok(connection)
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        Terms {
+            begin: &self.begin,
+            now: self.clock.now(),
+            leases: &self.shared.leases,
+            attached: self.shared.is_attached(),
+            idempotency_ttl: self.idempotency_ttl,
+            own: self.own,
+        }
+    }
+
+    fn keep(&mut self, parts: Parts) {
+        self.connection = Some(parts.connection);
+        self.ids = parts.ids;
+        self.days = parts.days;
+    }
+
+    /// Gives back what the transaction held, and leaves the connection as it was before it, or none.
+    async fn failed(&mut self, mut tx: Tx, fault: Fault) -> StoreError {
+        let is_lost = fault.ends_the_connection() || tx.roll_back().await.is_err();
+        let (parts, mut effects) = tx.into_parts();
+        effects.held.append(&mut effects.handed);
+        self.shared.leases.give_back(effects.held);
+        let Parts { connection, ids, days } = parts;
+        self.ids = ids;
+        self.days = days;
+        if !is_lost {
+            match reload(&connection, &self.begin).await {
+                Ok(days) => {
+                    self.days = days;
+                    self.connection = Some(connection);
+                }
+                Err(fault) => tracing::debug!(?fault, "the store cannot be read"),
+            }
+        }
+        if matches!(fault, Fault::Judged(_)) {
+            return fault.into();
+        }
+        if fault.is_about_a_missing_table() {
+            return StoreError::Unavailable("a day's tables were dropped meanwhile; try again".to_owned());
+        }
+        self.note_unwritable(fault)
+    }
+
+    /// What a commit entails in memory.
+    fn follow(&mut self, mut effects: Effects) -> Done {
+        let numbers = self.shared.backlogs().after(&effects.waiting);
+        self.shared.backlogs().set(&numbers);
+        for (message, endpoint) in &effects.settled {
+            self.fresh.settle(*message, *endpoint);
+        }
+        for work in effects.work.iter().filter(|work| work.lease == FRESH) {
+            self.fresh.push(work.message.id.number(), work.endpoint.number());
+        }
+        if !effects.returned.is_empty() {
+            self.shared.leases.give_back(effects.returned.drain(..));
+        }
+        let heads = effects.lane_heads();
+        self.shared.leases.give_back(effects.held);
+        Done {
+            waiting: numbers.into_iter().map(|(endpoint, _)| endpoint).collect(),
+            heads,
+            work: effects.work,
+        }
+    }
+
+    /// How the books stand between two transactions.
+    fn present_books(&self) -> Books {
+        let last_id = self.ids.last();
+        Books {
+            mark: self.fresh.oldest().unwrap_or(last_id + 1),
+            last_id,
+        }
+    }
+
+    /// Also finds out whether writing works.
+    async fn write_books_alone(&mut self) {
+        self.books = None;
+        if self
+            .transact(true, Box::new(|_| Box::pin(async { Ok(()) })))
+            .await
+            .is_err()
+        {
+            self.books_at = Instant::now();
+        }
+    }
+
+    fn note_writable(&self) {
+        if self.shared.set_unwritable(None).is_some() {
+            tracing::info!("the store can be written again");
+        }
+    }
+
+    fn note_unwritable(&self, fault: Fault) -> StoreError {
+        if fault.is_fenced() {
+            self.shared.fence();
+        }
+        let answer = match StoreError::from(fault) {
+            StoreError::Corrupt(reason) => StoreError::Unavailable(reason),
+            other => other,
+        };
+        let reason = match &answer {
+            StoreError::Unavailable(reason) => reason.clone(),
+            other => other.to_string(),
+        };
+        if self.shared.set_unwritable(Some(reason.clone())).is_none() {
+            tracing::error!(
+                reason,
+                "the store cannot be written; nothing is acknowledged until it can"
+            );
+        }
+        answer
+    }
+}
+
+/// What a commit leaves to be told.
+struct Done {
+    waiting: Vec<u64>,
+    heads: Vec<crate::contract::LaneHead>,
+    work: Vec<bellwire_core::delivery::Work>,
+}
+
+/// Which tables there are, outside of any transaction.
+async fn reload(connection: &Connection, begin: &str) -> Result<Days, Fault> {
+    connection.batch(begin).await?;
+    let days = partition::read(connection).await?;
+    connection.batch("COMMIT").await?;
+    Ok(days)
+}
+
+fn some_of(waiting: &mut VecDeque<SettleJob>, most: usize) -> Vec<SettleJob> {
+    let mut taken = Vec::new();
+    let mut count = 0;
+    while let Some(job) = waiting.front()
+        && (taken.is_empty() || count + job.batch.len() <= most)
+    {
+        count += job.batch.len();
+        taken.extend(waiting.pop_front());
+    }
+    taken
+}
