@@ -1,10 +1,12 @@
 //! The store in PostgreSQL keeps every promise of the seam.
 //!
-//! Each test has a schema of its own in one server. A crash is a store whose tasks and connections are gone at once: nothing is
+//! Each test has a schema of its own in one server. A crash is a store that is cut off from the server for ever: nothing is
 //! written any more, and what was on its way may or may not arrive.
 
 #![expect(clippy::unwrap_used, reason = "all of it is a test")]
 
+#[path = "postgres/relay.rs"]
+mod relay;
 #[path = "postgres/server.rs"]
 mod server;
 
@@ -21,19 +23,31 @@ use bellwire_store::{
 };
 use bellwire_testkit::{ManualClock, conformance::Backend};
 
+use self::{
+    relay::Relay,
+    server::{server, url},
+};
+
 struct Postgres {
-    url: String,
+    schema: String,
     clock: Arc<ManualClock>,
     store: Arc<dyn Store>,
+    _relay: Relay,
 }
 
 impl Postgres {
-    async fn open(url: String, clock: Arc<ManualClock>) -> Self {
+    async fn open(schema: String, clock: Arc<ManualClock>) -> Self {
         let secret = MainSecret::from_bytes([3; 32]).unwrap();
         let now = Arc::clone(&clock) as Arc<dyn Clock>;
         let options = OpenOptions::new(now, Vault::new(Keyring::new(secret)));
-        let store = backends::open(&url, options).await.unwrap();
-        Self { url, clock, store }
+        let relay = Relay::to(server().folder());
+        let store = backends::open(&url(relay.folder(), &schema), options).await.unwrap();
+        Self {
+            schema,
+            clock,
+            store,
+            _relay: relay,
+        }
     }
 }
 
@@ -41,7 +55,7 @@ impl Backend for Postgres {
     async fn create(clock: Arc<ManualClock>) -> Self {
         static SCHEMAS: AtomicU32 = AtomicU32::new(0);
         let schema = format!("t{}", SCHEMAS.fetch_add(1, Ordering::Relaxed));
-        Self::open(server::server().url(&schema), clock).await
+        Self::open(schema, clock).await
     }
 
     fn store(&self) -> Arc<dyn Store> {
@@ -49,9 +63,9 @@ impl Backend for Postgres {
     }
 
     async fn crash(self) -> Self {
-        let Self { url, clock, store } = self;
-        drop(store);
-        Self::open(url, clock).await
+        let (schema, clock) = (self.schema.clone(), Arc::clone(&self.clock));
+        drop(self);
+        Self::open(schema, clock).await
     }
 }
 

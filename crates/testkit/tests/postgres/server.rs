@@ -22,11 +22,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// The URL of a schema of its own.
-    pub fn url(&self, schema: &str) -> String {
-        let folder = self.folder.display().to_string().replace('/', "%2F");
-        format!("postgres://bellwire@{folder}/postgres?schema={schema}")
+    /// Where its socket is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
+}
+
+/// The URL of a schema of a server whose socket is in this folder.
+pub fn url(folder: &Path, schema: &str) -> String {
+    let folder = folder.display().to_string().replace('/', "%2F");
+    format!("postgres://bellwire@{folder}/postgres?schema={schema}")
 }
 
 /// The server of all tests of this process.

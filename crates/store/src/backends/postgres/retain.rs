@@ -86,11 +86,11 @@ pub(super) async fn step(tx: &mut Tx, victim: Victim, after: u64) -> Result<Step
 /// Forgets the event ids of some messages of a day; answers from where to go on, if there are more.
 async fn forget_event_ids(tx: &mut Tx, day: i64, after: u64) -> Result<Option<u64>, Fault> {
     let sql = format!(
-        "WITH some AS MATERIALIZED (SELECT id, app, event_id FROM message_{day} WHERE id > $1 AND event_id IS NOT NULL \
+        "WITH old AS MATERIALIZED (SELECT id, app, event_id FROM message_{day} WHERE id > $1 AND event_id IS NOT NULL \
            ORDER BY id LIMIT {EVENT_IDS_PER_STEP}), \
-         forgotten AS (DELETE FROM event_id USING some WHERE event_id.app = some.app AND event_id.event_id = some.event_id \
-           AND event_id.msg = some.id) \
-         SELECT max(id) FROM some"
+         forgotten AS (DELETE FROM event_id USING old WHERE event_id.app = old.app AND event_id.event_id = old.event_id \
+           AND event_id.msg = old.id) \
+         SELECT max(id) FROM old"
     );
     let row = tx.row(&sql, args![key(after)]).await?;
     Ok(row.and_then(|row| row.get::<_, Option<i64>>(0)).map(number))
