@@ -41,7 +41,9 @@ impl Postgres {
         let now = Arc::clone(&clock) as Arc<dyn Clock>;
         let options = OpenOptions::new(now, Vault::new(Keyring::new(secret)));
         let relay = Relay::to(server().folder());
-        let store = backends::open(&url(relay.folder(), &schema), options).await.unwrap();
+        let store = backends::open(&url(relay.folder(), "bellwire", &schema), options)
+            .await
+            .unwrap();
         Self {
             schema,
             clock,

@@ -90,6 +90,16 @@ impl<B: Backend> Bench<B> {
         self.backend.as_ref().map(Backend::store).unwrap()
     }
 
+    /// What the store is in.
+    pub fn backend(&self) -> &B {
+        self.backend.as_ref().unwrap()
+    }
+
+    /// What the store is in, to be changed.
+    pub fn backend_mut(&mut self) -> &mut B {
+        self.backend.as_mut().unwrap()
+    }
+
     /// Now.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

@@ -1,52 +1,146 @@
-//! A way to the server that can be cut, as a power cut would: whoever used it is gone for the server at once, and never
-//! comes back.
+//! A way to the server that can be cut, as a power cut would, and that can lose what is sent on it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+};
 
 use tempfile::TempDir;
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
     task::JoinSet,
 };
 
 /// The name under which PostgreSQL's clients look for a socket.
 const SOCKET: &str = ".s.PGSQL.5432";
+/// How a client's `COMMIT`, and a server's word that it is done, look on the wire.
+const COMMIT: &[u8] = b"COMMIT\0";
 
-/// A socket in a folder of its own. Dropping it cuts every connection.
-pub struct Relay {
-    folder: TempDir,
-    _accepting: JoinSet<()>,
+/// What befalls the next commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(dead_code, reason = "not every test plays tricks")]
+pub enum Trick {
+    /// Nothing.
+    None,
+    /// It never reaches the server, and the connection breaks.
+    LoseCommit,
+    /// The server commits, and the connection breaks before it can say so.
+    LoseAnswer,
 }
 
+/// A socket in a folder of its own. Dropping it cuts every connection for ever.
+pub struct Relay {
+    folder: TempDir,
+    server: PathBuf,
+    trick: Arc<AtomicU8>,
+    accepting: JoinSet<()>,
+}
+
+#[allow(dead_code, reason = "not every test needs all of it")]
 impl Relay {
     /// To the server whose socket is in this folder.
     pub fn to(server: &Path) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
-        let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, server.join(SOCKET)));
-        Self {
-            folder,
-            _accepting: accepting,
-        }
+        let mut relay = Self {
+            folder: tempfile::tempdir().unwrap(),
+            server: server.join(SOCKET),
+            trick: Arc::new(AtomicU8::new(Trick::None as u8)),
+            accepting: JoinSet::new(),
+        };
+        relay.mend();
+        relay
     }
 
     /// Where its socket is.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+
+    /// Cuts every connection, and takes no new ones.
+    pub async fn cut(&mut self) {
+        self.accepting.shutdown().await;
+        std::fs::remove_file(self.folder.path().join(SOCKET)).unwrap();
+    }
+
+    /// Takes connections again.
+    pub fn mend(&mut self) {
+        let listener = UnixListener::bind(self.folder.path().join(SOCKET)).unwrap();
+        let way = Way {
+            server: self.server.clone(),
+            trick: Arc::clone(&self.trick),
+        };
+        self.accepting.spawn(way.accept(listener));
+    }
+
+    /// What befalls the next commit.
+    pub fn play(&self, trick: Trick) {
+        self.trick.store(trick as u8, Ordering::SeqCst);
+    }
 }
 
-async fn accept(listener: UnixListener, server: PathBuf) {
-    let mut open = JoinSet::new();
-    while let Ok((mut client, _)) = listener.accept().await {
-        let server = server.clone();
-        open.spawn(async move {
-            if let Ok(mut server) = UnixStream::connect(server).await {
-                let _ = copy_bidirectional(&mut client, &mut server).await;
+#[derive(Clone)]
+struct Way {
+    server: PathBuf,
+    trick: Arc<AtomicU8>,
+}
+
+impl Way {
+    async fn accept(self, listener: UnixListener) {
+        let mut open = JoinSet::new();
+        while let Ok((client, _)) = listener.accept().await {
+            open.spawn(self.clone().carry(client));
+            while open.try_join_next().is_some() {}
+        }
+    }
+
+    /// Until one end closes, or a trick was played.
+    async fn carry(self, mut client: UnixStream) {
+        let Ok(mut server) = UnixStream::connect(&self.server).await else {
+            return;
+        };
+        let (mut asked, mut answered) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+        let mut is_losing = false;
+        loop {
+            let sent = tokio::select! {
+                n = client.read(&mut asked) => match n {
+                    Ok(n) if n > 0 => {
+                        let commits = asked[..n].windows(COMMIT.len()).any(|bytes| bytes == COMMIT);
+                        match self.trick_for(commits) {
+                            Trick::LoseCommit => return,
+                            Trick::LoseAnswer => is_losing = true,
+                            Trick::None => {}
+                        }
+                        server.write_all(&asked[..n]).await
+                    }
+                    _ => return,
+                },
+                n = server.read(&mut answered) => match n {
+                    Ok(n) if n > 0 => {
+                        if is_losing {
+                            if answered[..n].windows(COMMIT.len()).any(|bytes| bytes == COMMIT) {
+                                return;
+                            }
+                            continue;
+                        }
+                        client.write_all(&answered[..n]).await
+                    }
+                    _ => return,
+                },
+            };
+            if sent.is_err() {
+                return;
             }
-        });
-        while open.try_join_next().is_some() {}
+        }
+    }
+
+    fn trick_for(&self, commits: bool) -> Trick {
+        let played = commits
+            .then(|| self.trick.swap(Trick::None as u8, Ordering::SeqCst))
+            .unwrap_or_default();
+        [Trick::None, Trick::LoseCommit, Trick::LoseAnswer][usize::from(played)]
     }
 }

@@ -18,6 +18,7 @@ const NURSE: &str =
 /// A server. Its standard input holds it alive.
 pub struct Server {
     folder: PathBuf,
+    programs: PathBuf,
     _nurse: Child,
 }
 
@@ -26,12 +27,34 @@ impl Server {
     pub fn folder(&self) -> &Path {
         &self.folder
     }
+
+    /// Runs statements as the server's owner.
+    #[allow(dead_code, reason = "not every test does")]
+    pub fn run(&self, sql: &str) -> String {
+        let ran = Command::new(self.programs.join("psql"))
+            .args([
+                "-qAt",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-U",
+                "bellwire",
+                "-d",
+                "postgres",
+                "-h",
+            ])
+            .arg(&self.folder)
+            .args(["-c", sql])
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{sql}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+    }
 }
 
 /// The URL of a schema of a server whose socket is in this folder.
-pub fn url(folder: &Path, schema: &str) -> String {
+pub fn url(folder: &Path, user: &str, schema: &str) -> String {
     let folder = folder.display().to_string().replace('/', "%2F");
-    format!("postgres://bellwire@{folder}/postgres?schema={schema}")
+    format!("postgres://{user}@{folder}/postgres?schema={schema}")
 }
 
 /// The server of all tests of this process.
@@ -133,5 +156,9 @@ fn start(initdb: &Path, program: &Path) -> Server {
     }
     // Whoever nobody listens to stands still.
     std::thread::spawn(move || lines.for_each(drop));
-    Server { folder, _nurse: child }
+    Server {
+        folder,
+        programs: program.parent().unwrap().to_owned(),
+        _nurse: child,
+    }
 }

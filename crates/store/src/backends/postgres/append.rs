@@ -18,6 +18,7 @@ use super::{
     columns::{key, list, number, pack_endpoints},
     days::{Kind, day_of},
     due::{Pending, insert_due, put_due, put_rows},
+    fate::Witness,
     fault::Fault,
     known::{Known, look_up},
     lease::{FRESH, IN_LINE},
@@ -188,6 +189,7 @@ async fn put_messages(tx: &mut Tx, accepted: &[Accepted]) -> Result<(), Fault> {
     }
     let maybe = |text: &Option<String>| text.as_deref().map(owned);
     let mut days: BTreeMap<i64, Columns> = BTreeMap::new();
+    tx.witness = accepted.first().map(|one| Witness::Message(one.id));
     for one in accepted {
         let new = &one.new;
         let c = days.entry(day_of(one.id)).or_default();

@@ -6,7 +6,7 @@
 //! What is where:
 //! * [`address`], [`tls`], [`connection`], [`pool`], [`fault`], [`argument`]: the way to the database.
 //! * [`node`], [`shard`], [`books`], [`recover`]: who writes, and how a crash does not lose what was out in memory.
-//! * [`queue`] → [`writer`]: the way of a write; [`tx`] is one transaction.
+//! * [`queue`] → [`writer`]: the way of a write; [`tx`] is one transaction, [`fate`] what became of one.
 //! * [`append`], [`known`], [`settle`], [`due`], [`claim`], [`hand`]: the hot verbs and what is done to deliveries by hand.
 //! * [`arrival`], [`stream`], [`held`], [`refused`]: what sources bring, in its turn, and what they refuse.
 //! * [`line`], [`tend`], [`lines`]: order, what people do about it and see of it.
@@ -31,6 +31,7 @@ mod configuration;
 mod connection;
 mod delivery;
 mod due;
+mod fate;
 mod fault;
 mod hand;
 mod held;
@@ -331,7 +332,7 @@ async fn prepare(
         "UPDATE shard SET node = $1, epoch = epoch + 1 WHERE node IS DISTINCT FROM $1",
         argument::kept![own.number],
     );
-    tx.commit().await?;
+    tx.commit(0).await?;
     Ok(tx.into_parts().0.connection)
 }
 

@@ -124,6 +124,16 @@ impl Queue {
         self.wake.notify_one();
     }
 
+    /// Whether nothing more will come.
+    pub fn is_stopped(&self) -> bool {
+        self.state().gathered.stop
+    }
+
+    /// Takes what is there, at once.
+    pub fn take(&self, into: &mut Gathered) {
+        take(&mut self.state(), into);
+    }
+
     /// Waits for work, for so long at most, and takes it. Settlements that the writer left are taken at once.
     pub async fn gather(&self, into: &mut Gathered, idle_max: Option<Duration>) {
         let begun = Instant::now();

@@ -75,7 +75,7 @@ pub(super) async fn recover(
             put_rows(&mut tx, lost.iter().map(|pending| (pending, Some(now))));
             put_due(&mut tx, &lost);
             brought_back += lost.len();
-            tx.commit().await?;
+            tx.commit(0).await?;
             (parts, _) = tx.into_parts();
             match last {
                 Some(last) => from = last + 1,

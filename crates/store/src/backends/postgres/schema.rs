@@ -36,7 +36,8 @@ const STEPS: &[Step] = &[Step { sql: V1, days: &[] }];
 
 /// What is kept as text and compared is compared by its bytes (`COLLATE "C"`), as everywhere else in the house.
 ///
-/// * `node`: who has which number, by which epoch, until when; and its bookkeeping (see [`super::node`], [`super::books`]).
+/// * `node`: who has which number, by which epoch, until when; its bookkeeping, and the last of
+///   its transactions that leave nothing else to be known by (see [`super::node`], [`super::books`], [`super::fate`]).
 /// * `shard`: of the 1,024 parts of all endpoints, which node has which, by which epoch.
 /// * `lane`: a row per endpoint that keeps order, to be locked by whoever changes its lines.
 /// * `due`: the queue. `sequence`, `line`, `stream`, `held`: as in the embedded store. `line.state`: 0 waits, 1 is the head and
@@ -49,7 +50,8 @@ CREATE TABLE seal (one boolean PRIMARY KEY DEFAULT true CHECK (one), sealed byte
 CREATE TABLE day (kind text COLLATE "C" NOT NULL, day bigint NOT NULL, PRIMARY KEY (kind, day));
 
 CREATE TABLE node (number smallint PRIMARY KEY, epoch bigint NOT NULL, name text NOT NULL, backend integer,
-    renewed_at timestamptz NOT NULL, mark bigint NOT NULL, last_id bigint NOT NULL) WITH (fillfactor = 20);
+    renewed_at timestamptz NOT NULL, mark bigint NOT NULL, last_id bigint NOT NULL, marker bigint NOT NULL DEFAULT 0)
+    WITH (fillfactor = 20);
 CREATE FUNCTION own(which smallint, held bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM node WHERE node.number = which AND node.epoch = held FOR SHARE;

@@ -22,6 +22,7 @@ use super::{
     columns::{PENDING, SUCCEEDED, key, number, trigger_code},
     days::{Kind, day_of},
     due::{Pending, Place, delete_due, put_due},
+    fate::Witness,
     fault::Fault,
     lease::FRESH,
     line::{self, Leaving, Spot},
@@ -350,9 +351,11 @@ async fn put_attempts(tx: &mut Tx, attempts: &[(&Settlement, &Outcome)]) -> Resu
             [] => None,
             headers => serde_json::to_string(headers).ok(),
         };
+        let message = settlement.key.message.number();
+        tx.witness.get_or_insert(Witness::Attempt { message, id });
         let is_last = !matches!(settlement.verdict, Verdict::RetryAt(_) | Verdict::Park(_));
         let c = days.entry(day_of(id)).or_default();
-        c.messages.push(key(settlement.key.message.number()));
+        c.messages.push(key(message));
         c.ids.push(key(id));
         c.endpoints.push(key(settlement.key.endpoint.number()));
         c.apps.push(key(settlement.app.number()));

@@ -22,6 +22,7 @@ use super::{
     connection::{Arg, Connection, Statement},
     days::{Days, Kind},
     effects::{Effects, Ids},
+    fate::{self, Witness},
     fault::Fault,
     lease::Leases,
     node::Ownership,
@@ -41,6 +42,10 @@ pub(super) struct Tx {
     pub idempotency_ttl: Duration,
     /// Whose number this node has.
     pub node: i16,
+    /// By what it is known that it was committed.
+    pub witness: Option<Witness>,
+    /// Nobody knows any more that it was not, unless somebody says so.
+    commits: bool,
     pub effects: Effects,
 }
 
@@ -76,6 +81,8 @@ impl Tx {
             attached: terms.attached,
             idempotency_ttl: terms.idempotency_ttl,
             node: terms.own.number,
+            witness: None,
+            commits: false,
             effects: Effects::default(),
         };
         tx.queue("SELECT own($1, $2)", kept![terms.own.number, terms.own.epoch]);
@@ -136,10 +143,22 @@ impl Tx {
     }
 
     /// Makes all of it durable.
-    pub async fn commit(&mut self) -> Result<(), Fault> {
+    ///
+    /// # Errors
+    /// Those of the database. After one that ends the connection it may be durable all the same (see [`Self::in_doubt`]).
+    pub async fn commit(&mut self, marker: i64) -> Result<(), Fault> {
         self.write_backlogs();
+        if self.witness.is_none() {
+            self.witness = Some(fate::leave_marker(self, marker));
+        }
+        self.commits = true;
         self.queued.push(Statement::Plain("COMMIT".to_owned()));
         self.flushed().await.map(drop)
+    }
+
+    /// After a failure: by what it is known whether it was committed, when nobody knows it yet.
+    pub fn in_doubt(&self, fault: &Fault) -> Option<Witness> {
+        self.witness.filter(|_| self.commits && fault.ends_the_connection())
     }
 
     /// Makes none of it so.

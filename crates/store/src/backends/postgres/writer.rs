@@ -7,8 +7,8 @@
 //! it is there. Later writes are tried all the same, but for a moment after a connection failed, and a small write of the
 //! writer's own finds out when it works again.
 //!
-//! Where the connection breaks while a commit is on its way, its fate is asked of the database by the transaction's number
-//! as soon as there is a new connection: nobody is told of a failure who has succeeded.
+//! Where the connection breaks while a commit is on its way, its fate is found out before anything else is written (see
+//! [`super::fate`]). Settlers wait for that; publishers do for a moment, and are told to try again then.
 
 use std::{
     collections::VecDeque,
@@ -19,7 +19,10 @@ use std::{
 
 use bellwire_core::id::Id as _;
 use futures_util::FutureExt as _;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 
 use super::{
     acknowledge::Committed,
@@ -28,6 +31,7 @@ use super::{
     connection::{Connection, Server},
     days::Days,
     effects::{Effects, Ids},
+    fate::{self, Witness},
     fault::Fault,
     fresh::Fresh,
     lease::FRESH,
@@ -50,6 +54,8 @@ const BOOKKEEPING_EVERY: Duration = Duration::from_millis(500);
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// After a connection could not be made, none is tried for so long: who asks meanwhile is answered at once.
 const REST: Duration = Duration::from_millis(500);
+/// For so long publishers wait to hear whether a commit whose answer was lost has succeeded.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a transaction may take, on our side.
 const TRANSACTION_MAX: Duration = Duration::from_secs(30);
 
@@ -72,6 +78,8 @@ pub(super) struct Writer {
     /// The bookkeeping in the database, and when it was written; `None` when that is not known.
     books: Option<Books>,
     books_at: Instant,
+    /// Grows with each transaction.
+    marker: i64,
 }
 
 /// What the writer is made from.
@@ -122,6 +130,8 @@ impl Writer {
             fresh: Fresh::default(),
             books: Some(books),
             books_at: Instant::now(),
+            // Another one than any that this node's former process left.
+            marker: own.epoch << 32,
         }
     }
 
@@ -183,17 +193,31 @@ impl Writer {
                 settle::settle(tx, &batches).await
             })
         });
-        let result = self.transact(false, work).await;
+        let mut append_replies = Some(append_replies);
+        let refuse = |told: &mut Committed, replies: &mut Option<Vec<_>>, error: &StoreError| {
+            let refused = |reply| (reply, Err(error.clone().into()));
+            told.appends = replies.take().into_iter().flatten().map(refused).collect();
+        };
+        let result = match self.transact(false, work).await {
+            Err(Failure::InDoubt(doubt)) => {
+                let (committed, replies) = (self.committed.clone(), &mut append_replies);
+                self.find_out(doubt, move |error| {
+                    let mut told = Committed::default();
+                    refuse(&mut told, replies, error);
+                    let _ = committed.send(told);
+                })
+                .await
+            }
+            Err(Failure::Known(error)) => Err(error),
+            Ok(done) => Ok(done),
+        };
         let mut told = Committed::default();
         match &result {
             Ok(_) => {
                 let answers = std::mem::take(&mut *answers.lock().unwrap_or_else(PoisonError::into_inner));
-                told.appends = append_replies.into_iter().zip(answers).collect();
+                told.appends = append_replies.take().into_iter().flatten().zip(answers).collect();
             }
-            Err(error) => {
-                let refused = |reply| (reply, Err(error.clone().into()));
-                told.appends = append_replies.into_iter().map(refused).collect();
-            }
+            Err(error) => refuse(&mut told, &mut append_replies, error),
         }
         let settled = result.as_ref().map(drop).map_err(StoreError::clone);
         told.settles = settle_replies
@@ -206,7 +230,11 @@ impl Writer {
     /// One transaction for whatever somebody asks for.
     async fn administer(&mut self, job: AdminJob) {
         let AdminJob { run, reply } = job;
-        let result = self.transact(true, run).await;
+        let result = match self.transact(true, run).await {
+            Err(Failure::InDoubt(doubt)) => self.find_out(doubt, |_| ()).await,
+            Err(Failure::Known(error)) => Err(error),
+            Ok(done) => Ok(done),
+        };
         let told = Committed {
             admins: vec![(reply, result.as_ref().map(drop).map_err(StoreError::clone))],
             ..Committed::default()
@@ -226,11 +254,13 @@ impl Writer {
     /// Runs work in a transaction and commits it.
     ///
     /// # Errors
-    /// What the work was judged to, or that the database could not do it; nothing of it is there then.
-    async fn transact(&mut self, administers: bool, work: Operation) -> Result<Done, StoreError> {
+    /// What the work was judged to, or that the database could not do it; nothing of it is there then, unless it is in doubt.
+    async fn transact(&mut self, administers: bool, work: Operation) -> Result<Done, Failure> {
         let begun = Instant::now();
         let books = self.present_books();
-        let parts = self.parts().await?;
+        let parts = self.parts().await.map_err(Failure::Known)?;
+        self.marker += 1;
+        let marker = self.marker;
         let mut tx = Tx::begin(parts, self.terms());
         let writes_books = administers || self.books_at.elapsed() >= BOOKKEEPING_EVERY;
         let known = self.books;
@@ -249,7 +279,7 @@ impl Writer {
                     books.write(tx);
                     *written = Some(books);
                 }
-                tx.commit().await
+                tx.commit(marker).await
             });
             timeout(TRANSACTION_MAX, ran.catch_unwind()).await
         };
@@ -273,11 +303,86 @@ impl Writer {
                 }
                 Ok(self.follow(effects))
             }
-            Err(fault) => {
-                let answer = self.failed(tx, fault).await;
-                Err(answer)
-            }
+            Err(fault) => Err(match tx.in_doubt(&fault) {
+                None => Failure::Known(self.failed(tx, fault).await),
+                Some(witness) => {
+                    self.note_unwritable(fault);
+                    let (parts, effects) = tx.into_parts();
+                    (self.ids, self.days) = (parts.ids, parts.days);
+                    Failure::InDoubt(Doubt { witness, effects })
+                }
+            }),
         }
+    }
+
+    /// Finds out whether a transaction was committed. Whoever comes meanwhile is told to try again later; `patience_ends` is
+    /// called when that takes longer than publishers should wait.
+    async fn find_out(
+        &mut self,
+        doubt: Doubt,
+        patience_ends: impl FnOnce(&StoreError) + Send,
+    ) -> Result<Done, StoreError> {
+        let begun = Instant::now();
+        let Doubt { witness, mut effects } = doubt;
+        let lost = StoreError::Unavailable("the connection to PostgreSQL broke before it answered".to_owned());
+        let mut patience_ends = Some(patience_ends);
+        loop {
+            let found = timeout(TRANSACTION_MAX, self.look_for(witness)).await;
+            let is_over = begun.elapsed() > PATIENCE;
+            match found {
+                Ok(Ok(true)) => {
+                    self.note_writable();
+                    return Ok(self.follow(effects));
+                }
+                Ok(Err(_)) | Err(_) if !(self.shared.is_fenced() || is_over && self.queue.is_stopped()) => {}
+                _ => {
+                    effects.held.append(&mut effects.handed);
+                    self.shared.leases.give_back(effects.held);
+                    return Err(lost);
+                }
+            }
+            if is_over && let Some(patience_ends) = patience_ends.take() {
+                patience_ends(&lost);
+            }
+            self.refuse_newcomers(&lost);
+            sleep(REST).await;
+        }
+    }
+
+    async fn look_for(&mut self, witness: Witness) -> Result<bool, StoreError> {
+        let connection = self.connect().await?;
+        match fate::was_committed(&connection, &self.begin, self.own, witness).await {
+            Ok(committed) => {
+                self.connection = Some(connection);
+                Ok(committed)
+            }
+            Err(fault) => Err(self.note_unwritable(fault)),
+        }
+    }
+
+    /// Nothing can be written for now.
+    fn refuse_newcomers(&self, error: &StoreError) {
+        let mut gathered = Gathered::default();
+        self.queue.take(&mut gathered);
+        let refused = Committed {
+            appends: gathered
+                .appends
+                .into_iter()
+                .map(|job| (job.reply, Err(error.clone().into())))
+                .collect(),
+            settles: gathered
+                .settles
+                .into_iter()
+                .map(|job| (job.reply, Err(error.clone())))
+                .collect(),
+            admins: gathered
+                .admins
+                .into_iter()
+                .map(|job| (job.reply, Err(error.clone())))
+                .collect(),
+            ..Committed::default()
+        };
+        let _ = self.committed.send(refused);
     }
 
     /// What the next transaction is made from.
@@ -434,6 +539,21 @@ impl Writer {
         }
         answer
     }
+}
+
+/// Why a transaction is not known to be committed.
+enum Failure {
+    /// It is not.
+    Known(StoreError),
+    /// Nobody knows.
+    InDoubt(Doubt),
+}
+
+/// A transaction that may have been committed.
+struct Doubt {
+    witness: Witness,
+    /// What follows if it was.
+    effects: Effects,
 }
 
 /// What a commit leaves to be told.
