@@ -167,6 +167,11 @@ impl SourceOrder {
     pub const WAIT: Duration = Duration::from_secs(5);
     /// The longest wait.
     pub const WAIT_MAX: Duration = Duration::from_secs(3_600);
+
+    /// How long a message waits for those before it.
+    pub fn waits(&self) -> Duration {
+        self.wait.map_or(Self::WAIT, |wait| wait.0.min(Self::WAIT_MAX))
+    }
 }
 
 /// How a message came in, kept with it and shown.

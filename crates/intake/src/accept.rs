@@ -61,7 +61,7 @@ impl Acceptance {
     }
 
     /// Makes all messages of a request durable; those that are there already stay as they are, and what had failed of them is
-    /// begun anew. They share a commit.
+    /// begun anew, unless a later message of their key was accepted since. They share a commit.
     ///
     /// # Errors
     /// Those of the store. Some may have been accepted then; when the request comes again they are recognised by their ids.
@@ -104,9 +104,14 @@ impl Acceptance {
             Ok(Arrived::Stale(_)) => {
                 self.parts.metrics.stale.inc();
             }
-            Err(AppendError::EventIdTaken { existing, .. }) => {
+            Err(AppendError::EventIdTaken {
+                existing, overtaken, ..
+            }) => {
                 self.parts.metrics.duplicates.inc();
-                self.revive(source.app, existing).await?;
+                // What it says is not so any more: receivers would go back to it.
+                if !overtaken {
+                    self.revive(source.app, existing).await?;
+                }
             }
             Err(AppendError::Store(error)) => return Err(error),
             // Nobody promised anything with a key.

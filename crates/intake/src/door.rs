@@ -322,11 +322,13 @@ impl Intake {
 
     fn full(&self, full: Full) -> Response<Body> {
         self.metrics.refused("overloaded");
+        self.release.turned_away();
         answer::later("server_overloaded", full.why, full.again)
     }
 
     fn unavailable(&self, error: &StoreError) -> Response<Body> {
         self.metrics.refused("store");
+        self.release.turned_away();
         if let StoreError::Corrupt(_) = error {
             tracing::error!(%error, "a request to a source failed because of a defect");
         }

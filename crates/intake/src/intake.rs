@@ -67,7 +67,7 @@ pub struct Intake {
     pub(crate) metrics: Arc<IntakeMetrics>,
     pub(crate) public_url: Option<String>,
     pub(crate) trusted_proxies: Vec<Cidr>,
-    release: Arc<Release>,
+    pub(crate) release: Arc<Release>,
     cron: Cron,
     monitors: Monitors,
 }

@@ -21,7 +21,7 @@ use super::{
     tx::Tx,
 };
 use crate::{
-    contract::{Appended, Arrival, ArrivalPlace, Arrived, Released},
+    contract::{Arrival, ArrivalPlace, Arrived, Released},
     error::AppendError,
 };
 
@@ -129,8 +129,15 @@ fn by_version(tx: &mut Tx<'_>, stream: &mut Stream, message: NewMessage, version
 fn stale(tx: &mut Tx<'_>, mut message: NewMessage, why: &Stale) -> Result<Came, Fault> {
     message.routes.clear();
     note(&mut message, why);
-    let appended = ingest::append(tx, message)?;
-    Ok(appended.map(|appended: Appended| (Arrived::Stale(appended), false)))
+    Ok(match ingest::append(tx, message)? {
+        Ok(appended) => Ok((Arrived::Stale(appended), false)),
+        Err(AppendError::EventIdTaken { event_id, existing, .. }) => Err(AppendError::EventIdTaken {
+            event_id,
+            existing,
+            overtaken: true,
+        }),
+        Err(error) => Err(error),
+    })
 }
 
 /// That an accepted message has the event id.

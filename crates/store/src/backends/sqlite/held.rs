@@ -21,6 +21,9 @@ const PUT: &str = "INSERT INTO held (app, okey, number, until, came_at, missing,
 const ONE: &str = "SELECT came_at, missing, event_id, document, body FROM held WHERE id = ?1";
 const DELETE: &str = "DELETE FROM held WHERE id = ?1";
 const DUE_SINCE_IT_CAME: &str = "UPDATE held SET until = min(until, came_at) WHERE id = ?1";
+/// Those of an application that wait for others, and not until a time; of one that has its turn the wait ended when it came.
+pub(super) const PROLONG: &str = "UPDATE held SET until = ?2 WHERE id IN \
+     (SELECT id FROM held WHERE app = ?1 AND until < ?2 AND until > came_at LIMIT ?3)";
 /// The first of a stream.
 pub(super) const FIRST: &str = "SELECT id, number FROM held WHERE app = ?1 AND okey = ?2 ORDER BY number, id LIMIT 1";
 /// The greatest number of a stream whose wait is over.
@@ -167,6 +170,16 @@ pub(super) fn take(tx: &Tx<'_>, app: AppId, id: i64) -> Result<Held, Fault> {
 pub(super) fn make_due(tx: &Tx<'_>, id: i64) -> rusqlite::Result<()> {
     tx.connection.prepare_cached(DUE_SINCE_IT_CAME)?.execute([id])?;
     Ok(())
+}
+
+/// Makes some of an application wait until a time at least. Answers how many did not.
+pub(super) fn prolong(tx: &Tx<'_>, app: AppId, until: Timestamp, limit: usize) -> Result<usize, Fault> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let changed = tx
+        .connection
+        .prepare_cached(PROLONG)?
+        .execute(params![key(app.number()), until.micros(), limit])?;
+    Ok(changed)
 }
 
 /// A place among the held messages of an application.
