@@ -315,6 +315,10 @@ pub trait Store: Send + Sync + 'static {
     /// missing could not come. One that has its turn already does not wait any longer. Returns how many it changed.
     async fn prolong(&self, app: AppId, until: Timestamp) -> Result<u64, StoreError>;
 
+    /// Ends a stream: what is held in it is accepted in the order of its numbers, whatever is missing, and then it is as if
+    /// nothing of this key had ever come. False when there is no such stream.
+    async fn reset_stream(&self, app: AppId, key: String) -> Result<bool, StoreError>;
+
     /// How the keys of an application's arrivals stand, by key.
     async fn streams(&self, app: AppId, query: StreamQuery) -> Result<Rows<StreamRow>, StoreError>;
 

@@ -198,6 +198,7 @@ macro_rules! conformance {
                 numbers_may_be_as_large_as_they_come
                 streams_are_listed_by_key
                 a_stream_shows_how_it_stands
+                a_stream_that_is_reset_begins_anew
                 an_erased_application_leaves_no_stream
                 an_unused_stream_is_forgotten_like_old_messages
             }

@@ -38,9 +38,14 @@ pub(super) struct Held {
     missing: Option<u64>,
 }
 
+/// Behind what is noted already.
 fn note(message: &mut NewMessage, what: &impl Display) {
     if let Some(inbound) = &mut message.inbound {
-        Arc::make_mut(inbound).note = Some(what.to_string());
+        let inbound = Arc::make_mut(inbound);
+        inbound.note = Some(match inbound.note.take() {
+            Some(note) => format!("{note}; {what}"),
+            None => what.to_string(),
+        });
     }
 }
 
@@ -207,6 +212,14 @@ impl State {
         let held = self.streams.values().flat_map(|kept| kept.held.values());
         released.next = held.map(|held| held.until).min();
         released
+    }
+
+    pub fn reset_stream(&mut self, app: AppId, key: String, now: Timestamp, told: &mut Told) -> bool {
+        let Some(mut kept) = self.streams.remove(&(app, key)) else {
+            return false;
+        };
+        self.accept_held(&mut kept, Some(u64::MAX), usize::MAX, now, told);
+        true
     }
 
     pub fn prolong(&mut self, app: AppId, until: Timestamp) -> u64 {

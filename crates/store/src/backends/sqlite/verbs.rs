@@ -168,6 +168,19 @@ impl Store for Sqlite {
         }
     }
 
+    async fn reset_stream(&self, app: AppId, key: String) -> Result<bool, StoreError> {
+        let name = stream::Name { app, okey: key };
+        let mut known = false;
+        loop {
+            let stream = name.clone();
+            let piece = self.write(move |tx| arrival::reset(tx, &stream)).await?;
+            known |= piece.known;
+            if !piece.more {
+                return Ok(known);
+            }
+        }
+    }
+
     async fn streams(&self, app: AppId, query: StreamQuery) -> Result<Rows<StreamRow>, StoreError> {
         self.read(move |connection| stream::streams(connection, app, &query))
             .await
