@@ -144,19 +144,20 @@ impl Acceptance {
             headers,
             peer: origin.peer,
             verdict: origin.verdict,
-            note: None,
+            note: coming.note,
             item: coming.item,
         };
-        let routes = self.parts.directory.routes(
-            source.app,
-            &Incoming {
-                event_type: &coming.event_type,
-                channels: &[],
-                ordering_key: coming.ordering_key.as_deref(),
-                payload: &coming.json,
-                inbound: Some(&inbound),
-            },
-        );
+        let incoming = Incoming {
+            event_type: &coming.event_type,
+            channels: &[],
+            ordering_key: coming.ordering_key.as_deref(),
+            payload: &coming.json,
+            inbound: Some(&inbound),
+        };
+        let routes = match coming.set_aside {
+            true => Vec::new(),
+            false => self.parts.directory.routes(source.app, &incoming),
+        };
         NewMessage {
             app: source.app,
             event_type: coming.event_type,

@@ -39,7 +39,10 @@ async fn a_signed_event_is_kept_byte_for_byte_with_how_it_came() {
         let endpoint = world.endpoint(&source).await;
         let mut signed = world.sign("github", "s", BODY, "d-1");
         signed.headers.push(("authorization".to_owned(), "canary".to_owned()));
-        let answer = world.send("/in/token-deploy?x=1", &signed).await;
+        signed
+            .headers
+            .push(("referer".to_owned(), "https://h/in/token-d%65ploy".to_owned()));
+        let answer = world.send("/in/token%2Ddeploy?x=1", &signed).await;
         assert_eq!((answer.status, answer.body.as_str()), (200, ""));
         let message = world.messages(&source).await.remove(0);
         assert_eq!(message.payload.unwrap(), BODY);
@@ -61,6 +64,8 @@ async fn a_signed_event_is_kept_byte_for_byte_with_how_it_came() {
                 .any(|(name, value)| name == "x-github-event" && value == "push")
         );
         assert!(!inbound.headers.iter().any(|(_, value)| value == "canary"));
+        let referer = inbound.headers.iter().find(|(name, _)| name == "referer");
+        assert_eq!(referer.unwrap().1, "https://h/in/…");
         assert_eq!(world.deliveries(source.app, message.id).await[0].endpoint, endpoint);
     }
 }
@@ -243,4 +248,19 @@ async fn an_old_version_that_failed_is_not_begun_anew_behind_a_newer_one() {
         );
         assert_eq!(world.intake.metrics().duplicates.get(), 2);
     }
+}
+
+#[tokio::test]
+async fn what_a_client_sent_is_taken_though_it_does_not_wait_for_the_answer() {
+    let faults = Arc::new(FaultPlan::new(1));
+    let world = World::failing(Arc::clone(&faults)).await;
+    let source = world.source("orders", "none", &[], NUMBERED).await;
+    faults.slow_down(Duration::from_millis(1));
+    // It is asked for once, and then nobody waits any more.
+    assert!(futures_util::future::poll_immediate(put(&world, 2)).await.is_none());
+    world.finish().await;
+    assert_eq!(world.intake.metrics().held.get(), 1);
+    world.clock.advance(Duration::from_secs(5));
+    world.finish().await;
+    assert_eq!(numbers(&world, &source).await, ["2"]);
 }
