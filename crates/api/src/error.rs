@@ -405,6 +405,7 @@ mod tests {
         let error = AppendError::EventIdTaken {
             event_id: "e".to_owned(),
             existing,
+            overtaken: false,
         };
         let (status, body) = body_of(error.into()).await;
         assert_eq!(

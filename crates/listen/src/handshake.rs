@@ -3,6 +3,7 @@
 //! A question that is signed is answered only when the signature is right; one that is not gives nothing away but what the
 //! sender wrote itself, or what only the secret's holder can make.
 
+use bellwire_core::time::Timestamp;
 use ring::hmac;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
@@ -10,6 +11,9 @@ use subtle::ConstantTimeEq as _;
 use crate::encoding::Encoding;
 use crate::request::{Request, Seen};
 use crate::verify::Verifier;
+
+/// The setting that lets a handshake bring a secret.
+pub const ARMED: &str = "armed";
 
 /// What to answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,7 +163,7 @@ impl Handshake {
             Self::TrelloHead if method == "HEAD" => Some(Answer::text(200, "")),
             Self::AsanaSecret if post => {
                 let secret = header("x-hook-secret")?;
-                Some(if armed(verifier) {
+                Some(if armed(verifier, seen) {
                     Answer {
                         keep: Some(("secret", secret.to_owned())),
                         ..Answer::text(200, "").with_header("x-hook-secret", secret)
@@ -170,7 +174,7 @@ impl Handshake {
             }
             Self::NotionToken if post && header("x-notion-signature").is_none() => {
                 let token = json("/verification_token")?;
-                Some(if armed(verifier) {
+                Some(if armed(verifier, seen) {
                     Answer {
                         keep: Some(("secret", token)),
                         ..Answer::text(200, "")
@@ -201,6 +205,16 @@ impl Handshake {
     }
 }
 
-fn armed(verifier: &Verifier) -> bool {
-    verifier.settings.get("armed") == Some("true")
+fn armed(verifier: &Verifier, seen: &Seen<'_>) -> bool {
+    is_armed(verifier.settings.get(ARMED), seen.request.received_at)
+}
+
+/// Whether a handshake may bring a secret at this time: the setting [`ARMED`] is `true`, or a time that has not come.
+#[must_use]
+pub fn is_armed(setting: Option<&str>, now: Timestamp) -> bool {
+    match setting {
+        Some("true") => true,
+        Some(until) => until.parse::<Timestamp>().is_ok_and(|until| now < until),
+        None => false,
+    }
 }

@@ -239,6 +239,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
             user_agent,
         },
     );
+    intake::warn_of_short_memory(&config, &directory);
     let connections = Arc::new(AtomicUsize::new(0));
     let metrics = MetricsPage {
         store: Arc::clone(&store),

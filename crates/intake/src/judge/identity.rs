@@ -2,6 +2,7 @@
 
 use bellwire_core::{
     order,
+    sequence::VERSION_BYTES_MAX,
     source::{Item, SourceRules},
 };
 use bellwire_listen::{Provider, Trusted};
@@ -10,9 +11,10 @@ use bellwire_template::{Expression, MessageScope, Missing};
 use serde_json::Value;
 
 use super::{
-    Coming, Refusal,
+    Coming,
     compile::{Order, Place, Rules},
     events::Part,
+    short,
     steps::Steps,
 };
 
@@ -101,9 +103,36 @@ pub(super) struct Found {
     ordering_key: Option<String>,
     place: Option<ArrivalPlace>,
     pub item: Option<Item>,
+    /// What could not be applied, in words.
+    note: Option<String>,
+}
+
+impl Known {
+    /// The message of a request that a rule cannot take apart: as the provider sent it, and for people to look at.
+    pub fn whole(self, part: Part, why: String) -> Coming {
+        let found = Found {
+            event_type: self.event_type,
+            event_id: self.id,
+            ordering_key: self.by.map(lawful_id),
+            place: None,
+            item: None,
+            note: Some(format!("{why}; it is kept whole and goes nowhere")),
+        };
+        Coming {
+            set_aside: true,
+            ..found.message(part)
+        }
+    }
 }
 
 impl Found {
+    fn noted(&mut self, what: String) {
+        self.note = Some(match self.note.take() {
+            Some(note) => format!("{note}; {what}"),
+            None => what,
+        });
+    }
+
     pub fn message(self, part: Part) -> Coming {
         Coming {
             event_type: self.event_type,
@@ -115,6 +144,8 @@ impl Found {
             json: part.json,
             item: self.item,
             attributes: part.attributes,
+            note: self.note,
+            set_aside: false,
         }
     }
 }
@@ -130,7 +161,7 @@ impl Rules {
     }
 
     /// What an event is that is a message.
-    pub fn identify(&self, known: &Known, scope: &MessageScope<'_>, steps: &mut Steps) -> Result<Found, Refusal> {
+    pub fn identify(&self, known: &Known, scope: &MessageScope<'_>, steps: &mut Steps) -> Found {
         let event_id = match &self.dedupe {
             Some(dedupe) => dedupe.key.key(scope),
             None => known.id.clone(),
@@ -155,7 +186,7 @@ impl Rules {
         of_request: Option<&str>,
         index: usize,
         steps: &mut Steps,
-    ) -> Result<Found, Refusal> {
+    ) -> Found {
         let event_id = match (of_request, &self.dedupe) {
             (Some(id), _) => Some(lawful_id(format!("{id}/{index}"))),
             (None, Some(dedupe)) => dedupe.key.key(scope),
@@ -168,20 +199,16 @@ impl Rules {
         self.found(known, scope, event_id, steps)
     }
 
-    fn found(
-        &self,
-        known: &Known,
-        scope: &MessageScope<'_>,
-        event_id: Option<String>,
-        steps: &mut Steps,
-    ) -> Result<Found, Refusal> {
-        let made = match &self.event_type {
-            Some(rule) => text(rule.evaluate(scope).map_err(|error| {
-                let detail = format!("`event_type` cannot be applied to this request: {error}");
-                Refusal::new(400, "rule", detail)
-            })?),
-            None => None,
+    fn found(&self, known: &Known, scope: &MessageScope<'_>, event_id: Option<String>, steps: &mut Steps) -> Found {
+        let (made, failed) = match self.event_type.as_ref().map(|rule| rule.evaluate(scope)) {
+            Some(Ok(value)) => (text(value), None),
+            // The operator's mistake is not the sender's.
+            Some(Err(error)) => (None, Some(format!("`event_type` cannot be applied to it: {error}"))),
+            None => (None, None),
         };
+        if let Some(why) = &failed {
+            steps.say(|| why.clone());
+        }
         let rule = self.event_type.as_ref().filter(|_| made.is_some());
         let event_type = made.map_or_else(|| known.event_type.clone(), lawful_type);
         steps.say(|| {
@@ -194,38 +221,75 @@ impl Rules {
             ordering_key: known.by.clone().map(lawful_id),
             place: None,
             item: None,
+            note: failed,
         };
         if let Some(order) = &self.order {
             found.ordering_key = order.by.key(scope);
             match found.ordering_key.as_ref() {
                 Some(key) => {
-                    found.place = order.place(known, scope);
-                    steps.say(|| {
-                        format!(
-                            "in order by {}: {key}, {}",
-                            order.by.text(),
-                            words(found.place.as_ref())
-                        )
-                    });
+                    let (place, unread) = match order.place(known, scope) {
+                        Ok(place) => (place, None),
+                        Err(why) => (None, Some(why)),
+                    };
+                    steps.say(|| format!("in order by {}: {key}, {}", order.by.text(), words(place.as_ref())));
+                    found.place = place;
+                    if let Some(why) = unread {
+                        steps.say(|| why.clone());
+                        found.noted(why);
+                    }
                 }
                 None => steps.say(|| format!("in no order: nothing is at {}", order.by.text())),
             }
         }
-        Ok(found)
+        found
     }
 }
 
 impl Order {
-    fn place(&self, known: &Known, scope: &MessageScope<'_>) -> Option<ArrivalPlace> {
+    /// The place; none where nothing says one. `Err` says what cannot be one.
+    fn place(&self, known: &Known, scope: &MessageScope<'_>) -> Result<Option<ArrivalPlace>, String> {
         match &self.place {
-            Place::Sequence { number, start, wait } => Some(ArrivalPlace::Sequence {
-                number: whole(&number.evaluate(scope).ok()?)?,
-                start: *start,
-                wait: *wait,
-            }),
-            Place::Version(version) => version.key(scope).map(ArrivalPlace::Version),
-            Place::Provider => known.version.clone().map(ArrivalPlace::Version),
+            Place::Sequence { number, start, wait } => {
+                let rule = number.text();
+                let value = number
+                    .evaluate(scope)
+                    .map_err(|error| format!("in no order: `{rule}` cannot be applied to it: {error}"))?;
+                if value.is_null() || value == "" {
+                    return Ok(None);
+                }
+                let number = whole(&value).ok_or_else(|| {
+                    format!(
+                        "in no order: `{rule}` is {}, no whole number up to 2^64 - 1",
+                        brief(&value)
+                    )
+                })?;
+                Ok(Some(ArrivalPlace::Sequence {
+                    number,
+                    start: *start,
+                    wait: *wait,
+                }))
+            }
+            Place::Version(version) => version.written(scope).map(lawful_version).transpose(),
+            Place::Provider => known.version.clone().map(lawful_version).transpose(),
         }
+    }
+}
+
+/// A version that can be compared and kept.
+fn lawful_version(version: String) -> Result<ArrivalPlace, String> {
+    if version.len() > VERSION_BYTES_MAX {
+        return Err(format!(
+            "in no order: its version `{}…` is longer than {VERSION_BYTES_MAX} bytes",
+            short(&version)
+        ));
+    }
+    Ok(ArrivalPlace::Version(version))
+}
+
+fn brief(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("\"{}\"", short(text)),
+        other => short(&other.to_string()),
     }
 }
 

@@ -24,7 +24,10 @@ use bytes::Bytes;
 
 pub use self::compile::PrepareError;
 use self::{compile::Rules, events::Part, steps::Steps};
-pub(crate) use self::{identity::event_type, kept::Kept};
+pub(crate) use self::{
+    identity::event_type,
+    kept::{Kept, without_tokens},
+};
 
 /// So many messages may come of one request.
 pub const MESSAGES_MAX: usize = 1_000;
@@ -117,6 +120,10 @@ pub struct Coming {
     pub item: Option<Item>,
     /// Headers that it has besides its request's: the attributes of a structured CloudEvent.
     pub attributes: Vec<(String, String)>,
+    /// Which of the source's rules could not be applied to it, and why.
+    pub note: Option<String>,
+    /// It is kept for people to look at and goes nowhere: it is not what the source's actions were made for.
+    pub set_aside: bool,
 }
 
 /// Why a request brings nothing.
@@ -159,6 +166,7 @@ pub struct Prepared {
     verifier: Verifier,
     rules: Rules,
     secret_headers: Vec<String>,
+    tokens: Vec<String>,
 }
 
 /// Compiles a source.
@@ -169,6 +177,7 @@ pub fn prepare(source: &Source) -> Result<Prepared, PrepareError> {
     let verifier = compile::verifier(source)?;
     Ok(Prepared {
         secret_headers: verifier.secret_headers(),
+        tokens: source.tokens().map(str::to_owned).collect(),
         rules: Rules::compile(&source.rules)?,
         verifier,
     })
@@ -199,7 +208,10 @@ impl Prepared {
 
     /// The headers that may be kept, names in lower case.
     pub(crate) fn kept(&self) -> Kept<'_> {
-        Kept(&self.secret_headers)
+        Kept {
+            secret_headers: &self.secret_headers,
+            tokens: &self.tokens,
+        }
     }
 
     /// Whether the provider's proof says something: then the source needs no secret in its URL.
@@ -255,14 +267,19 @@ impl Prepared {
         let known = identity::known(self.verifier.provider(), trusted, &part, headers);
         let scope = MessageScope::new(&known.event_type, &[], &part.json).with_headers(headers);
         let Some(for_each) = &self.rules.for_each else {
-            let found = self.rules.identify(&known, &scope, steps)?;
+            let found = self.rules.identify(&known, &scope, steps);
             events.messages.push(found.message(part));
             return Ok(());
         };
         let id_of_all = self.rules.id_of_request(&known, &scope);
-        let split = match for_each.split(&part.json, &scope)? {
-            Ok(split) => split,
-            Err(nothing) => {
+        let split = match for_each.split(&part.json, &scope) {
+            items::Found::List(split) => split,
+            items::Found::Failed(why) => {
+                steps.say(|| why.clone());
+                events.messages.push(known.whole(part, why));
+                return Ok(());
+            }
+            items::Found::NoList(nothing) => {
                 steps.say(|| nothing.clone());
                 events.nothing = Some(nothing);
                 return Ok(());
@@ -289,7 +306,7 @@ impl Prepared {
                 .with_item(split.rest.as_deref().map(str::as_bytes));
             let mut found = self
                 .rules
-                .identify_item(&known, &scope, id_of_all.as_deref(), index, steps)?;
+                .identify_item(&known, &scope, id_of_all.as_deref(), index, steps);
             found.item = Some(Item {
                 index: u32::try_from(index).unwrap_or(u32::MAX),
                 count: u32::try_from(count).unwrap_or(u32::MAX),

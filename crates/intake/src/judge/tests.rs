@@ -342,6 +342,88 @@ fn a_list_that_is_not_there_makes_no_message_and_says_so() {
 }
 
 #[test]
+fn a_rule_that_fails_is_noted_and_the_event_is_kept() {
+    let typed = rules(r#"{"eventType":"body.id|int","dedupe":"body.id"}"#);
+    let (found, steps) = events(typed, JSON, r#"{"id":"g1"}"#);
+    let message = found.unwrap().messages.remove(0);
+    assert_eq!(
+        (message.event_type.as_str(), message.event_id.as_deref()),
+        ("webhook", Some("g1"))
+    );
+    let note = message.note.unwrap();
+    assert!(note.starts_with("`event_type` cannot be applied to it: "), "{note}");
+    assert!(!message.set_aside && steps.contains(&note), "{steps:?}");
+
+    let each =
+        rules(r#"{"forEach":"body.alerts|select(\"gt\", 1)|list","order":{"by":"item.fp","sequence":"item.n"}}"#);
+    let body = r#"{"id":"g1","alerts":7}"#;
+    let messages = events(each, JSON, body).0.unwrap().messages;
+    assert_eq!(messages.len(), 1);
+    let whole = &messages[0];
+    assert_eq!((&whole.payload[..], whole.place.as_ref()), (body.as_bytes(), None));
+    let note = whole.note.as_deref().unwrap();
+    assert!(
+        whole.set_aside && note.contains("`for_each` cannot be applied to it"),
+        "{note}"
+    );
+}
+
+#[test]
+fn a_number_or_version_that_cannot_be_read_is_noted() {
+    let by = |rule: &str| rules(&format!(r#"{{"order":{{"by":"body.of",{rule}}}}}"#));
+    let numbered = |n: &str| {
+        let body = format!(r#"{{"of":"a","n":{n}}}"#);
+        events(by(r#""sequence":"body.n""#), JSON, &body)
+            .0
+            .unwrap()
+            .messages
+            .remove(0)
+    };
+    for (n, said) in [
+        ("-1", "-1"),
+        ("18446744073709551616", "\"18446744073709551616\""),
+        ("1.5", "1.5"),
+        ("\"x\"", "\"x\""),
+        ("[]", "[]"),
+    ] {
+        let message = numbered(n);
+        let note = message.note.unwrap();
+        let expected = format!("in no order: `body.n` is {said}");
+        assert!(message.place.is_none() && note.starts_with(&expected), "{n}: {note}");
+    }
+    for n in ["null", "\"\"", "7"] {
+        assert_eq!(numbered(n).note, None, "{n}");
+    }
+    let versioned = |bytes: usize| {
+        let body = format!(r#"{{"of":"a","v":"{}"}}"#, "9".repeat(bytes));
+        events(by(r#""version":"body.v""#), JSON, &body)
+            .0
+            .unwrap()
+            .messages
+            .remove(0)
+    };
+    assert!(matches!(versioned(256).place, Some(ArrivalPlace::Version(_))));
+    let long = versioned(257);
+    assert!(long.place.is_none() && long.note.unwrap().contains("longer than 256 bytes"));
+    let time = "9".repeat(300);
+    let headers = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "1"),
+        ("ce-source", "s"),
+        ("ce-type", "t"),
+        ("ce-subject", "a"),
+        ("ce-time", time.as_str()),
+        JSON[0],
+    ];
+    let providers = rules(r#"{"order":{"by":"headers[\"ce-subject\"]"}}"#);
+    let message = events(providers, &headers, "{}").0.unwrap().messages.remove(0);
+    assert!(
+        message.place.is_none() && message.note.is_some(),
+        "the provider's own is bounded, too"
+    );
+}
+
+#[test]
 fn a_request_brings_so_many_messages_and_no_more() {
     let list = |count: usize| format!("[{}]", vec!["1"; count].join(","));
     let each = || rules(r#"{"forEach":"body"}"#);

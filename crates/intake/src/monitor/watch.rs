@@ -132,6 +132,8 @@ fn message(
         content_type: Some("application/json".to_owned()),
         item: None,
         attributes: Vec::new(),
+        note: None,
+        set_aside: false,
     }
 }
 

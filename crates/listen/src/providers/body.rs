@@ -185,7 +185,10 @@ pub(super) const ROWS: &[Provider] = &[
         source: "Asana developers, \"Webhooks\": security",
         settings: &[
             Setting::secret("what the handshake's X-Hook-Secret brought", Form::Text),
-            Setting::optional("armed", "`true` while a handshake may set the secret"),
+            Setting::optional(
+                "armed",
+                "`true` until a handshake brings a secret, or the time until which handshakes may",
+            ),
         ],
         scheme: hex(&[Place::Header("x-hook-signature")], ""),
         handshakes: &[Handshake::AsanaSecret],
@@ -197,7 +200,10 @@ pub(super) const ROWS: &[Provider] = &[
         source: "Notion developers, \"Webhooks\": validating requests",
         settings: &[
             Setting::secret("the subscription's verification token", Form::Text),
-            Setting::optional("armed", "`true` while a handshake may set the secret"),
+            Setting::optional(
+                "armed",
+                "`true` until a handshake brings a secret, or the time until which handshakes may",
+            ),
         ],
         scheme: hex(&[Place::Header("x-notion-signature")], "sha256="),
         handshakes: &[Handshake::NotionToken],

@@ -197,6 +197,14 @@ fn a_secret_that_a_request_brings_is_kept_only_while_armed() {
             "{provider}"
         );
     }
+    // A time is as good until it comes.
+    for (until, status) in [("2100-01-01T00:00:00Z", 200), ("2020-01-01T00:00:00Z", 403)] {
+        let timed = verifier("asana", secret().with("armed", until));
+        assert_eq!(asks(&timed, "asana").status, status, "{until}");
+    }
+    let unread = Settings::new().with("armed", "yes");
+    let error = Verifier::new(providers::by_name("asana").unwrap(), unread).unwrap_err();
+    assert!(error.to_string().contains("`armed` is not usable"), "{error}");
     // Before the first handshake there is no secret; nothing is trusted then.
     let armed = verifier("asana", Settings::new().with("armed", "true"));
     let event = [("x-hook-signature", "00".repeat(32))];

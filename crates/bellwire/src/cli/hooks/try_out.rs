@@ -133,6 +133,8 @@ impl TestArgs {
             json: body,
             item: None,
             attributes: Vec::new(),
+            note: None,
+            set_aside: false,
         }
     }
 
