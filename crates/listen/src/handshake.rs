@@ -95,7 +95,7 @@ impl Handshake {
             Self::MetaChallenge => "GET `hub.challenge`: echoes it when the verify token is right",
             Self::DropboxChallenge => "GET `challenge`: echoes it",
             Self::GraphValidationToken => "POST `?validationToken=`: echoes it",
-            Self::DiscordPing => "signed POST of type 1: answers type 1",
+            Self::DiscordPing => "signed ping: of interactions (type 1) answers type 1, of webhook events (type 0) 204",
             Self::OktaChallenge => "GET `X-Okta-Verification-Challenge`: echoes it",
             Self::TrelloHead => "HEAD: 200",
             Self::AsanaSecret => "POST `X-Hook-Secret`: echoes and keeps it, only while `armed`",
@@ -151,7 +151,12 @@ impl Handshake {
             }
             Self::DropboxChallenge if get => Some(Answer::text(200, &query("challenge")?)),
             Self::GraphValidationToken if post => Some(Answer::text(200, &query("validationToken")?)),
-            Self::DiscordPing if post && json("/type")? == "1" => signed().then(|| Answer::json(&json!({ "type": 1 }))),
+            // Type 1 is the ping of interactions, and every event of webhook events.
+            Self::DiscordPing if post && seen.json()?.get("event").is_none() => match json("/type")?.as_str() {
+                "0" => signed().then(|| Answer::text(204, "")),
+                "1" => signed().then(|| Answer::json(&json!({ "type": 1 }))),
+                _ => None,
+            },
             Self::OktaChallenge if get => {
                 let challenge = header("x-okta-verification-challenge")?;
                 Some(Answer::json(&json!({ "verification": challenge })))

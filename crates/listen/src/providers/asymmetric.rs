@@ -15,7 +15,7 @@ pub(super) const ROWS: &[Provider] = &[
         name: "discord",
         title: "Discord",
         about: "Ed25519 of time and body, hex",
-        source: "Discord developer docs, \"Interactions\": security and authorization",
+        source: "Discord developer docs, \"Webhook events\": preparing for events; \"Interactions\": security and authorization",
         settings: &[Setting::public_key(
             "the application's public key, 64 hex digits",
             Form::Ed25519,
