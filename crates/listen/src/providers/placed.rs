@@ -2,7 +2,7 @@
 
 use crate::Covers;
 use crate::encoding::Encoding::Base64;
-use crate::facts::Fact::{Form as Field, Json};
+use crate::facts::Fact::{Form as Field, Header, Json};
 use crate::handshake::Handshake;
 use crate::key::Algorithm;
 use crate::own::{adyen, twilio};
@@ -26,7 +26,8 @@ pub(super) const ROWS: &[Provider] = &[
         settings: &[Setting::secret("the account's auth token", Form::Text)],
         scheme: Scheme::Own(&twilio::TWILIO),
         event_type: &[Field("EventType"), Field("SmsStatus"), Field("CallStatus")],
-        id: &[Field("EventSid")],
+        // The field is signed, and the header is not.
+        id: &[Field("EventSid"), Header("i-twilio-idempotency-token")],
         order_by: &[Field("MessageSid"), Field("CallSid")],
         version: &[Field("SequenceNumber")],
         ..ROW
@@ -107,6 +108,7 @@ pub(super) const ROWS: &[Provider] = &[
             ..Recipe::HMAC
         }),
         event_type: &[Json("/0/event")],
+        id: &[Header("x-pandadoc-webhook-event-id")],
         order_by: &[Json("/0/data/id")],
         version: &[Json("/0/data/date_modified")],
         ..ROW
