@@ -1,6 +1,9 @@
 //! From a trusted request to its events: the body as it is, or the CloudEvents in it (CloudEvents 1.0, "HTTP Protocol Binding").
 
-use bellwire_listen::cloudevents::{self, Event, Mode};
+use bellwire_listen::{
+    Provider,
+    cloudevents::{self, Event, Mode},
+};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -15,19 +18,30 @@ pub(super) struct Part {
     pub content_type: Option<String>,
     /// The payload as JSON.
     pub json: Bytes,
-    /// The event's id and type, where it is a CloudEvent.
-    pub cloud: Option<(String, String)>,
+    /// What it says of itself, where it is a CloudEvent.
+    pub cloud: Option<Cloud>,
     /// The attributes of a structured event, as the headers that the binary mode has.
     pub attributes: Vec<(String, String)>,
 }
 
+/// What a CloudEvent says of itself.
+#[derive(Debug)]
+pub(super) struct Cloud {
+    /// Source and id, which are unique together.
+    pub id: String,
+    pub event_type: String,
+    pub mode: Mode,
+}
+
 /// What the request brings.
 pub(super) fn of(
+    provider: &Provider,
     request: &Request<'_>,
     seen: &bellwire_listen::Request<'_>,
     steps: &mut Steps,
 ) -> Result<Vec<Part>, Refusal> {
-    let Some(mode) = cloudevents::mode(seen) else {
+    let mode = cloudevents::mode(seen).filter(|mode| provider.reads_cloud_events(*mode));
+    let Some(mode) = mode else {
         let part = Part {
             content_type: content_type(request.header("content-type"), &request.body),
             payload: request.body.clone(),
@@ -56,7 +70,11 @@ pub(super) fn of(
             } else {
                 attributes(&event)
             },
-            cloud: Some((format!("{} {}", event.source, event.id), event.event_type)),
+            cloud: Some(Cloud {
+                id: format!("{} {}", event.source, event.id),
+                event_type: event.event_type,
+                mode,
+            }),
             content_type: event.content_type,
             payload: written.unwrap_or_else(|| event.data.unwrap_or_default().into()),
             json: Bytes::new(),

@@ -39,6 +39,12 @@ impl ForEach {
         self.expression.text()
     }
 
+    /// Whether it does nothing but take the list at that pointer (RFC 6901).
+    pub fn takes(&self, pointer: &str) -> bool {
+        let steps = pointer.split('/').skip(1);
+        self.path.as_ref().is_some_and(|path| path.iter().eq(steps))
+    }
+
     /// The items, or why there is no list.
     pub fn split(&self, json: &Bytes, scope: &MessageScope<'_>) -> Result<Result<Split, String>, Refusal> {
         let no_list = |found: &str| format!("for_each {}: {found}, no list; no message comes of it", self.text());

@@ -2,6 +2,7 @@
 
 use crate::encoding::Encoding::{Base64, Base64UrlPadded};
 use crate::facts::Fact::{Header, Json};
+use crate::facts::Items;
 use crate::handshake::Handshake;
 use crate::key::Algorithm;
 use crate::place::Place;
@@ -133,6 +134,12 @@ pub(super) const ROWS: &[Provider] = &[
         event_type: &[Json("/object")],
         order_by: &[Json("/entry/0/id")],
         version: &[Json("/entry/0/time")],
+        items: Some(Items {
+            list: "/entry",
+            order_by: &["/id"],
+            version: &["/time"],
+            ..Items::NONE
+        }),
         ..ROW
     },
     Provider {

@@ -2,6 +2,7 @@
 
 use crate::encoding::Encoding::Base64;
 use crate::facts::Fact::{Header, Json};
+use crate::facts::Items;
 use crate::handshake::Handshake;
 use crate::place::Place;
 use crate::provider::{Form, Provider, Scheme, Setting};
@@ -88,6 +89,11 @@ pub(super) const ROWS: &[Provider] = &[
         ),
         event_type: &[Json("/0/type")],
         version: &[Json("/0/timestamp")],
+        items: Some(Items {
+            event_type: &["/type"],
+            version: &["/timestamp"],
+            ..Items::NONE
+        }),
         ..ROW
     },
     Provider {
