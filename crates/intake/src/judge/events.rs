@@ -43,7 +43,7 @@ pub(super) fn of(
     let mode = cloudevents::mode(seen).filter(|mode| provider.reads_cloud_events(*mode));
     let Some(mode) = mode else {
         let part = Part {
-            content_type: content_type(request.header("content-type"), &request.body),
+            content_type: request.header("content-type").map(str::to_owned),
             payload: request.body.clone(),
             ..Part::default()
         };
@@ -64,6 +64,8 @@ pub(super) fn of(
         Mode::Batched => written::<Vec<Data<'_>>>(&request.body, |all| all.into_iter().map(|one| one.data).collect()),
     };
     let of_event = |(event, written): (Event, Option<Bytes>)| {
+        // Only JSON is written as itself.
+        let written = written.filter(|_| mode == Mode::Binary || cloudevents::is_json(event.content_type.as_deref()));
         Part {
             attributes: if mode == Mode::Binary {
                 Vec::new()
@@ -111,18 +113,12 @@ fn attributes(event: &Event) -> Vec<(String, String)> {
         ("ce-subject", event.subject.as_deref()),
         ("ce-time", event.time.as_deref()),
     ];
-    let there = known.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    there.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
-
-/// What the bytes are: what the request says, and otherwise JSON (nothing, for short) or a text.
-fn content_type(said: Option<&str>, body: &Bytes) -> Option<String> {
-    let is_json = || matches!(body.trim_ascii_start().first(), None | Some(b'{' | b'['));
-    match said {
-        Some(said) => Some(said.to_owned()),
-        None if is_json() => None,
-        None => Some("text/plain".to_owned()),
-    }
+    let known = known
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    let extensions = event.extensions.iter();
+    let extensions = extensions.map(|(name, value)| (format!("ce-{name}"), value.clone()));
+    known.chain(extensions).collect()
 }
 
 fn malformed(detail: String) -> Refusal {
@@ -130,9 +126,14 @@ fn malformed(detail: String) -> Refusal {
 }
 
 impl Part {
+    /// With the payload as JSON. Where nobody says what it is, it is JSON (nothing, for short) or a text.
     fn decoded(mut self) -> Result<Self, Refusal> {
-        let content_type = self.content_type.as_deref().unwrap_or("application/json");
-        self.json = decode::json(content_type, &self.payload).map_err(|error| malformed(error.to_string()))?;
+        let said = self.content_type.as_deref().unwrap_or_default();
+        self.json = decode::json(said, &self.payload).map_err(|error| malformed(error.to_string()))?;
+        let is_itself = self.json.as_ptr_range() == self.payload.as_ptr_range();
+        if self.content_type.is_none() && !self.payload.is_empty() && !is_itself {
+            self.content_type = Some("text/plain".to_owned());
+        }
         Ok(self)
     }
 }
