@@ -202,6 +202,14 @@ impl Provider {
         }
     }
 
+    /// Whether anybody who knows the URL is believed, given which settings there are: then the URL is the only secret.
+    #[must_use]
+    pub fn is_open(&self, is_set: impl Fn(&str) -> bool) -> bool {
+        // Every account of AWS can have its messages signed by SNS.
+        let any_account = self.name == "aws-sns" && !is_set("topicArn");
+        self.covers == Covers::Nothing || any_account
+    }
+
     /// What the provider asks a receiver before or beside its events, in words; empty for most.
     #[must_use]
     pub fn handshakes(&self) -> Vec<&'static str> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::facts::{self, Fact, Trusted};
 use crate::key::Key;
-use crate::provider::{Covers, Provider, Scheme};
+use crate::provider::{Provider, Scheme};
 use crate::recipe::Proof;
 use crate::refused::{Reason, Refused};
 use crate::request::{Request, Seen};
@@ -51,9 +51,7 @@ impl Verifier {
     /// Whether its proof says who sends. Without it whoever knows the URL is believed, so it must not be one to guess.
     #[must_use]
     pub fn proves(&self) -> bool {
-        // Every account of AWS can have its messages signed by SNS.
-        let any_account = self.provider.name == "aws-sns" && self.settings.all("topicArn").is_empty();
-        self.provider.covers != Covers::Nothing && !any_account
+        !self.provider.is_open(|name| !self.settings.all(name).is_empty())
     }
 
     /// Where the id for deduplication is, in words.

@@ -359,7 +359,7 @@ fn an_id_that_is_signed_outranks_that_of_a_cloud_event_in_headers() {
 fn extensions_of_a_structured_event_are_headers_and_those_of_the_request_are_not() {
     let event = r#"{"specversion":"1.0","id":"7","source":"/s","type":"a.b","partitionkey":"k1","data":{}}"#;
     let headers = [("content-type", "application/cloudevents+json"), ("ce-subject", "evil")];
-    let ordered = rules(r#"{"order":{"by":"headers["ce-partitionkey"]"},"eventType":"headers["ce-subject"]"}"#);
+    let ordered = rules(r#"{"order":{"by":"headers[\"ce-partitionkey\"]"},"eventType":"headers[\"ce-subject\"]"}"#);
     let message = events(ordered, &headers, event).0.unwrap().messages.remove(0);
     assert_eq!(message.ordering_key.as_deref(), Some("k1"));
     assert_eq!(message.event_type, "a.b");
