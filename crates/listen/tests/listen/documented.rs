@@ -286,3 +286,21 @@ fn razorpay_as_in_the_tests_of_its_library() {
     .verify();
     assert_eq!(trusted.event_type.as_deref(), Some("payment.authorized"));
 }
+
+#[test]
+fn jira_and_bitbucket_as_in_their_webhooks_pages() {
+    for provider in ["jira", "bitbucket"] {
+        Documented {
+            provider,
+            setting: ("secret", "It's a Secret to Everybody"),
+            url: URL,
+            headers: &[(
+                "X-Hub-Signature",
+                "sha256=a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9",
+            )],
+            body: "Hello World!",
+            at: "2026-01-01T00:00:00Z",
+        }
+        .verify();
+    }
+}
