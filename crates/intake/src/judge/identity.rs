@@ -5,7 +5,7 @@ use bellwire_core::{
     sequence::VERSION_BYTES_MAX,
     source::{Item, SourceRules},
 };
-use bellwire_listen::{Provider, Trusted};
+use bellwire_listen::{Trusted, Verifier, cloudevents::Mode};
 use bellwire_store::ArrivalPlace;
 use bellwire_template::{Expression, MessageScope, Missing};
 use serde_json::Value;
@@ -25,35 +25,37 @@ const TYPE_BYTES_MAX: usize = 256;
 
 /// What is known of an event before the source's own rules are asked.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct Known<'a> {
     pub event_type: String,
     id: Option<String>,
     by: Option<String>,
     version: Option<String>,
-    origin: Origin,
+    type_from: Origin<'a>,
+    id_from: Origin<'a>,
 }
 
 /// Who says so.
 #[derive(Debug, Clone, Copy)]
-enum Origin {
+enum Origin<'a> {
     CloudEvent,
-    Provider(&'static Provider),
-    Nobody(&'static Provider),
+    Provider(&'a Verifier),
+    Nobody,
 }
 
-impl Origin {
+impl Origin<'_> {
     fn of_type(self) -> String {
         match self {
             Self::CloudEvent => "the CloudEvent".to_owned(),
-            Self::Provider(provider) => provider.event_type_places().join(" or "),
-            Self::Nobody(_) => "nothing that says one".to_owned(),
+            Self::Provider(verifier) => verifier.provider().event_type_places().join(" or "),
+            Self::Nobody => "nothing that says one".to_owned(),
         }
     }
 
     fn of_id(self) -> String {
         match self {
             Self::CloudEvent => "the CloudEvent's source and id".to_owned(),
-            Self::Provider(provider) | Self::Nobody(provider) => provider.id_places().join(" or "),
+            Self::Provider(verifier) => verifier.id_places().join(" or "),
+            Self::Nobody => String::new(),
         }
     }
 }
@@ -68,30 +70,46 @@ pub(crate) fn event_type(rules: &SourceRules, otherwise: &str, json: &[u8]) -> S
     made.map_or_else(|| otherwise.to_owned(), lawful_type)
 }
 
-/// What the provider, or the CloudEvent, says.
-pub(super) fn known(
-    provider: &'static Provider,
+/// What the provider, or the CloudEvent, says. A signed id outranks one that nothing signs; several events never share one.
+pub(super) fn known<'a>(
+    verifier: &'a Verifier,
     trusted: &Trusted,
     part: &Part,
     headers: &[(String, String)],
-) -> Known {
-    let (id, event_type, origin) = match &part.cloud {
-        Some((id, event_type)) => (Some(id), Some(event_type), Origin::CloudEvent),
-        None if trusted.event_type.is_some() => (
-            trusted.id.as_ref(),
-            trusted.event_type.as_ref(),
-            Origin::Provider(provider),
-        ),
-        None => (trusted.id.as_ref(), None, Origin::Nobody(provider)),
+) -> Known<'a> {
+    let of_provider = Origin::Provider(verifier);
+    let (event_type, type_from) = match (&part.cloud, &trusted.event_type) {
+        (Some(cloud), _) => (Some(&cloud.event_type), Origin::CloudEvent),
+        (None, Some(event_type)) => (Some(event_type), of_provider),
+        (None, None) => (None, Origin::Nobody),
     };
-    let time = || headers.iter().find(|(name, _)| name == "ce-time");
+    let (id, id_from) = match &part.cloud {
+        None => (trusted.id.as_ref(), of_provider),
+        Some(cloud) => {
+            let outranks = match cloud.mode {
+                Mode::Binary => true,
+                Mode::Structured => trusted.id_is_signed,
+                Mode::Batched => false,
+            };
+            match trusted.id.as_ref().filter(|_| outranks) {
+                Some(id) => (Some(id), of_provider),
+                None => (Some(&cloud.id), Origin::CloudEvent),
+            }
+        }
+    };
+    let time = || {
+        headers
+            .iter()
+            .rfind(|(name, _)| part.cloud.is_some() && name == "ce-time")
+    };
     let version = trusted.order.version.clone();
     Known {
         event_type: event_type.cloned().map_or_else(|| UNTYPED.to_owned(), lawful_type),
         id: id.cloned().map(lawful_id),
         by: trusted.order.by.clone(),
         version: version.or_else(|| time().map(|(_, time)| time.clone())),
-        origin,
+        type_from,
+        id_from,
     }
 }
 
@@ -150,9 +168,18 @@ impl Found {
     }
 }
 
+/// What an item's id is made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum IdOfRequest<'a> {
+    /// Of the request's, where it has one.
+    Has(Option<&'a str>),
+    /// Of nothing of the request's: the provider gives each item one.
+    ItemsHaveTheirOwn,
+}
+
 impl Rules {
     /// The id of a whole request that is taken apart, where it has one.
-    pub fn id_of_request(&self, known: &Known, scope: &MessageScope<'_>) -> Option<String> {
+    pub fn id_of_request(&self, known: &Known<'_>, scope: &MessageScope<'_>) -> Option<String> {
         match &self.dedupe {
             Some(dedupe) if dedupe.of_item => None,
             Some(dedupe) => dedupe.key.key(scope),
@@ -161,14 +188,14 @@ impl Rules {
     }
 
     /// What an event is that is a message.
-    pub fn identify(&self, known: &Known, scope: &MessageScope<'_>, steps: &mut Steps) -> Found {
+    pub fn identify(&self, known: &Known<'_>, scope: &MessageScope<'_>, steps: &mut Steps) -> Found {
         let event_id = match &self.dedupe {
             Some(dedupe) => dedupe.key.key(scope),
             None => known.id.clone(),
         };
         let from = || match &self.dedupe {
             Some(dedupe) => dedupe.key.text().to_owned(),
-            None => known.origin.of_id(),
+            None => known.id_from.of_id(),
         };
         steps.say(|| match &event_id {
             Some(id) => format!("id {id} from {}", from()),
@@ -178,19 +205,20 @@ impl Rules {
         self.found(known, scope, event_id, steps)
     }
 
-    /// What an item is. Its id is the request's and its place, unless its own is wanted.
+    /// What an item is. Its id is the request's and its place, unless its own is wanted or `known` to the provider.
     pub fn identify_item(
         &self,
-        known: &Known,
+        known: &Known<'_>,
         scope: &MessageScope<'_>,
-        of_request: Option<&str>,
+        of_request: IdOfRequest<'_>,
         index: usize,
         steps: &mut Steps,
     ) -> Found {
         let event_id = match (of_request, &self.dedupe) {
-            (Some(id), _) => Some(lawful_id(format!("{id}/{index}"))),
-            (None, Some(dedupe)) => dedupe.key.key(scope),
-            (None, None) => None,
+            (IdOfRequest::Has(Some(id)), _) => Some(lawful_id(format!("{id}/{index}"))),
+            (IdOfRequest::Has(None), Some(dedupe)) => dedupe.key.key(scope),
+            (IdOfRequest::Has(None), None) => None,
+            (IdOfRequest::ItemsHaveTheirOwn, _) => known.id.clone(),
         };
         steps.say(|| match &event_id {
             Some(id) => format!("item {index}: id {id}"),
@@ -199,7 +227,13 @@ impl Rules {
         self.found(known, scope, event_id, steps)
     }
 
-    fn found(&self, known: &Known, scope: &MessageScope<'_>, event_id: Option<String>, steps: &mut Steps) -> Found {
+    fn found(
+        &self,
+        known: &Known<'_>,
+        scope: &MessageScope<'_>,
+        event_id: Option<String>,
+        steps: &mut Steps,
+    ) -> Found {
         let (made, failed) = match self.event_type.as_ref().map(|rule| rule.evaluate(scope)) {
             Some(Ok(value)) => (text(value), None),
             // The operator's mistake is not the sender's.
@@ -212,7 +246,7 @@ impl Rules {
         let rule = self.event_type.as_ref().filter(|_| made.is_some());
         let event_type = made.map_or_else(|| known.event_type.clone(), lawful_type);
         steps.say(|| {
-            let from = rule.map_or_else(|| known.origin.of_type(), |rule| rule.text().to_owned());
+            let from = rule.map_or_else(|| known.type_from.of_type(), |rule| rule.text().to_owned());
             format!("event type {event_type} from {from}")
         });
         let mut found = Found {
@@ -247,7 +281,7 @@ impl Rules {
 
 impl Order {
     /// The place; none where nothing says one. `Err` says what cannot be one.
-    fn place(&self, known: &Known, scope: &MessageScope<'_>) -> Result<Option<ArrivalPlace>, String> {
+    fn place(&self, known: &Known<'_>, scope: &MessageScope<'_>) -> Result<Option<ArrivalPlace>, String> {
         match &self.place {
             Place::Sequence { number, start, wait } => {
                 let rule = number.text();

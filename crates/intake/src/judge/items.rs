@@ -47,6 +47,12 @@ impl ForEach {
         self.expression.text()
     }
 
+    /// Whether it does nothing but take the list at that pointer (RFC 6901).
+    pub fn takes(&self, pointer: &str) -> bool {
+        let steps = pointer.split('/').skip(1);
+        self.path.as_ref().is_some_and(|path| path.iter().eq(steps))
+    }
+
     /// The items, or why there are none.
     pub fn split(&self, json: &Bytes, scope: &MessageScope<'_>) -> Found {
         let no_list = |found: &str| {

@@ -118,7 +118,7 @@ async fn items_are_kept_all_or_the_sender_is_asked_again() {
     let faults = Arc::new(FaultPlan::new(1));
     let world = World::failing(Arc::clone(&faults)).await;
     let source = world
-        .source("alerts", "none", &[], r#"{"forEach":"body.alerts"}"#)
+        .source("alerts", "none", &[], r#"{"forEach":"body.alerts","dedupe":"body.id"}"#)
         .await;
     let body = r#"{"id":"g","alerts":[{"a":1},{"a":2},{"a":3}]}"#;
     let json = [("content-type", "application/json")];
