@@ -72,6 +72,15 @@ pub fn hide(value: &mut Value, path: &[&str]) {
     }
 }
 
+/// Hides what stands at these JSON pointers.
+pub fn hide_at(shown: &mut Value, pointers: &[String]) {
+    for pointer in pointers {
+        if let Some(value) = shown.pointer_mut(pointer) {
+            *value = Value::from(HIDDEN);
+        }
+    }
+}
+
 /// Hides those members of the object `member` (headers, an environment) that are secret by their names or values.
 pub fn hide_sensitive(shown: &mut Value, member: &str) {
     let Some(Value::Object(pairs)) = shown.get_mut(member) else {
@@ -132,9 +141,10 @@ mod tests {
         }
         hide_sensitive(&mut shown, "headers");
         hide_query(&mut shown, "url");
+        hide_at(&mut shown, &["/a/c".to_owned(), "/gone/0".to_owned()]);
         assert_eq!(
             shown,
-            json!({"a": {"b": HIDDEN, "c": "open"}, "d": [{"e": HIDDEN}], "headers": {"Authorization": HIDDEN, "x-a": "open"}, "url": "https://e.example/?[redacted]"})
+            json!({"a": {"b": HIDDEN, "c": HIDDEN}, "d": [{"e": HIDDEN}], "headers": {"Authorization": HIDDEN, "x-a": "open"}, "url": "https://e.example/?[redacted]"})
         );
     }
 

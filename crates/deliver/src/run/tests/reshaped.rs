@@ -151,6 +151,7 @@ async fn templates_of_an_action_see_the_payload_and_not_the_format() {
             kind: "forward".into(),
             settings: Some("{}".into()),
             trusted: false,
+            hidden: Default::default(),
         },
         ..wanting(formatted(format))
     };
