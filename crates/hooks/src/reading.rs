@@ -17,7 +17,7 @@ use crate::{
 /// What was found so far.
 pub(crate) struct Reading<'a> {
     lines: Vec<&'a str>,
-    veil: Veil,
+    pub veil: Veil,
     pub findings: Vec<Finding>,
 }
 
@@ -103,8 +103,8 @@ impl<'a> Reading<'a> {
         self.findings.push(Finding {
             at,
             path: path.to_string(),
-            what: self.veil.over(what.as_ref()),
-            advice: self.veil.over(advice.as_ref()),
+            what: self.veil.over_excerpts(what.as_ref()),
+            advice: self.veil.over_excerpts(advice.as_ref()),
         });
     }
 

@@ -1,6 +1,7 @@
 //! Endpoints that want some messages only, or want them otherwise, or do something else with them.
 
 use crate::harness::Api;
+use bellwire_store::Change;
 use serde_json::{Value, json};
 
 const PATH: &str = "/api/v1/app/acme/endpoint";
@@ -102,6 +103,22 @@ async fn what_cannot_be_used_is_refused_with_its_place() {
     let answer = api.post(PATH, json!({ "filter": "a" })).await;
     assert_eq!(answer.loc(), "body.url");
     assert!(api.ids(PATH).await.is_empty(), "nothing is left");
+}
+
+#[tokio::test]
+async fn what_came_from_outside_of_the_hooks_file_is_not_shown() {
+    let api = acme().await;
+    let action = json!({"url": "http://127.0.0.1:9999/s3cr3t", "json": {"a": ["s3cr3t {{ id }}", "open"]}});
+    let made = api.post(PATH, json!({"uid": "e", "action": action})).await.ok(201);
+    let id = made["id"].as_str().unwrap().parse().unwrap();
+    let mut endpoint = api.state.directory.endpoint_by_id(id).unwrap().endpoint.clone();
+    endpoint.url = "http://127.0.0.1:9999/${KEY}".to_owned();
+    endpoint.action.hidden = ["/url".to_owned(), "/json/a/0".to_owned()].into();
+    let changes = vec![Change::PutEndpoint(Box::new(endpoint))];
+    api.state.directory.commit(changes, None).await.unwrap();
+    let shown = api.get(&format!("{PATH}/e")).await.ok(200);
+    assert!(!shown.to_string().contains("s3cr3t"), "{shown}");
+    assert_eq!(shown["action"]["json"]["a"], json!(["[redacted]", "open"]));
 }
 
 #[tokio::test]

@@ -195,6 +195,7 @@ pub fn endpoint(kind: &str, settings: &Value) -> Endpoint {
             kind: kind.into(),
             settings: (!settings.is_null()).then(|| settings.to_string().into()),
             trusted: true,
+            hidden: Default::default(),
         },
         workflow: Default::default(),
         created_at: NOW,

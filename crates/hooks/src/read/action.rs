@@ -104,13 +104,14 @@ pub(super) fn read<'a>(
         paused: common.truth("paused", reading),
         disabled: common.truth("disabled", reading),
     };
-    let (url, settings) = settings?;
+    let settings = settings?;
     Some(HookAction {
-        url,
+        url: settings.target,
         action: ActionSettings {
             kind: kind.name.into(),
-            settings: Some(settings.to_string().into()),
+            settings: Some(settings.json.to_string().into()),
             trusted: true,
+            hidden: settings.hidden.into(),
         },
         ..action
     })

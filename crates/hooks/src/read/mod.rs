@@ -63,7 +63,10 @@ pub(crate) fn read(text: &str, around: &Surroundings<'_>) -> Result<Desired, Vec
     let mut reading = Reading::new(text, resolver.veil, resolver.findings);
     let hooks = document(&root, &mut reading, around);
     if reading.findings.is_empty() {
-        return Ok(Desired { hooks });
+        return Ok(Desired {
+            hooks,
+            veil: reading.veil,
+        });
     }
     let mut findings = reading.findings;
     findings.sort();

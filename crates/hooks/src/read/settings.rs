@@ -33,13 +33,23 @@ pub(crate) fn properties(kind: &Kind) -> BTreeSet<String> {
         .unwrap_or_default()
 }
 
-/// The settings as JSON that the kind has checked, and what stands for a URL.
+/// The settings of an action, read.
+pub(super) struct Settings {
+    /// What stands for a URL, without what references were replaced by.
+    pub target: String,
+    /// As JSON that the kind has checked.
+    pub json: Json,
+    /// JSON pointers to the texts in which references were replaced.
+    pub hidden: Vec<String>,
+}
+
+/// Reads settings, and has the kind check them.
 pub(super) fn read<'a>(
     kind: &'static Kind,
     inside: &Table<'a>,
     shared: &Shared<'a>,
     reading: &mut Reading<'a>,
-) -> Option<(String, Json)> {
+) -> Option<Settings> {
     let mut given = Given {
         kind,
         own: properties(kind),
@@ -55,7 +65,11 @@ pub(super) fn read<'a>(
     }
     let settings = Json::Object(given.json);
     match (kind.check)(&settings).and_then(|()| (kind.target)(&settings)) {
-        Ok(target) => Some((target, settings)),
+        Ok(target) => Some(Settings {
+            target: reading.veil.over(&target),
+            json: settings,
+            hidden: replaced(&given.places),
+        }),
         Err(problem) => {
             misplaced(&problem, inside, &given.places, reading);
             None
@@ -139,6 +153,37 @@ impl<'a> Given<'a> {
         }
         Some(())
     }
+}
+
+/// Where references were replaced.
+fn replaced(places: &BTreeMap<String, Field<'_>>) -> Vec<String> {
+    let mut pointers = Vec::new();
+    for (name, field) in places {
+        point(field.node, &step("", name), &mut pointers);
+    }
+    pointers
+}
+
+fn point(node: &Node, at: &str, pointers: &mut Vec<String>) {
+    match &node.value {
+        Value::Text(text) if !text.references.is_empty() => pointers.push(at.to_owned()),
+        Value::List(items) => {
+            for (number, item) in items.iter().enumerate() {
+                point(item, &step(at, &number.to_string()), pointers);
+            }
+        }
+        Value::Map(entries) => {
+            for entry in entries {
+                point(&entry.value, &step(at, &entry.key), pointers);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// One step further (RFC 6901, section 3).
+fn step(at: &str, name: &str) -> String {
+    format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 /// A finding where the setting stands that a problem is about.

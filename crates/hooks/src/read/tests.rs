@@ -303,3 +303,19 @@ fn no_finding_repeats_what_a_reference_was_replaced_by() {
         assert!(!findings.join("\n").contains("canary"), "{text}: {findings:?}");
     }
 }
+
+#[test]
+fn where_references_were_replaced_is_told_with_the_settings() {
+    let text = "connections: {api: {http: \"https://example.com/${KEY}\", headers: {x: \"${KEY}\"}}}\nhooks:\n  x:\n    verify: none\n    \
+                do: [{http: {via: api, json: {a/b: [open, \"t ${KEY}\"]}, query: {q: open}}}]\n";
+    let hook = desired(text).hooks.remove(0);
+    let action = &hook.actions[0].action;
+    assert_eq!(*action.hidden, ["/headers/x", "/json/a~1b/1", "/url"]);
+    let mut shown = settings(&hook.actions[0]);
+    bellwire_action::settings::hide_at(&mut shown, &action.hidden);
+    assert!(
+        !shown.to_string().contains(CANARY) && shown.to_string().contains("open"),
+        "{shown}"
+    );
+    assert_eq!(hook.actions[0].url, "https://example.com/${KEY}");
+}

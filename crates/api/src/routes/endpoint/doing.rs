@@ -1,6 +1,6 @@
 //! What an endpoint does with a message: the members `url`, `kind` and `action`, and the rules between them.
 
-use bellwire_action::{KINDS, Kind, Problem as ActionProblem, Reach};
+use bellwire_action::{KINDS, Kind, Problem as ActionProblem, Reach, settings::hide_at};
 use bellwire_core::{
     address::check_url,
     endpoint::{ActionSettings, Endpoint, HTTP},
@@ -65,6 +65,7 @@ impl Doing {
             kind: kind.into(),
             settings: Some(settings.to_string().into()),
             trusted: false,
+            hidden: Default::default(),
         };
         Ok(())
     }
@@ -88,7 +89,9 @@ pub(super) fn shown(action: &ActionSettings) -> Option<Value> {
     let settings: Value = serde_json::from_str(action.settings.as_deref()?).ok()?;
     // What an older or newer version wrote is not shown: nobody knows what of it is secret.
     let row = KINDS.iter().find(|row| row.name == &*action.kind)?;
-    Some((row.shown)(&settings))
+    let mut shown = (row.shown)(&settings);
+    hide_at(&mut shown, &action.hidden);
+    Some(shown)
 }
 
 fn row(kind: &str) -> Result<&'static Kind, ApiError> {

@@ -117,7 +117,7 @@ impl TestArgs {
             let sent = self.sent(hook, body, now)?;
             self.judge(hook, sent, now, &mut shown)?;
         }
-        shown.print(hook, out)
+        shown.print(&desired, hook, out)
     }
 
     /// What a schedule or a watch would make.

@@ -16,6 +16,14 @@ const FILE: &str = "hooks:
     for_each: body.alerts
     order: {by: item.id, sequence: item.n}
     do: [{file: {path: a.jsonl, line: \"{{ item.text }}\"}}]
+  secret:
+    verify: none
+    do:
+      - {http: {url: \"https://example.com/${file:key}\", query: {q: \"a ${file:key}\"}, json: {token: \"${file:key}\"}}}
+      - {http: {url: \"https://example.com/\", form: {a: \"${file:key}\"}}}
+      - {http: {url: \"https://example.com/\", body: \"b ${file:key}\"}}
+      - {run: {argv: [x, \"${file:key}\"], env: {DSN: \"${file:key}\"}, stdin: \"${file:key}\"}}
+      - {chat: {slack: \"https://hooks.example.com/x\", text: \"${file:key}\"}}
   daily:
     cron: \"@daily\"
     do: [{forward: {url: \"https://example.com/\"}, transformation: {day: \"{{ day }}\"}}]
@@ -32,6 +40,7 @@ fn run(hook: &str, body: &str, options: &[&str], is_json: bool) -> Run {
     let (file, fixture) = (folder.path().join("hooks.yaml"), folder.path().join("fixture.json"));
     std::fs::write(&file, FILE).unwrap();
     std::fs::write(&fixture, body).unwrap();
+    std::fs::write(folder.path().join("key"), "canary \"0123\"").unwrap();
     let mut line = vec![
         "bellwire",
         "hooks",
@@ -51,6 +60,16 @@ fn run(hook: &str, body: &str, options: &[&str], is_json: bool) -> Run {
     Run {
         done,
         text: captured.text(),
+    }
+}
+
+#[test]
+fn what_a_reference_was_replaced_by_is_not_shown() {
+    for is_json in [false, true] {
+        let Run { done, text } = run("secret", "{}", &[], is_json);
+        done.unwrap();
+        assert!(!text.contains("canary") && !text.contains("0123"), "{text}");
+        assert!(text.matches("${file:key}").count() >= 7, "{text}");
     }
 }
 
