@@ -125,7 +125,7 @@ pub(super) struct Found {
     note: Option<String>,
 }
 
-impl Known {
+impl Known<'_> {
     /// The message of a request that a rule cannot take apart: as the provider sent it, and for people to look at.
     pub fn whole(self, part: Part, why: String) -> Coming {
         let found = Found {
@@ -227,13 +227,7 @@ impl Rules {
         self.found(known, scope, event_id, steps)
     }
 
-    fn found(
-        &self,
-        known: &Known<'_>,
-        scope: &MessageScope<'_>,
-        event_id: Option<String>,
-        steps: &mut Steps,
-    ) -> Found {
+    fn found(&self, known: &Known<'_>, scope: &MessageScope<'_>, event_id: Option<String>, steps: &mut Steps) -> Found {
         let (made, failed) = match self.event_type.as_ref().map(|rule| rule.evaluate(scope)) {
             Some(Ok(value)) => (text(value), None),
             // The operator's mistake is not the sender's.
