@@ -122,6 +122,11 @@ async fn a_source_that_believes_every_account_is_reached_by_its_token_alone_and_
     assert_eq!(world.ask("POST", "/in/token-sns", TEXT, body).await.status, 200);
     world.finish().await;
     assert!(!world.outside.asked.lock().unwrap().iter().any(|asked| asked == url));
-    let verdict = world.messages(&source).await[0].inbound.clone().unwrap().verdict;
+    let verdict = world.messages(&source).await[0]
+        .inbound
+        .clone()
+        .unwrap()
+        .verdict
+        .clone();
     assert!(verdict.contains("topicArn"), "{verdict}");
 }
