@@ -11,7 +11,7 @@ use bellwire_core::{
     id::{Id as _, MessageId},
     message::NewMessage,
 };
-use bellwire_store::{AppendError, StoreError, directory::Incoming, feed::FeedEvent};
+use bellwire_store::{AppendError, directory::Incoming, feed::FeedEvent};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -44,28 +44,20 @@ impl Executor for PublishAction {
         let plan = self.settings.plan(&task.event)?;
         let app = self.app(task, &plan.app)?;
         task.begin()?;
-        // A person finds it by the message it came from. Another action of the same message has taken that name when it said
-        // something else there.
-        let mut event_id = task.event.id.to_owned();
-        loop {
-            let new = self.message(task, &plan, &app, event_id.clone());
-            let endpoints = new.routes.len();
-            match self.parts.store.append(new).await {
-                Ok(appended) => {
-                    self.tell(&app, &plan, appended.id, endpoints);
-                    return Ok(Effect::done(format!(
-                        "published as {} to {endpoints} endpoints of {}",
-                        appended.id, plan.app
-                    )));
-                }
-                Err(AppendError::EventIdTaken { existing, .. })
-                    if event_id != task.event.id || self.is_same(&app, existing, &plan).await? =>
-                {
-                    return Ok(Effect::done(format!("published already, as {existing}")));
-                }
-                Err(AppendError::EventIdTaken { .. }) => event_id = task.event.effect_id(),
-                Err(error) => return Err(unpublished(&error).into()),
+        let new = self.message(task, &plan, &app);
+        let endpoints = new.routes.len();
+        match self.parts.store.append(new).await {
+            Ok(appended) => {
+                self.tell(&app, &plan, appended.id, endpoints);
+                Ok(Effect::done(format!(
+                    "published as {} to {endpoints} endpoints of {}",
+                    appended.id, plan.app
+                )))
             }
+            Err(AppendError::EventIdTaken { existing, .. }) => {
+                Ok(Effect::done(format!("published already, as {existing}")))
+            }
+            Err(error) => Err(unpublished(&error).into()),
         }
     }
 }
@@ -88,7 +80,9 @@ impl PublishAction {
         Ok(app)
     }
 
-    fn message(&self, task: &Task<'_>, plan: &Plan, app: &App, event_id: String) -> NewMessage {
+    /// The new message. Its event id is that of the effect, so that it is accepted once; people find it by the tag, which is the
+    /// id of the message it came from.
+    fn message(&self, task: &Task<'_>, plan: &Plan, app: &App) -> NewMessage {
         let directory = &self.parts.directory;
         let payload = payload(task);
         let routes = directory.routes(
@@ -104,9 +98,9 @@ impl PublishAction {
         NewMessage {
             app: app.id,
             event_type: plan.event_type.clone(),
-            event_id: Some(event_id),
+            event_id: Some(task.event.effect_id()),
             channels: plan.channels.clone(),
-            tags: Vec::new(),
+            tags: vec![task.event.id.to_owned()],
             ordering_key: plan.ordering_key.clone(),
             payload,
             payload_expires_at: directory.now().plus(self.parts.payload_retention),
@@ -117,17 +111,6 @@ impl PublishAction {
             routes,
             idempotency: None,
         }
-    }
-
-    /// Whether a message that has this one's event id is what would be published now.
-    async fn is_same(&self, app: &App, existing: MessageId, plan: &Plan) -> Result<bool, Failure> {
-        let found = self.parts.store.message(app.id, existing, false).await;
-        let found = found.map_err(|error: StoreError| unpublished(&error))?;
-        Ok(found.is_none_or(|message| {
-            message.event_type == plan.event_type
-                && message.channels == plan.channels
-                && message.ordering_key == plan.ordering_key
-        }))
     }
 
     fn tell(&self, app: &App, plan: &Plan, id: MessageId, endpoints: usize) {
