@@ -8,6 +8,7 @@ use bellwire_core::{
     app::{App, AppKind},
     attempt::Failure,
     endpoint::Endpoint,
+    hops::{self, HOPS_MAX},
     id::{Id as _, MessageId},
     message::NewMessage,
 };
@@ -43,8 +44,26 @@ impl Executor for PublishAction {
     async fn carry_out(&self, task: &Task<'_>) -> Result<Effect, Undone> {
         let plan = self.settings.plan(&task.event)?;
         let app = self.app(task, &plan.app)?;
+        let hops = hops::of(task.message);
+        if hops >= HOPS_MAX {
+            return Err(refused(format!(
+                "it was published {hops} times already on its way here, so it goes round in a circle: look which endpoint of an \
+                 application calls a source that publishes to it"
+            ))
+            .into());
+        }
+        let payload = payload(task);
+        let checked = std::str::from_utf8(&payload).map_err(|error| error.to_string());
+        checked
+            .and_then(|payload| (self.parts.payload_check)(&app, &plan.event_type, payload))
+            .map_err(|why| {
+                refused(format!(
+                    "the payload does not fit the schema of `{}`: {why}",
+                    plan.event_type
+                ))
+            })?;
         task.begin()?;
-        let new = self.message(task, &plan, &app);
+        let new = self.message(task, &plan, &app, payload);
         let endpoints = new.routes.len();
         match self.parts.store.append(new).await {
             Ok(appended) => {
@@ -70,21 +89,19 @@ impl PublishAction {
             reason: "publish_app_unknown",
             detail: format!("there is no application `{name}` to publish to; create it, or correct the action's `app`"),
         })?;
-        // Sources publish to applications, and applications to nobody: nothing can go round in a circle.
+        // Sources publish to applications, and applications to nobody.
         if app.id == task.endpoint.endpoint.app || app.kind != AppKind::Tenant {
-            return Err(Failure {
-                reason: "publish_refused",
-                detail: format!("`{name}` is where such messages come from; publish to an application of your own"),
-            });
+            return Err(refused(format!(
+                "`{name}` is where such messages come from; publish to an application of your own"
+            )));
         }
         Ok(app)
     }
 
-    /// The new message. Its event id is that of the effect, so that it is accepted once; people find it by the tag, which is the
-    /// id of the message it came from.
-    fn message(&self, task: &Task<'_>, plan: &Plan, app: &App) -> NewMessage {
+    /// The new message. Its event id is that of the effect, so that it is accepted once; people find it by a tag, the id of
+    /// the message it came from.
+    fn message(&self, task: &Task<'_>, plan: &Plan, app: &App, payload: Bytes) -> NewMessage {
         let directory = &self.parts.directory;
-        let payload = payload(task);
         let routes = directory.routes(
             app.id,
             &Incoming {
@@ -100,7 +117,7 @@ impl PublishAction {
             event_type: plan.event_type.clone(),
             event_id: Some(task.event.effect_id()),
             channels: plan.channels.clone(),
-            tags: vec![task.event.id.to_owned()],
+            tags: vec![hops::tag(hops::of(task.message) + 1), task.event.id.to_owned()],
             ordering_key: plan.ordering_key.clone(),
             payload,
             payload_expires_at: directory.now().plus(self.parts.payload_retention),
@@ -132,6 +149,13 @@ fn payload(task: &Task<'_>) -> Bytes {
         task.body.slice_ref(json)
     } else {
         Bytes::copy_from_slice(json)
+    }
+}
+
+fn refused(detail: String) -> Failure {
+    Failure {
+        reason: "publish_refused",
+        detail,
     }
 }
 
