@@ -22,11 +22,10 @@ pub fn of(message: &Message) -> u8 {
     let headers = headers
         .filter(|(name, _)| name == NAME)
         .map(|(_, value)| value.as_str());
-    // What is no number is somebody's nonsense, and 255 stands for all that are too great.
     let number = |text: &str| {
-        text.bytes()
-            .all(|byte| byte.is_ascii_digit())
-            .then(|| text.parse().unwrap_or(u8::MAX))
+        // What is no number is somebody's nonsense; one that is too great is the greatest.
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| text.parse().unwrap_or(u8::MAX))
     };
     tags.chain(headers).filter_map(number).max().unwrap_or(0)
 }
