@@ -56,6 +56,7 @@ pub(crate) fn for_template(missing: Missing, escape: Escape) -> Environment<'sta
         Escape::Url => AutoEscape::Custom(escape::URL.into()),
         Escape::Entities => AutoEscape::Custom(escape::ENTITIES.into()),
         Escape::Mentions => AutoEscape::Custom(escape::MENTIONS.into()),
+        Escape::Links => AutoEscape::Custom(escape::LINKS.into()),
     });
     environment
 }

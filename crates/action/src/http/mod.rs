@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub use self::headers::Headers;
 use self::path::Path;
 use crate::{
-    Compiled, Event, PlanError, Problem,
+    Called, Callee, Compiled, Event, PlanError, Problem,
     settings::{HIDDEN, hide, hide_query, hide_sensitive, read},
     text::{JsonText, Secret, Text, UrlText},
 };
@@ -280,8 +280,11 @@ impl Compiled for Settings {
         format!("{}{path}", self.url.split(['?', '#']).next().unwrap_or_default())
     }
 
-    fn calls(&self) -> Option<&str> {
-        Some(&self.url)
+    fn calls(&self) -> Option<Called> {
+        Some(Called {
+            setting: "url",
+            what: Callee::Url(self.url.clone()),
+        })
     }
 
     fn preview(&self, event: &Event<'_>) -> Result<Value, PlanError> {

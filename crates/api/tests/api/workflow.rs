@@ -159,6 +159,35 @@ async fn an_action_has_no_url_of_its_own_and_shows_no_secret() {
 }
 
 #[tokio::test]
+async fn an_action_that_could_never_be_carried_out_is_refused_when_it_is_saved() {
+    let api = acme().await;
+    let sql = |url: &str| json!({"url": url, "insert": "t", "set": {"a": "b"}});
+    let email = |smtp: &str| json!({"smtp": smtp, "from": "a@example.com", "to": "b@example.com", "text": "x"});
+    for (kind, action, setting) in [
+        ("sql", sql("sqlite:/etc/passwd"), "url"),
+        ("sql", sql("postgres://u@/db?host=/run/postgresql"), "url"),
+        ("sql", sql("mysql://u:p@169.254.169.254/db"), "url"),
+        ("sql", sql("postgres://u:p@db.example.com:22/db"), "url"),
+        ("email", email("smtp://169.254.169.254:25"), "smtp"),
+        ("email", email("smtp://mail.example.com:25"), "smtp"),
+        ("chat", json!({"slack": "https://10.0.0.1/x", "text": "x"}), "slack"),
+    ] {
+        let refused = api.post(PATH, json!({"kind": kind, "action": action})).await;
+        assert_eq!(
+            (refused.refused(422), refused.loc()),
+            ("url_refused".to_owned(), format!("body.action.{setting}")),
+            "{kind}: {action}"
+        );
+    }
+    for (kind, action) in [
+        ("sql", sql("postgres://u:p@db.example.com/db")),
+        ("email", email("smtps://mail.example.com")),
+    ] {
+        api.post(PATH, json!({"kind": kind, "action": action})).await.ok(201);
+    }
+}
+
+#[tokio::test]
 async fn a_message_that_a_filter_keeps_away_is_explained_by_its_values() {
     let api = acme().await;
     api.endpoint("acme", json!({"filter": "data.amount > 100 and data.vip"}))
