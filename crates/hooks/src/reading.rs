@@ -14,6 +14,9 @@ use crate::{
     yaml::{Entry, Node, Value},
 };
 
+/// How many findings are told: who wrote more mistakes mends these first.
+pub(crate) const FINDINGS_MAX: usize = 500;
+
 /// What was found so far.
 pub(crate) struct Reading<'a> {
     lines: Vec<&'a str>,
@@ -100,6 +103,9 @@ impl<'a> Reading<'a> {
 
     /// Adds a finding. What references were replaced by is hidden in it.
     pub fn find(&mut self, at: Mark, path: &Path, what: impl AsRef<str>, advice: impl AsRef<str>) {
+        if self.findings.len() > FINDINGS_MAX {
+            return;
+        }
         self.findings.push(Finding {
             at,
             path: path.to_string(),

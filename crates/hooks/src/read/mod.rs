@@ -19,7 +19,7 @@ use self::{connection::Connection, monitor::Monitor};
 use crate::{
     Desired, Finding, Mark, Surroundings,
     finding::Path,
-    reading::{Reading, Table},
+    reading::{FINDINGS_MAX, Reading, Table},
     surroundings::Resolver,
     yaml::{Node, compose},
 };
@@ -68,6 +68,14 @@ pub(crate) fn read(text: &str, around: &Surroundings<'_>) -> Result<Desired, Vec
     let mut findings = reading.findings;
     findings.sort();
     findings.dedup();
+    if findings.len() > FINDINGS_MAX {
+        let at = findings[FINDINGS_MAX].at;
+        findings.truncate(FINDINGS_MAX);
+        findings.push(Finding {
+            at,
+            ..whole("there is more; mend these first", "")
+        });
+    }
     Err(findings)
 }
 

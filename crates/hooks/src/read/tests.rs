@@ -73,6 +73,23 @@ fn settings(action: &HookAction) -> Json {
 }
 
 #[test]
+fn of_very_many_findings_the_first_are_told() {
+    let keys: String = (0..90_000).map(|n| format!("k{n}:\n")).collect();
+    let findings = read_text(&format!("hooks: {{}}\n{keys}")).unwrap_err();
+    assert_eq!(findings.len(), FINDINGS_MAX + 1);
+    assert!(
+        findings[0].starts_with("2:1: k0: the file has no `k0`"),
+        "{}",
+        findings[0]
+    );
+    assert!(
+        findings[500].ends_with("there is more; mend these first"),
+        "{}",
+        findings[500]
+    );
+}
+
+#[test]
 fn the_example_of_the_design_is_what_it_says() {
     let desired = desired(DESIGN);
     let names: Vec<_> = desired
