@@ -22,9 +22,9 @@ use bellwire_store::ArrivalPlace;
 use bellwire_template::MessageScope;
 use bytes::Bytes;
 
-pub use self::compile::PrepareError;
+pub(crate) use self::kept::Kept;
+pub use self::{compile::PrepareError, identity::event_type};
 use self::{compile::Rules, events::Part, steps::Steps};
-pub(crate) use self::{identity::event_type, kept::Kept};
 
 /// So many messages may come of one request.
 pub const MESSAGES_MAX: usize = 1_000;
