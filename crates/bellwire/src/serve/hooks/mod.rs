@@ -28,7 +28,7 @@ use self::reading::State;
 pub use self::reading::read;
 pub use self::route::PATH;
 pub(super) use self::{route::routes, watching::watch};
-use crate::config::Config;
+use crate::{cli::Failure, config::Config};
 
 /// Why a hooks file is not in force.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,16 @@ impl HooksError {
         match self {
             Self::Findings { findings, .. } => findings,
             _ => &[],
+        }
+    }
+}
+
+impl From<HooksError> for Failure {
+    /// As a command says it.
+    fn from(error: HooksError) -> Self {
+        match error {
+            HooksError::Findings { .. } => Self::Located(error.to_string()),
+            other => Self::usage(other),
         }
     }
 }
