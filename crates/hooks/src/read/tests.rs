@@ -274,6 +274,18 @@ fn what_every_action_has_stands_beside_the_kind_or_among_its_settings() {
 }
 
 #[test]
+fn a_command_begins_in_the_folder_of_the_file() {
+    for (written, cwd) in [
+        ("", "/etc/bellwire"),
+        (", cwd: site", "/etc/bellwire/site"),
+        (", cwd: /srv", "/srv"),
+    ] {
+        let run = action(&format!("run: {{argv: [./x]{written}}}"));
+        assert_eq!(settings(&run)["cwd"], cwd, "{written}");
+    }
+}
+
+#[test]
 fn both_conditions_must_hold_and_an_actions_throttle_wins() {
     let hook = one(
         "verify: none\nwhen: a or b\nthrottle: 1m\ndo:\n  - {file: {path: a}, when: c or d, throttle: 1s}\n  - file: {path: b}",

@@ -135,7 +135,11 @@ impl<'a> Composer<'a> {
             let at = mark(span.start);
             let is_plain = matches!(event, Event::Scalar(_, ScalarStyle::Plain, ..));
             let Event::Scalar(key, ..) = event else {
-                return Err(broken(at, "a key must be a text", ""));
+                let advice = match event {
+                    Event::MappingStart(..) => "a text with `{{ … }}` is put in quotes as a whole",
+                    _ => "",
+                };
+                return Err(broken(at, "a key must be a text", advice));
             };
             let next = self.next()?;
             let value = self.node(next, depth + 1)?;
@@ -232,7 +236,7 @@ fn merge(members: &mut Members, value: Node, at: Mark) -> Result<(), Broken> {
 /// How many values, and how much text.
 fn size(node: &Node) -> (usize, usize) {
     match &node.value {
-        Value::Null => (1, 0),
+        Value::Unknown | Value::Null => (1, 0),
         Value::Bool(_, text) | Value::Number(_, text) => (1, text.len()),
         Value::Text(text) => (1, text.text.len()),
         Value::List(items) => add(items.iter().map(size)),
