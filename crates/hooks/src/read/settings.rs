@@ -23,6 +23,8 @@ pub(crate) const VIA: &str = "via";
 pub(crate) const TEMPLATE: &str = "template";
 pub(crate) const HTML: &str = "html";
 const TEXT: &str = "text";
+/// The working directory of a kind that has one.
+const CWD: &str = "cwd";
 
 /// The names that a kind's settings have, as they are written in JSON.
 pub(crate) fn properties(kind: &Kind) -> BTreeSet<String> {
@@ -60,8 +62,16 @@ pub(super) fn read<'a>(
     if let Some(via) = inside.get(VIA) {
         given.take_connection(&via, shared, reading)?;
     }
-    if !is_whole {
+    if !is_whole || given.places.values().any(|field| field.node.is_unknown()) {
         return None;
+    }
+    // A command begins where the file lies, whatever folder the server was started in.
+    let folder = shared.around.folder.to_string_lossy().into_owned();
+    if given.own.contains(CWD) && !folder.is_empty() {
+        let cwd = given.json.entry(CWD).or_insert_with(|| folder.clone().into());
+        if let Some(relative) = cwd.as_str() {
+            *cwd = std::path::Path::new(&folder).join(relative).to_string_lossy().into();
+        }
     }
     let settings = Json::Object(given.json);
     match (kind.check)(&settings).and_then(|()| (kind.target)(&settings)) {
@@ -93,7 +103,11 @@ impl<'a> Given<'a> {
         let mut is_whole = true;
         for (written, field) in inside.fields() {
             let name = camel(written);
-            if self.own.contains(&name) {
+            if let Some(first) = self.places.get(&name) {
+                let what = format!("it is the same as on line {}", first.name_at.line);
+                reading.find(field.name_at, &field.path, what, "remove one of them");
+                is_whole = false;
+            } else if self.own.contains(&name) {
                 self.json.insert(name.clone(), field.node.to_json());
                 self.places.insert(name, field);
             } else if name == TEMPLATE && self.own.contains(HTML) {
@@ -121,8 +135,9 @@ impl<'a> Given<'a> {
     /// What the connection brings that is not written with the action.
     fn take_connection(&mut self, via: &Field<'a>, shared: &Shared<'a>, reading: &mut Reading<'a>) -> Option<()> {
         let name = reading.text(via)?;
-        let Some(connection) = shared.connections.get(name) else {
-            let known: Vec<&str> = shared.connections.keys().copied().collect();
+        let connections = shared.connections.as_ref()?;
+        let Some(connection) = connections.get(name) else {
+            let known: Vec<&str> = connections.keys().copied().collect();
             let advice = match nearest(name, known.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("`connections` has {}", listed(&known)),
@@ -130,6 +145,7 @@ impl<'a> Given<'a> {
             reading.wrong(via, format!("no connection is called `{}`", shorten(name)), advice);
             return None;
         };
+        let connection = connection.as_ref()?;
         let Some(leads_by) = connection.setting(self.kind.name, &self.own) else {
             let what = format!(
                 "`{}` does not go by a connection to {}",

@@ -73,6 +73,23 @@ fn settings(action: &HookAction) -> Json {
 }
 
 #[test]
+fn of_very_many_findings_the_first_are_told() {
+    let keys: String = (0..90_000).map(|n| format!("k{n}:\n")).collect();
+    let findings = read_text(&format!("hooks: {{}}\n{keys}")).unwrap_err();
+    assert_eq!(findings.len(), FINDINGS_MAX + 1);
+    assert!(
+        findings[0].starts_with("2:1: k0: the file has no `k0`"),
+        "{}",
+        findings[0]
+    );
+    assert!(
+        findings[500].ends_with("there is more; mend these first"),
+        "{}",
+        findings[500]
+    );
+}
+
+#[test]
 fn the_example_of_the_design_is_what_it_says() {
     let desired = desired(DESIGN);
     let names: Vec<_> = desired
@@ -254,6 +271,18 @@ fn what_every_action_has_stands_beside_the_kind_or_among_its_settings() {
     assert_eq!((run.timeout, &settings(&run)["timeout"]), (None, &"10m".into()));
     let format = action("file: {path: a, format: jsonl}\nformat: xml");
     assert_eq!(format.workflow.format, bellwire_core::endpoint::Format::Xml);
+}
+
+#[test]
+fn a_command_begins_in_the_folder_of_the_file() {
+    for (written, cwd) in [
+        ("", "/etc/bellwire"),
+        (", cwd: site", "/etc/bellwire/site"),
+        (", cwd: /srv", "/srv"),
+    ] {
+        let run = action(&format!("run: {{argv: [./x]{written}}}"));
+        assert_eq!(settings(&run)["cwd"], cwd, "{written}");
+    }
 }
 
 #[test]

@@ -61,7 +61,7 @@ impl Origin<'_> {
 }
 
 /// The type of a message that no request brought: what the rule makes of it, where there is one and it applies.
-pub(crate) fn event_type(rules: &SourceRules, otherwise: &str, json: &[u8]) -> String {
+pub fn event_type(rules: &SourceRules, otherwise: &str, json: &[u8]) -> String {
     let scope = MessageScope::new(otherwise, &[], json);
     let rule = rules.event_type.as_ref();
     let made = rule

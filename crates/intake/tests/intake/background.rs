@@ -167,3 +167,45 @@ async fn a_monitor_says_down_and_up_and_a_restart_repeats_neither() {
     assert_eq!(payload["latencyMs"], 7);
     assert!(payload["since"].as_str().unwrap() > NOON.to_string().as_str());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_monitor_whose_url_is_corrected_while_it_is_down_says_up() {
+    let world = World::new().await;
+    let watched =
+        |host: &str| format!(r#"{{"name":"api","http":"https://{host}.example.com/","every":"1s","fails":1}}"#);
+    let source = world
+        .source("watch", "monitor", &[("monitor", &watched("wrogn"))], "{}")
+        .await;
+    world.outside.looks.lock().unwrap().push_back(seen(500));
+    let stop = CancellationToken::new();
+    let story = async {
+        let until = async |messages: usize| {
+            for _ in 0..60 {
+                if world.messages(&source).await.len() >= messages {
+                    break;
+                }
+                world.clock.advance(Duration::from_secs(1));
+                tokio::time::advance(Duration::from_secs(1)).await;
+                tokio::task::yield_now().await;
+            }
+        };
+        until(1).await;
+        let corrected = vec![watched("right")];
+        world
+            .change(&source, |source| {
+                drop(source.settings.insert("monitor".to_owned(), corrected))
+            })
+            .await;
+        world.outside.looks.lock().unwrap().push_back(seen(200));
+        until(2).await;
+        stop.cancel();
+    };
+    tokio::join!(world.intake.run(stop.clone()), story);
+    let types: Vec<_> = world
+        .messages(&source)
+        .await
+        .into_iter()
+        .map(|message| message.event_type)
+        .collect();
+    assert_eq!(types, ["monitor.down", "monitor.up"]);
+}

@@ -18,7 +18,7 @@ pub(super) fn run(file: &Path, out: &mut Out) -> Result<(), Failure> {
     if out.is_json() {
         out.line(&as_json(file, &read).to_string())?;
     }
-    let desired = read.map_err(Failure::usage)?;
+    let desired = read?;
     if out.is_json() {
         return Ok(());
     }

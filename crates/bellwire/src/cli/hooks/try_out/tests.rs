@@ -3,7 +3,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cli::testing::Captured;
 
-const FILE: &str = "hooks:
+const FILE: &str = "monitors: {api: {tcp: \"h.example:1\"}}
+hooks:
   push:
     verify: {github: canary-secret}
     when: type == \"push\"
@@ -27,6 +28,8 @@ const FILE: &str = "hooks:
   daily:
     cron: \"@daily\"
     do: [{forward: {url: \"https://example.com/\"}, transformation: {day: \"{{ day }}\"}}]
+  typed: {cron: \"@daily\", event_type: '\"day.\" ~ body.day', do: []}
+  down: {monitors: all, do: []}
 ";
 
 struct Run {
@@ -169,13 +172,28 @@ fn what_a_schedule_would_make_is_the_fixture() {
 }
 
 #[test]
+fn the_type_of_a_schedule_or_monitor_is_its_own_and_a_stand_in_is_said() {
+    for (hook, body, says) in [
+        ("daily", r#"{"day": 3}"#, "type cron,"),
+        ("typed", r#"{"day": 3}"#, "type day.3,"),
+        ("down", "{}", "type monitor.down,"),
+        ("push", "{}", "the type is `test`; `--type` says another\n"),
+    ] {
+        let text = run(hook, body, &[], false).text;
+        assert!(text.contains(says), "{hook}: {text}");
+    }
+    let text = run("push", "{}", &["--type", "test"], false).text;
+    assert!(!text.contains("says another"), "{text}");
+}
+
+#[test]
 fn a_hook_that_is_not_there_is_a_usage_failure_that_names_those_that_are() {
     let failure = run("nobody", "{}", &[], false).done.unwrap_err();
     assert_eq!(failure.exit_code(), 2);
     assert!(
         failure
             .to_string()
-            .ends_with("has no hook `nobody`; it has push, alerts, daily"),
+            .ends_with("has no hook `nobody`; it has push, alerts, daily, typed, down"),
         "{failure}"
     );
 }
