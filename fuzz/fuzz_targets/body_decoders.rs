@@ -6,13 +6,15 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, &str, &[u8])| {
     let (kind, other, body) = input;
-    let content_type = match kind % 7 {
+    let multipart = format!("multipart/form-data; boundary={other}");
+    let content_type = match kind % 8 {
         0 => "application/json",
         1 => "text/xml",
         2 => "application/x-www-form-urlencoded",
         3 => "multipart/form-data; boundary=b",
         4 => "text/plain",
         5 => "",
+        6 => multipart.as_str(),
         _ => other,
     };
     let Ok(json) = decode(content_type, body) else { return };

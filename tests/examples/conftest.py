@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -114,10 +116,32 @@ def receiver(receivers: Callable[[], Receiver]) -> Receiver:
     return receivers()
 
 
-class Bellwire:
-    """A server that serves a hooks file, in the file's folder."""
+SERVE = ("serve", "--dev", "--hooks", "hooks.yaml")
 
-    def __init__(self, folder: Path, data: Path, env: dict[str, str], log: Path) -> None:
+
+class Readme:
+    """What an example's README says to type."""
+
+    def __init__(self, example: str) -> None:
+        text = (Path(os.environ["EXAMPLES_FOLDER"]) / example / "README.md").read_text()
+        self.lines = [line.strip() for line in text.splitlines() if line.startswith("    ")]
+
+    def exported(self) -> set[str]:
+        """The variables that are to be set."""
+        exports = [line for line in self.lines if line.startswith("export ")]
+        return {name for line in exports for name in re.findall(r"(\w+)=", line)}
+
+    def commands(self, *begin: str) -> list[list[str]]:
+        """The words behind `bellwire` of the lines that begin so."""
+        lines = [shlex.split(line)[1:] for line in self.lines if line.startswith("bellwire ")]
+        return [words for words in lines if words[: len(begin)] == list(begin)]
+
+
+class Bellwire:
+    """A server that serves a hooks file, in the file's folder. `words` are those that start it."""
+
+    def __init__(self, folder: Path, data: Path, env: dict[str, str], log: Path, words: tuple[str, ...] = SERVE) -> None:
+        self.words = words
         self.url = f"http://127.0.0.1:{free_port()}"
         self.folder, self.data, self.log = folder, data, log
         self.env = {**os.environ, "BELLWIRE_ADMIN_TOKEN": TOKEN, **env}
@@ -125,8 +149,7 @@ class Bellwire:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [os.environ["EXAMPLES_SERVER"], "serve", "--dev", "--listen", self.url.removeprefix("http://"),
-             "--data", str(self.data), "--hooks", "hooks.yaml"],
+            [os.environ["EXAMPLES_SERVER"], *self.words, "--listen", self.url.removeprefix("http://"), "--data", str(self.data)],
             cwd=self.folder,
             env=self.env,
             stdin=subprocess.DEVNULL,
@@ -150,6 +173,13 @@ class Bellwire:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+
+    def run(self, *words: str) -> str:
+        """A command that must succeed; answers what it writes."""
+        command = self.command(*words)
+        written, said = command.communicate(timeout=DEADLINE_S)
+        assert command.returncode == 0, (words, said)
+        return written.decode()
 
     def is_ready(self) -> bool:
         assert self.process.poll() is None, f"the server ended:\n{self.log.read_text()}"
@@ -198,13 +228,16 @@ class Bellwire:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Bellwire]]:
-    """Serves an example from a copy of its folder; `env` is what its README exports."""
+    """Serves an example from a copy of its folder, as its README says; `env` is what the README exports, and more."""
     running: list[Bellwire] = []
 
     def start(example: str, **env: str) -> Bellwire:
         folder = tmp_path / example
         shutil.copytree(Path(os.environ["EXAMPLES_FOLDER"]) / example, folder)
-        running.append(Bellwire(folder, tmp_path / "data", env, tmp_path / "log"))
+        readme = Readme(example)
+        assert readme.exported() <= set(env), f"the README of {example} exports {readme.exported()}"
+        (words,) = readme.commands("serve")
+        running.append(Bellwire(folder, tmp_path / "data", env, tmp_path / "log", tuple(words)))
         return running[-1]
 
     yield start

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from conftest import wait_until
+from conftest import Readme, wait_until
 
 SECRET = "hush"
 
@@ -35,6 +35,7 @@ def test_a_push_to_the_main_branch_is_checked_out(serve: Any, tmp_path: Path) ->
     git(origin, "commit", "--quiet", "--allow-empty", "-m", "one")
     checkout.parent.mkdir(parents=True)
     git(tmp_path, "clone", "--quiet", str(origin), str(checkout))
+    readme = Readme("deploy-on-push")
     server = serve("deploy-on-push", GITHUB_SECRET=SECRET, CHECKOUTS=str(tmp_path / "checkouts"))
     git(origin, "commit", "--quiet", "--allow-empty", "-m", "two")
     commit = git(origin, "rev-parse", "HEAD")
@@ -47,6 +48,12 @@ def test_a_push_to_the_main_branch_is_checked_out(serve: Any, tmp_path: Path) ->
     (attempt,) = wait_until(lambda: server.attempts("deploy"), "the attempt")
     assert attempt["status"] == 0
     assert f"acme/site is at {commit[:7]}" in attempt["response"]
+
+    (messages,) = readme.commands("message", "list")
+    message = json.loads(server.run(*messages, "--json"))["data"][0]["id"]
+    (attempts,) = readme.commands("message", "attempts")
+    shown = server.run(*(message if word == "MESSAGE" else word for word in attempts))
+    assert "run-1 " in shown and f"acme/site is at {commit[:7]}" in shown, shown
 
 
 def test_what_a_failed_command_says_is_kept(serve: Any, tmp_path: Path) -> None:

@@ -9,21 +9,23 @@ from typing import Any, Callable
 import stripe
 from standardwebhooks.webhooks import Webhook
 
-from conftest import Receiver, wait_until
+from conftest import Readme, Receiver, wait_until
 
 SECRET = "whsec_gateway"
 
 
 def test_one_event_reaches_each_service_that_wants_it(serve: Any, receivers: Callable[[], Receiver]) -> None:
     server = serve("stripe-gateway", STRIPE_SECRET=SECRET)
-    server.api("POST", "/api/v1/app", {"name": "Billing", "uid": "billing"})
+    readme = Readme("stripe-gateway")
+    (make_app,) = readme.commands("app", "create")
+    server.run(*make_app)
     services = {}
-    for uid, wanted in (("invoices", ["invoice.paid"]), ("warehouse", None)):
+    for words in readme.commands("endpoint", "create"):
+        (url,) = (word for word in words if word.startswith("https://"))
+        uid = url.removeprefix("https://").partition(".")[0]
         services[uid] = receivers()
-        body: dict[str, Any] = {"url": services[uid].url + "/hook", "uid": uid}
-        if wanted:
-            body["filterTypes"] = wanted
-        server.api("POST", "/api/v1/app/billing/endpoint", body)
+        server.run(*(services[uid].url + "/hook" if word == url else word for word in words), "--uid", uid)
+    assert sorted(services) == ["invoices", "warehouse"]
     for event, kind in (("evt_1", "invoice.paid"), ("evt_2", "charge.refunded"), ("evt_1", "invoice.paid")):
         body = json.dumps({"id": event, "object": "event", "type": kind, "data": {"object": {"amount": 1990}}}).encode()
         now = int(time.time())

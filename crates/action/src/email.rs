@@ -22,10 +22,10 @@ use serde_json::Value;
 
 pub use self::{
     letter::{Letter, Mail},
-    server::{SmtpServer, Tls},
+    server::{SUBMISSION_PORTS, SmtpServer, Tls},
 };
 use crate::{
-    Compiled, Event, PlanError, Problem,
+    Called, Callee, Compiled, Event, PlanError, Problem,
     server::without_password,
     settings,
     text::{HtmlText, Secret, Text},
@@ -229,6 +229,17 @@ impl Compiled for Settings {
 
     fn target(&self) -> String {
         self.server.description()
+    }
+
+    fn calls(&self) -> Option<Called> {
+        Some(Called {
+            setting: "smtp",
+            what: Callee::Server {
+                host: self.server.host.clone(),
+                port: self.server.port,
+                usual: SUBMISSION_PORTS,
+            },
+        })
     }
 
     fn preview(&self, event: &Event<'_>) -> Result<Value, PlanError> {

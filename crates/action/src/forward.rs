@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    Compiled, Event, PlanError, Problem,
+    Called, Callee, Compiled, Event, PlanError, Problem,
     http::{Headers, base_url},
     settings::{HIDDEN, hide_query, hide_sensitive, read},
     text::Text,
@@ -133,8 +133,11 @@ impl Compiled for Settings {
         self.url.split('?').next().unwrap_or_default().to_owned()
     }
 
-    fn calls(&self) -> Option<&str> {
-        Some(&self.url)
+    fn calls(&self) -> Option<Called> {
+        Some(Called {
+            setting: "url",
+            what: Callee::Url(self.url.clone()),
+        })
     }
 
     fn preview(&self, event: &Event<'_>) -> Result<Value, PlanError> {

@@ -14,6 +14,33 @@ pub enum Reach {
     Machine,
 }
 
+/// What an action calls, to be judged when its settings are saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    /// The setting that says so.
+    pub setting: &'static str,
+    /// What that is.
+    pub what: Callee,
+}
+
+/// See [`Called`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Callee {
+    /// A URL.
+    Url(String),
+    /// A server that does not speak HTTP.
+    Server {
+        /// A name or an address, IPv6 without brackets.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// Ports that servers of its sort have, and that may be called besides those of the policy.
+        usual: &'static [u16],
+    },
+    /// A file or a socket of this machine, which only the operator may name.
+    Local,
+}
+
 /// The settings of a kind, compiled: what each file of a kind is about.
 pub trait Compiled: Sized {
     /// The settings as they are written, for their schema.
@@ -32,8 +59,8 @@ pub trait Compiled: Sized {
     /// no other.
     fn target(&self) -> String;
 
-    /// The URL that it calls, to be judged when the settings are saved.
-    fn calls(&self) -> Option<&str> {
+    /// What it calls, if it calls anything.
+    fn calls(&self) -> Option<Called> {
         None
     }
 
@@ -59,8 +86,8 @@ pub struct Kind {
     pub shown: fn(&Value) -> Value,
     /// Where the effect is, without what is secret ([`Compiled::target`]).
     pub target: fn(&Value) -> Result<String, Problem>,
-    /// The URL that it calls, if it does, to be judged when the settings are saved.
-    pub calls: fn(&Value) -> Result<Option<String>, Problem>,
+    /// What it calls ([`Compiled::calls`]).
+    pub calls: fn(&Value) -> Result<Option<Called>, Problem>,
     /// What would be done with a message, without what is secret.
     pub preview: fn(&Value, &Event<'_>) -> Result<Value, PlanError>,
     /// The JSON Schema of the settings.
@@ -81,7 +108,7 @@ impl Kind {
                 shown
             },
             target: |settings| S::read(settings).map(|settings| settings.target()),
-            calls: |settings| S::read(settings).map(|settings| settings.calls().map(str::to_owned)),
+            calls: |settings| S::read(settings).map(|settings| settings.calls()),
             preview: |settings, event| {
                 let settings = S::read(settings).map_err(|problem| PlanError::new("action", problem))?;
                 settings.preview(event)

@@ -24,6 +24,6 @@ mod tests;
 pub mod text;
 
 pub use self::event::Event;
-pub use self::kinds::{Compiled, KINDS, Kind, Reach, by_name};
+pub use self::kinds::{Called, Callee, Compiled, KINDS, Kind, Reach, by_name};
 pub use self::problem::{PlanError, Problem};
 pub use self::server::is_loopback;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Compiled, Event, PlanError, Problem,
-    settings::{HIDDEN, hide_sensitive, read},
+    settings::{HIDDEN, hide, read},
     text::{Text, Time},
 };
 
@@ -296,7 +296,7 @@ impl Compiled for Settings {
     }
 
     fn hide(shown: &mut Value) {
-        hide_sensitive(shown, "env");
+        hide(shown, &["env", "*"]);
     }
 
     fn target(&self) -> String {
@@ -305,8 +305,9 @@ impl Compiled for Settings {
 
     fn preview(&self, event: &Event<'_>) -> Result<Value, PlanError> {
         let plan = self.plan(event)?;
+        // What a variable is called says nothing about what it holds: `DSN`, `GITHUB_PAT`.
         let env = plan.env.iter().map(|(name, value)| {
-            let hidden = bellwire_core::headers::is_sensitive(name, value);
+            let hidden = self.env.contains_key(name);
             (name.clone(), Value::from(if hidden { HIDDEN } else { value }))
         });
         let env: serde_json::Map<_, _> = env.collect();
@@ -418,12 +419,12 @@ mod tests {
     }
 
     #[test]
-    fn variables_that_are_secret_by_their_names_are_not_shown() {
-        let settings = json!({"argv": ["x"], "env": {"API_TOKEN": "CANARY", "STAGE": "test"}});
+    fn what_variables_hold_is_not_shown_whatever_they_are_called() {
+        let settings = json!({"argv": ["x", "test"], "env": {"API_TOKEN": "CANARY", "DSN": "CANARY {{ type }}"}});
         let kind = crate::by_name("run").unwrap();
         let shown = (kind.shown)(&settings).to_string();
         let preview = (kind.preview)(&settings, &event("{}")).unwrap().to_string();
         assert!(!shown.contains("CANARY") && shown.contains("test"), "{shown}");
-        assert!(!preview.contains("CANARY") && preview.contains("test"), "{preview}");
+        assert!(!preview.contains("CANARY") && preview.contains("msg_1"), "{preview}");
     }
 }

@@ -1,6 +1,7 @@
 //! What all kinds do with their settings: read them, and show them without what is secret.
 
 use bellwire_core::headers;
+use bellwire_template::{TEMPLATES_MAX, is_template};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,6 +16,12 @@ pub const HIDDEN: &str = "[redacted]";
 /// # Errors
 /// A member is missing, unknown, of a wrong type, or a template in it does not compile.
 pub fn read<'a, T: Deserialize<'a>>(settings: &'a Value) -> Result<T, Problem> {
+    let templates = count_templates(settings);
+    if templates > TEMPLATES_MAX {
+        let why =
+            format!("{templates} texts have templates in them; the settings of an action have at most {TEMPLATES_MAX}");
+        return Err(Problem::at([], why));
+    }
     serde_path_to_error::deserialize(settings).map_err(|error| {
         let path = error.path().iter().filter_map(|segment| {
             use serde_path_to_error::Segment;
@@ -32,6 +39,21 @@ pub fn read<'a, T: Deserialize<'a>>(settings: &'a Value) -> Result<T, Problem> {
     })
 }
 
+/// Without recursion: how deep settings are is judged by who reads them.
+fn count_templates(settings: &Value) -> usize {
+    let mut left = vec![settings];
+    let mut count = 0;
+    while let Some(value) = left.pop() {
+        match value {
+            Value::String(text) => count += usize::from(is_template(text)),
+            Value::Array(items) => left.extend(items),
+            Value::Object(members) => left.extend(members.values()),
+            _ => {}
+        }
+    }
+    count
+}
+
 /// Hides what stands at the path. A `*` stands for all members of an object or list.
 pub fn hide(value: &mut Value, path: &[&str]) {
     match path {
@@ -46,6 +68,15 @@ pub fn hide(value: &mut Value, path: &[&str]) {
             if let Some(member) = value.get_mut(*step) {
                 hide(member, rest);
             }
+        }
+    }
+}
+
+/// Hides what stands at these JSON pointers.
+pub fn hide_at(shown: &mut Value, pointers: &[String]) {
+    for pointer in pointers {
+        if let Some(value) = shown.pointer_mut(pointer) {
+            *value = Value::from(HIDDEN);
         }
     }
 }
@@ -110,10 +141,22 @@ mod tests {
         }
         hide_sensitive(&mut shown, "headers");
         hide_query(&mut shown, "url");
+        hide_at(&mut shown, &["/a/c".to_owned(), "/gone/0".to_owned()]);
         assert_eq!(
             shown,
-            json!({"a": {"b": HIDDEN, "c": "open"}, "d": [{"e": HIDDEN}], "headers": {"Authorization": HIDDEN, "x-a": "open"}, "url": "https://e.example/?[redacted]"})
+            json!({"a": {"b": HIDDEN, "c": HIDDEN}, "d": [{"e": HIDDEN}], "headers": {"Authorization": HIDDEN, "x-a": "open"}, "url": "https://e.example/?[redacted]"})
         );
+    }
+
+    #[test]
+    fn settings_of_very_many_templates_are_refused() {
+        let read = |count: usize| {
+            let env: serde_json::Map<_, _> = (0..count).map(|at| (format!("V{at}"), json!("{{ id }}"))).collect();
+            (crate::by_name("run").unwrap().check)(&json!({"argv": ["x"], "env": env}))
+        };
+        assert!(read(TEMPLATES_MAX).is_ok());
+        let problem = read(TEMPLATES_MAX + 1).unwrap_err();
+        assert!(problem.message.contains("at most 256"), "{problem}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub use self::{
     value::Value,
 };
 use crate::{
-    Compiled, Event, PlanError, Problem,
+    Called, Callee, Compiled, Event, PlanError, Problem,
     server::without_password,
     settings,
     text::{JsonText, Secret},
@@ -166,6 +166,25 @@ impl Compiled for Settings {
         if let Some(JsonValue::String(url)) = shown.get_mut("url") {
             *url = without_password(url);
         }
+    }
+
+    fn calls(&self) -> Option<Called> {
+        let what = match &self.database {
+            Database::Postgres(Server {
+                place: Place::Tcp { host, port },
+                ..
+            })
+            | Database::Mysql(Server {
+                place: Place::Tcp { host, port },
+                ..
+            }) => Callee::Server {
+                host: host.clone(),
+                port: *port,
+                usual: &[],
+            },
+            Database::Sqlite(_) | Database::Postgres(_) | Database::Mysql(_) => Callee::Local,
+        };
+        Some(Called { setting: "url", what })
     }
 
     fn target(&self) -> String {

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt, time::Duration};
 
 use bellwire_core::time::span::Span;
+pub use bellwire_template::is_template;
 use bellwire_template::{Escape, Expression, JsonTemplate, MessageScope, Missing, Template};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error};
@@ -61,11 +62,6 @@ impl Text {
             },
         }
     }
-}
-
-/// Whether a text has anything of the template language in it.
-pub fn is_template(text: &str) -> bool {
-    ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
 }
 
 impl<'de> Deserialize<'de> for Text {

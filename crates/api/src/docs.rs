@@ -8,7 +8,7 @@ use http::{HeaderValue, Response, header};
 
 use crate::{
     DOCS_PATH,
-    error::{ApiError, CODES, NOT_FOUND, page},
+    error::{ApiError, NOT_FOUND, page, with_pages},
 };
 
 /// The routes of the documentation. `document` is the OpenAPI document.
@@ -36,7 +36,7 @@ fn text(content_type: &'static str, text: String) -> Response<Body> {
 
 fn error_page(name: &str, docs_url: &str) -> Response<Body> {
     let name = name.strip_suffix(".md").unwrap_or(name);
-    match CODES.iter().find(|code| code.code == name) {
+    match with_pages().find(|code| code.code == name) {
         Some(code) => text(MARKDOWN, page(code)),
         None => {
             let detail = format!("no error has the code `{name}`; {DOCS_PATH} lists them");
@@ -46,11 +46,11 @@ fn error_page(name: &str, docs_url: &str) -> Response<Body> {
 }
 
 fn index() -> String {
-    let line = |code: &&crate::error::ErrorCode| {
+    let line = |code: &crate::error::ErrorCode| {
         let crate::error::ErrorCode {
             code, status, title, ..
         } = code;
         format!("* `{code}` ({status}): {title}. {DOCS_PATH}/{code}\n")
     };
-    format!("# Error codes\n\n{}", CODES.iter().map(line).collect::<String>())
+    format!("# Error codes\n\n{}", with_pages().map(line).collect::<String>())
 }

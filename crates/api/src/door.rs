@@ -4,7 +4,7 @@
 //! alone, and the answers were written when the server started. Whoever owns the connections asks; [`crate::operation`] asks
 //! [`crate::pressure`] again, for those who came in just before.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use axum::{
     BoxError,
@@ -56,11 +56,8 @@ impl Door {
         }))
     }
 
-    /// Lets a request through, to be routed.
-    ///
-    /// # Errors
-    /// The answer to a publication while the server takes on none.
-    pub fn pass<B>(&self, request: Request<B>) -> Result<Request<B>, Response<Body>>
+    /// Lets a request through, to be routed; or breaks off with the answer to a publication while the server takes on none.
+    pub fn pass<B>(&self, request: Request<B>) -> ControlFlow<Response<Body>, Request<B>>
     where
         B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
@@ -71,10 +68,10 @@ impl Door {
             publication.method == request.method() && is_at(request.uri().path(), publication.path)
         };
         let Some(publication) = publications.iter().find(named) else {
-            return Ok(request);
+            return ControlFlow::Continue(request);
         };
         let Err(pressed) = server.pressure.has_room(&server.directory) else {
-            return Ok(request);
+            return ControlFlow::Continue(request);
         };
         let answer = match pressed {
             Pressed::Busy => &self.0.busy,
@@ -91,7 +88,7 @@ impl Door {
             server.limits.body_bytes_max,
             asked_first,
         );
-        Err(answer.clone().map(Body::from))
+        ControlFlow::Break(answer.clone().map(Body::from))
     }
 }
 

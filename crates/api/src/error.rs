@@ -29,18 +29,48 @@ pub struct ErrorCode {
 }
 
 macro_rules! codes {
-    ($($name:ident = $code:literal, $status:literal, $title:literal, $meaning:literal, $remedy:literal;)*) => {
+    ($(#[$about:meta])* $all:ident: $($name:ident = $code:literal, $status:literal, $title:literal, $meaning:literal, $remedy:literal;)*) => {
         $(
             #[doc = $title]
             pub const $name: ErrorCode =
                 ErrorCode { code: $code, status: $status, title: $title, meaning: $meaning, remedy: $remedy };
         )*
-        /// Every public error code, by status.
-        pub const CODES: &[&ErrorCode] = &[$(&$name),*];
+        $(#[$about])*
+        pub const $all: &[&ErrorCode] = &[$(&$name),*];
     };
 }
 
 codes! {
+    /// The codes that only `/in/…` answers, where the API's codes are answered, too: `intake` has them in `door.rs`.
+    SOURCE_CODES:
+    BODY_MALFORMED = "body_malformed", 400, "Body not what it says it is",
+        "The request to a source is its provider's, but its body is not the JSON, XML or form that its content type says, or holds \
+         more than is taken apart. Nothing was accepted. Sending the same again has the same answer.",
+        "`detail` says where the body goes wrong. The beginning of it is kept: `bellwire source refused NAME` shows it.";
+    NOT_VERIFIED = "not_verified", 401, "Not verified",
+        "The request to a source could not be shown to be its provider's: it has no signature or token, a wrong one, one that is \
+         too old, or it comes from an address that is not allowed. Nothing was accepted.",
+        "`bellwire source refused NAME` says what is wrong, in words, and `docs/providers.md` what each reason means. The usual ones: \
+         the secret is another one, the provider calls another URL than `public_url`, something changed the body on the way, \
+         a clock is wrong.";
+    HANDSHAKE_REFUSED = "handshake_refused", 403, "Handshake refused",
+        "The provider asked a question before it sends events, and it may not be answered: the verify token is another one, the \
+         origin is not allowed, or the source is not armed, so that no stranger can set its secret.",
+        "Give the provider the verify token of the source's settings, or set `armed` to `true` and have it ask again.";
+    CERTIFICATE_UNAVAILABLE = "certificate_unavailable", 503, "Certificate unavailable",
+        "The request to a source is signed with a certificate that its provider publishes, and that cannot be fetched right now. \
+         Nothing was accepted, and nothing is lost when it is sent again.",
+        "Senders: repeat the request after `Retry-After` seconds. Operators: `detail` says what went wrong; the server must be \
+         able to reach the provider's own host over https.";
+    SOURCE_UNUSABLE = "source_unusable", 503, "Source unusable",
+        "The source is there, but its settings or rules cannot be used, so that no request can be judged. Nothing was accepted, \
+         and nothing is lost when it is sent again.",
+        "Operators: the server's log and `bellwire source refused NAME` say what is wrong with the source; mend its settings or rules.";
+}
+
+codes! {
+    /// Every public error code of the API, by status.
+    CODES:
     AUTHENTICATION_FAILED = "authentication_failed", 401, "Authentication failed",
         "The request has no `Authorization: Bearer …` header, or the token in it is not known, was deleted, or has expired.",
         "Send a token of this server. The first start prints an admin token; `bellwire token create` makes others. Check that \
@@ -301,6 +331,11 @@ impl ApiError {
     }
 }
 
+/// Every code that has a page.
+pub fn with_pages() -> impl Iterator<Item = &'static ErrorCode> {
+    CODES.iter().chain(SOURCE_CODES).copied()
+}
+
 /// The page of a code, in Markdown: what `docs/errors/<code>.md` holds.
 pub fn page(code: &ErrorCode) -> String {
     let ErrorCode {
@@ -341,10 +376,11 @@ mod tests {
     fn codes_are_unique_and_sorted_by_status() {
         let statuses: Vec<_> = CODES.iter().map(|code| code.status).collect();
         assert!(statuses.is_sorted());
-        let mut names: Vec<_> = CODES.iter().map(|code| code.code).collect();
+        let mut names: Vec<_> = with_pages().map(|code| code.code).collect();
+        let count = names.len();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), CODES.len());
+        assert_eq!(names.len(), count);
     }
 
     /// Run with `BELLWIRE_UPDATE=1` to write the pages.
@@ -355,7 +391,7 @@ mod tests {
     )]
     fn every_code_has_its_page() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
-        for code in CODES {
+        for code in with_pages() {
             let file = folder.join(format!("{}.md", code.code));
             if std::env::var_os("BELLWIRE_UPDATE").is_some() {
                 std::fs::write(&file, page(code)).unwrap();
@@ -405,6 +441,7 @@ mod tests {
         let error = AppendError::EventIdTaken {
             event_id: "e".to_owned(),
             existing,
+            overtaken: false,
         };
         let (status, body) = body_of(error.into()).await;
         assert_eq!(

@@ -33,6 +33,7 @@ use axum::Router;
 
 pub use door::Door;
 pub use metrics::ApiMetrics;
+pub use payload_schema::payload_check;
 pub use pressure::PublishLimits;
 pub use state::{ApiLimits, ApiState, CronCheck, SentHeaders};
 

@@ -50,8 +50,16 @@ pub struct Failure {
 }
 
 /// Failures after which a delivery is given up at once: the same message would fail in the same way until a person changes
-/// something, who then recovers it.
-pub const FINAL: &[&str] = &["exit_given_up", "publish_refused", "smtp_permanent", "template_failed"];
+/// something, who then recovers it. They lie in the message or in settings, and say nothing about how the endpoint is doing.
+pub const FINAL: &[&str] = &[
+    "command_too_long",
+    "exit_given_up",
+    "kind_refused",
+    "publish_refused",
+    "settings_invalid",
+    "smtp_permanent",
+    "template_failed",
+];
 
 /// The receiver said that nothing is to be sent there any more.
 pub const GONE: &str = "status_gone";

@@ -77,6 +77,22 @@ pub struct Decision {
     pub rest: Option<Duration>,
     /// What people are told.
     pub notices: Vec<Notice>,
+    /// The outcome says something about the endpoint: its breaker and its limit learn of it.
+    pub speaks: bool,
+}
+
+impl Decision {
+    /// The delivery is given up for a reason that lies in its message or in settings: the endpoint, of this health, is not blamed.
+    pub fn given_up(health: Health) -> Self {
+        Self {
+            next: Next::Failed,
+            health,
+            disable: None,
+            rest: None,
+            notices: vec![Notice::Exhausted],
+            speaks: false,
+        }
+    }
 }
 
 /// What follows from `outcome`, the attempt after `progress.tries` others of its run.
@@ -91,8 +107,12 @@ pub fn decide(progress: Progress, outcome: &Outcome, policy: Policy<'_>, health:
             disable: None,
             rest: None,
             notices: if told { vec![Notice::Recovered] } else { Vec::new() },
+            speaks: true,
         };
     };
+    if failure.is_final() {
+        return Decision::given_up(health);
+    }
     let ended_at = outcome.ended_at();
     let failing_since = health.failing_since.unwrap_or(ended_at).min(ended_at);
     let disable = match policy.disable_after {
@@ -102,8 +122,7 @@ pub fn decide(progress: Progress, outcome: &Outcome, policy: Policy<'_>, health:
         _ => None,
     };
     let tries = progress.tries.saturating_add(1);
-    let wait = retry::next_wait(policy.schedule, tries, jitter, outcome.retry_after)
-        .filter(|_| disable.is_none() && !failure.is_final());
+    let wait = retry::next_wait(policy.schedule, tries, jitter, outcome.retry_after).filter(|_| disable.is_none());
     let mut notices = Vec::new();
     let next = match wait {
         Some(wait) => {
@@ -136,6 +155,7 @@ pub fn decide(progress: Progress, outcome: &Outcome, policy: Policy<'_>, health:
         disable,
         rest,
         notices,
+        speaks: true,
     }
 }
 
@@ -236,7 +256,11 @@ mod tests {
     }
 
     #[test]
-    fn what_would_fail_again_is_given_up_at_once_and_the_endpoint_stays() {
+    fn what_would_fail_again_is_given_up_at_once_and_the_endpoint_is_not_blamed() {
+        // It has been failing for long: one more failure of its own would disable it.
+        let health = Health {
+            failing_since: Some(NOON.minus(Duration::from_secs(30 * 86_400))),
+        };
         for reason in FINAL {
             let mut outcome = answered(500);
             outcome.failure = Some(Failure {
@@ -244,10 +268,8 @@ mod tests {
                 detail: String::new(),
             });
             outcome.retry_after = Some(Duration::from_secs(5));
-            let decision = decide(after(0), &outcome, POLICY, Health::default(), 0.0);
-            assert_eq!((decision.next, decision.disable), (Next::Failed, None), "{reason}");
-            assert_eq!(decision.notices, [Notice::Exhausted]);
-            assert_eq!(decision.health.failing_since, Some(outcome.ended_at()));
+            let decision = decide(after(0), &outcome, POLICY, health, 0.0);
+            assert_eq!(decision, Decision::given_up(health), "{reason}");
         }
     }
 

@@ -90,6 +90,9 @@ pub struct ActionSettings {
     pub settings: Option<Arc<str>>,
     /// The operator wrote it (in the hooks file): addresses that strangers may not name are allowed.
     pub trusted: bool,
+    /// JSON pointers to the texts of the settings that must not be shown whatever they are: something in them came from outside
+    /// of the hooks file.
+    pub hidden: Arc<[String]>,
 }
 
 impl Default for ActionSettings {
@@ -98,6 +101,7 @@ impl Default for ActionSettings {
             kind: HTTP.into(),
             settings: None,
             trusted: false,
+            hidden: Arc::default(),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod delivery;
 pub mod endpoint;
 pub mod event_type;
 pub mod headers;
+pub mod hops;
 pub mod id;
 pub mod limit;
 pub mod message;

@@ -156,8 +156,8 @@ pub struct SourceOrder {
     /// How long a message waits for those before it; [`SourceOrder::WAIT`] when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Span>,
-    /// An expression for a version or time: a message that is not newer than the newest of its key is stale, and nothing is
-    /// done with it.
+    /// An expression for a version or time: a message that is older than the newest of its key is stale, and nothing is done with
+    /// it. One that is as new is accepted, because many senders tell no more than seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }
@@ -167,6 +167,11 @@ impl SourceOrder {
     pub const WAIT: Duration = Duration::from_secs(5);
     /// The longest wait.
     pub const WAIT_MAX: Duration = Duration::from_secs(3_600);
+
+    /// How long a message waits for those before it.
+    pub fn waits(&self) -> Duration {
+        self.wait.map_or(Self::WAIT, |wait| wait.0.min(Self::WAIT_MAX))
+    }
 }
 
 /// How a message came in, kept with it and shown.
@@ -190,7 +195,8 @@ pub struct Inbound {
     /// Why it was trusted, in words.
     #[serde(default)]
     pub verdict: String,
-    /// What the resequencer did with it, in words: waited, followed a gap, was stale.
+    /// What the source's rules could not do with it, and what keeping order meant for it, in words: it waited, followed a gap, was
+    /// stale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Which item of its request it is.

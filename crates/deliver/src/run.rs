@@ -36,7 +36,7 @@ use crate::{
 pub(crate) struct Ran {
     /// To be written.
     pub settlement: Settlement,
-    /// Its outcome says something about the endpoint: something was sent, or tried to be.
+    /// Its outcome says something about the endpoint: it was asked, or tried to be, and the failure is not the message's own.
     pub asked: bool,
     /// The endpoint asked for a rest.
     pub rest: Option<Duration>,
@@ -230,18 +230,13 @@ impl Deciding<'_> {
         let endpoint = &self.entry.endpoint;
         let mut decision = match counts {
             Counts::Attempt => decide::decide(work.progress, &outcome, self.policy(), self.before, self.jitter),
-            Counts::GivenUp | Counts::HeldBack => Decision {
-                next: Next::Failed,
-                health: self.before,
-                disable: None,
-                rest: None,
-                notices: match counts {
-                    Counts::HeldBack => Vec::new(),
-                    _ => vec![Notice::Exhausted],
-                },
+            Counts::GivenUp => Decision::given_up(self.before),
+            Counts::HeldBack => Decision {
+                notices: Vec::new(),
+                ..Decision::given_up(self.before)
             },
         };
-        let asked = counts == Counts::Attempt;
+        let asked = decision.speaks;
         let speaks = asked && std::mem::replace(&mut self.first, false);
         if !speaks {
             decision.disable = None;

@@ -8,19 +8,38 @@ use bellwire_core::{
     source::SourceRules,
 };
 
-use crate::finding::Mark;
+use serde_json::Value;
+
+use crate::{finding::Mark, veil::Veil};
 
 /// Everything that a file asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Desired {
     /// The hooks, in the order of the file.
     pub hooks: Vec<Hook>,
+    pub(crate) veil: Veil,
 }
 
 impl Desired {
     /// The hook of that name.
     pub fn hook(&self, name: &str) -> Option<&Hook> {
         self.hooks.iter().find(|hook| hook.name == name)
+    }
+
+    /// A text about the file as people may see it: the values that references were replaced by are hidden.
+    pub fn veiled(&self, text: &str) -> String {
+        self.veil.over(text)
+    }
+
+    /// The same for an error, which may hold pieces of what was replaced.
+    pub fn veiled_error(&self, text: &str) -> String {
+        self.veil.over_excerpts(text)
+    }
+
+    /// As [`Self::veiled`], all texts of a value.
+    pub fn veiled_json(&self, mut value: Value) -> Value {
+        self.veil.over_json(&mut value);
+        value
     }
 }
 

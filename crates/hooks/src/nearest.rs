@@ -2,7 +2,9 @@
 
 /// The known name that was probably meant: few letters away, compared without case, hyphens and underscores.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = plain(name);
+    // `retries` is `retry`.
+    let singular = name.strip_suffix("ies").map(|stem| format!("{stem}y"));
+    let plain = plain(singular.as_deref().unwrap_or(name));
     let far = |other: &str| distance(&plain, &self::plain(other));
     let allowed = (plain.len() / 3).clamp(1, 3);
     known
@@ -51,6 +53,7 @@ mod tests {
             ("foreach", Some("for_each")),
             ("verfiy", Some("verify")),
             ("wehn", Some("when")),
+            ("verifies", Some("verify")),
             ("maxInFlight", Some("max_in_flight")),
             ("unless", None),
             ("", None),

@@ -14,10 +14,13 @@ use crate::{
     yaml::{Entry, Node, Value},
 };
 
+/// How many findings are told: who wrote more mistakes mends these first.
+pub(crate) const FINDINGS_MAX: usize = 500;
+
 /// What was found so far.
 pub(crate) struct Reading<'a> {
     lines: Vec<&'a str>,
-    veil: Veil,
+    pub veil: Veil,
     pub findings: Vec<Finding>,
 }
 
@@ -100,16 +103,22 @@ impl<'a> Reading<'a> {
 
     /// Adds a finding. What references were replaced by is hidden in it.
     pub fn find(&mut self, at: Mark, path: &Path, what: impl AsRef<str>, advice: impl AsRef<str>) {
+        if self.findings.len() > FINDINGS_MAX {
+            return;
+        }
         self.findings.push(Finding {
             at,
             path: path.to_string(),
-            what: self.veil.over(what.as_ref()),
-            advice: self.veil.over(advice.as_ref()),
+            what: self.veil.over_excerpts(what.as_ref()),
+            advice: self.veil.over_excerpts(advice.as_ref()),
         });
     }
 
-    /// A finding about a value as a whole.
+    /// A finding about a value as a whole; none about one that is unknown.
     pub fn wrong(&mut self, field: &Field<'_>, what: impl AsRef<str>, advice: impl AsRef<str>) {
+        if matches!(field.node.value, Value::Unknown) {
+            return;
+        }
         self.find(field.node.at, &field.path, what, advice);
     }
 
@@ -119,12 +128,10 @@ impl<'a> Reading<'a> {
             let (at, path) = (node.at, path.clone());
             return Some(Table { at, path, entries });
         }
-        self.find(
-            node.at,
-            path,
-            format!("{what} is a map, and this is {}", node.kind()),
-            "",
-        );
+        if !matches!(node.value, Value::Unknown) {
+            let what = format!("{what} is a map, and this is {}", node.kind());
+            self.find(node.at, path, what, "");
+        }
         None
     }
 
@@ -137,7 +144,34 @@ impl<'a> Reading<'a> {
             }
             self.unknown(&field, format!("{what} has no `{}`", shorten(name)), name, known);
         }
+        self.once(&table, known);
         Some(table)
+    }
+
+    /// A finding about each name that is there in both spellings.
+    pub fn once(&mut self, table: &Table<'a>, names: &[&str]) {
+        for name in names {
+            let mut written = table.fields().filter(|(written, _)| is_named(written, name));
+            if let (Some((first, _)), Some((_, second))) = (written.next(), written.next()) {
+                let what = format!("it is the same as `{first}`");
+                self.find(second.name_at, &second.path, what, "remove one of them");
+            }
+        }
+    }
+
+    /// A finding about each of these that is there and says nothing: somebody meant to say something.
+    pub fn said(&mut self, table: &Table<'a>, names: &[&str]) {
+        for (name, field) in table.fields() {
+            if matches!(field.node.value, Value::Null) && names.iter().any(|known| is_named(name, known)) {
+                let what = format!("`{}` says nothing", shorten(name));
+                self.find(
+                    field.name_at,
+                    &field.path,
+                    what,
+                    "say something behind it, or remove it",
+                );
+            }
+        }
     }
 
     /// A finding about a name that nobody knows.
@@ -230,7 +264,7 @@ impl<'a> Reading<'a> {
         match Expression::compile(text, Missing::Empty) {
             Ok(_) => Some(text),
             Err(error) => {
-                self.template_error(field, text, &error);
+                self.expression_error(field, text, &error);
                 None
             }
         }
@@ -248,14 +282,24 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// A finding about an expression or a template, at the very piece that is meant where it can be found in the file.
+    /// A finding about an expression, with what was probably meant.
+    pub fn expression_error(&mut self, field: &Field<'_>, text: &str, error: &TemplateError) {
+        self.piece_wrong(field, text, error, advice(text));
+    }
+
+    /// A finding about a template.
     pub fn template_error(&mut self, field: &Field<'_>, text: &str, error: &TemplateError) {
+        self.piece_wrong(field, text, error, "");
+    }
+
+    /// A finding about an expression or a template, at the very piece that is meant where it can be found in the file.
+    fn piece_wrong(&mut self, field: &Field<'_>, text: &str, error: &TemplateError, advice: &str) {
         let at = self.piece(field.node, text, error).unwrap_or(field.node.at);
         let what = match error.excerpt.trim() {
             "" => error.what.clone(),
             excerpt => format!("{}: `{excerpt}`", error.what),
         };
-        self.find(at, &field.path, what, "");
+        self.find(at, &field.path, what, advice);
     }
 
     /// Where the piece of a text that an error means stands in the file: the text's own line is searched, since quotes,
@@ -278,6 +322,23 @@ impl<'a> Reading<'a> {
                 column: source[..at].chars().count() + 1,
             })
         })
+    }
+}
+
+/// What was probably meant by an expression in the manner of another language.
+fn advice(text: &str) -> &'static str {
+    let is_assigned = |at: usize| {
+        let (before, after) = (&text[..at], &text[at + 1..]);
+        !before.ends_with(['=', '!', '<', '>']) && !after.starts_with('=')
+    };
+    if text.trim_start().starts_with("{{") {
+        "an expression is written without braces"
+    } else if text.contains("&&") || text.contains("||") {
+        "write `and` and `or`"
+    } else if text.match_indices('=').any(|(at, _)| is_assigned(at)) {
+        "write `==` to compare"
+    } else {
+        ""
     }
 }
 

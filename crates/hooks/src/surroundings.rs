@@ -52,12 +52,15 @@ impl<'a> Resolver<'a> {
         match &mut node.value {
             Value::Text(text) if text.text.contains("${") => match self.fill(&text.text) {
                 Ok((filled, references)) => (text.text, text.references) = (filled, references),
-                Err(what) => self.findings.push(Finding {
-                    at: node.at,
-                    path: path.to_string(),
-                    what: what.0,
-                    advice: what.1,
-                }),
+                Err((what, advice)) => {
+                    self.findings.push(Finding {
+                        at: node.at,
+                        path: path.to_string(),
+                        what,
+                        advice,
+                    });
+                    node.value = Value::Unknown;
+                }
             },
             Value::List(items) => {
                 for (at, item) in items.iter_mut().enumerate() {
@@ -69,7 +72,7 @@ impl<'a> Resolver<'a> {
                     self.resolve(&mut entry.value, &path.member(&entry.key));
                 }
             }
-            Value::Null | Value::Bool(..) | Value::Number(..) | Value::Text(_) => {}
+            Value::Unknown | Value::Null | Value::Bool(..) | Value::Number(..) | Value::Text(_) => {}
         }
     }
 

@@ -61,7 +61,7 @@ impl Acceptance {
     }
 
     /// Makes all messages of a request durable; those that are there already stay as they are, and what had failed of them is
-    /// begun anew. They share a commit.
+    /// begun anew, unless a later message of their key was accepted since. They share a commit.
     ///
     /// # Errors
     /// Those of the store. Some may have been accepted then; when the request comes again they are recognised by their ids.
@@ -104,9 +104,14 @@ impl Acceptance {
             Ok(Arrived::Stale(_)) => {
                 self.parts.metrics.stale.inc();
             }
-            Err(AppendError::EventIdTaken { existing, .. }) => {
+            Err(AppendError::EventIdTaken {
+                existing, overtaken, ..
+            }) => {
                 self.parts.metrics.duplicates.inc();
-                self.revive(source.app, existing).await?;
+                // What it says is not so any more: receivers would go back to it.
+                if !overtaken {
+                    self.revive(source.app, existing).await?;
+                }
             }
             Err(AppendError::Store(error)) => return Err(error),
             // Nobody promised anything with a key.
@@ -139,19 +144,20 @@ impl Acceptance {
             headers,
             peer: origin.peer,
             verdict: origin.verdict,
-            note: None,
+            note: coming.note,
             item: coming.item,
         };
-        let routes = self.parts.directory.routes(
-            source.app,
-            &Incoming {
-                event_type: &coming.event_type,
-                channels: &[],
-                ordering_key: coming.ordering_key.as_deref(),
-                payload: &coming.json,
-                inbound: Some(&inbound),
-            },
-        );
+        let incoming = Incoming {
+            event_type: &coming.event_type,
+            channels: &[],
+            ordering_key: coming.ordering_key.as_deref(),
+            payload: &coming.json,
+            inbound: Some(&inbound),
+        };
+        let routes = match coming.set_aside {
+            true => Vec::new(),
+            false => self.parts.directory.routes(source.app, &incoming),
+        };
         NewMessage {
             app: source.app,
             event_type: coming.event_type,

@@ -7,15 +7,15 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
-    http::{HeaderMap, Request, Response, request},
+    http::{HeaderMap, Request, Response, Uri, request},
 };
 use bellwire_core::{
-    id::{Id as _, MessageId},
+    id::{Id as _, MessageId, SourceId},
     source::Source,
     time::Timestamp,
 };
-use bellwire_listen::{Answer, Fetched};
-use bellwire_store::{Change, StoreError, query::RefusedRequest};
+use bellwire_listen::{ARMED, Answer, Fetched, is_armed};
+use bellwire_store::{Change, Directory, StoreError, query::RefusedRequest};
 use bytes::Bytes;
 
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     intake::Intake,
     judge::{self, Events, Refusal, Taken},
     peer::{self, Peer},
-    refusals::BODY_BYTES_MAX,
+    refusals::{BODY_BYTES_MAX, Head},
     room::Full,
     sources::{NotReady, Ready},
 };
@@ -35,6 +35,8 @@ use crate::{
 /// When to come back to a server whose store cannot be used, and to a source that somebody has to mend.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
 const MENDED: Duration = Duration::from_secs(60);
+/// Secrets that handshakes brought and that are kept, the newest.
+const SECRETS_MAX: usize = 10;
 /// Certificates that one request may need.
 const FETCHES_MAX: usize = 2;
 
@@ -52,15 +54,9 @@ struct Came<'a> {
 impl<'a> Came<'a> {
     fn new(intake: &Intake, head: &'a request::Parts, name: &str, source: &Source) -> Self {
         let url = peer::called(intake.public_url.as_deref(), &head.uri, &head.headers);
-        let shown = source.uid.clone().unwrap_or_else(|| source.id.to_string());
-        let target = head.uri.path_and_query().map_or("", |target| target.as_str());
         Self {
             method: head.method.as_str(),
-            target: if source.tokens().any(|token| token == name) {
-                target.replacen(name, &shown, 1)
-            } else {
-                target.to_owned()
-            },
+            target: target(&head.uri, name, source),
             url,
             headers: pairs(&head.headers),
             peer: peer::sender(
@@ -82,6 +78,18 @@ impl<'a> Came<'a> {
             fetched,
         }
     }
+}
+
+/// Path and query without a token: where one was called, however it was written, the source's name stands.
+fn target(uri: &Uri, name: &str, source: &Source) -> String {
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let query = judge::without_tokens(&query, source.tokens());
+    if !source.tokens().any(|token| token == name) {
+        return format!("{}{query}", uri.path());
+    }
+    let shown = source.uid.clone().unwrap_or_else(|| source.id.to_string());
+    let slash = if uri.path().ends_with('/') { "/" } else { "" };
+    format!("/in/{shown}{slash}{query}")
 }
 
 /// Headers as text; what is no text is no header of any provider's.
@@ -107,7 +115,11 @@ pub(crate) async fn enter(intake: Arc<Intake>, name: String, request: Request<Bo
             came.headers.clear();
             let detail = "the source's settings or rules cannot be used; the server's log says why";
             let refusal = Refusal::new(503, "settings", detail);
-            return intake.refuse(&source, &came, judge::Kept(&[]), &Bytes::new(), refusal);
+            let kept = judge::Kept {
+                secret_headers: &[],
+                tokens: &[],
+            };
+            return intake.refuse(&source, &came, kept, &Bytes::new(), refusal);
         }
     };
     let mut counted = match intake.room.enter(&intake.directory) {
@@ -151,7 +163,7 @@ async fn judged(intake: &Intake, ready: &Ready, came: &Came<'_>, body: &Bytes) -
     };
     for _ in 0..FETCHES_MAX {
         let Some(url) = refusal.fetch.take() else { break };
-        let certificate = match intake.certificates.get(&url, came.at).await {
+        let certificate = match intake.certificates.get(ready.source.id, &url, came.at).await {
             Ok(certificate) => certificate,
             Err(FetchError::Refused(why)) => {
                 let detail = format!("the certificate that the request names cannot be had: {why}");
@@ -168,7 +180,12 @@ async fn judged(intake: &Intake, ready: &Ready, came: &Came<'_>, body: &Bytes) -
         };
         match ready.prepared.take(&came.request(body, Some(fetched)), came.at) {
             Err(next) if next.fetch.is_some() => refusal = next,
-            taken => return taken,
+            taken => {
+                if taken.is_ok() {
+                    intake.certificates.proved(&url);
+                }
+                return taken;
+            }
         }
     }
     Err(refusal)
@@ -221,7 +238,15 @@ impl Intake {
             peer: came.peer.map(|peer| peer.to_string()),
             verdict: events.verdict,
         };
-        if let Err(error) = self.acceptance.all(source, origin, events.messages).await {
+        // To the end, also when the client goes away meanwhile: whoever is held is released in time, and what failed runs again.
+        let (acceptance, of, messages) = (Arc::clone(&self.acceptance), Arc::clone(source), events.messages);
+        let accepted = self
+            .tasks
+            .spawn(async move { acceptance.all(&of, origin, messages).await });
+        let accepted = accepted
+            .await
+            .unwrap_or_else(|error| Err(StoreError::Corrupt(format!("accepting ended unexpectedly: {error}"))));
+        if let Err(error) = accepted {
             return self.unavailable(&error);
         }
         if let Some(url) = events.confirm {
@@ -257,9 +282,7 @@ impl Intake {
     ) -> Response<Body> {
         self.metrics.refused(refusal.reason);
         // The words may name the URL that was signed.
-        for token in source.tokens() {
-            refusal.detail = refusal.detail.replace(token, "…");
-        }
+        refusal.detail = judge::without_tokens(&refusal.detail, source.tokens()).into_owned();
         let answer = match refusal.status {
             503 => answer::later(code(&refusal), &refusal.detail, MENDED),
             status => answer::error(status, code(&refusal), &refusal.detail),
@@ -280,16 +303,17 @@ impl Intake {
     fn keep(&self, source: &Source, came: &Came<'_>, headers: Vec<(String, String)>, body: &Bytes, refusal: Refusal) {
         let id: MessageId = self.directory.new_id();
         let excerpt = &body[..body.len().min(BODY_BYTES_MAX)];
+        let head = Head::of(came.method, &came.target, headers);
         self.refusals.keep(RefusedRequest {
             number: id.number(),
             source: source.id,
             at: came.at,
             status: refusal.status,
             reason: refusal.reason.to_owned(),
-            detail: refusal.detail,
-            method: came.method.to_owned(),
-            target: came.target.clone(),
-            headers,
+            detail: head.and_what_was_cut(refusal.detail),
+            method: head.method,
+            target: head.target,
+            headers: head.headers,
             peer: came.peer.map(|peer| peer.to_string()),
             body: String::from_utf8_lossy(excerpt).into_owned(),
             skipped: 0,
@@ -322,11 +346,13 @@ impl Intake {
 
     fn full(&self, full: Full) -> Response<Body> {
         self.metrics.refused("overloaded");
+        self.release.turned_away();
         answer::later("server_overloaded", full.why, full.again)
     }
 
     fn unavailable(&self, error: &StoreError) -> Response<Body> {
         self.metrics.refused("store");
+        self.release.turned_away();
         if let StoreError::Corrupt(_) = error {
             tracing::error!(%error, "a request to a source failed because of a defect");
         }
@@ -334,34 +360,55 @@ impl Intake {
         answer::later("store_unavailable", detail, STORE_AGAIN)
     }
 
-    /// Keeps a secret that a handshake brought, and takes no further one; false when the source is not armed any more.
-    async fn arm(&self, source: &Source, setting: &str, secret: String) -> Result<bool, StoreError> {
-        let id = source.id;
-        let mut armed = false;
-        self.directory
-            .commit_with(None, || {
-                let Some(source) = self.directory.source_by_id(id) else {
-                    return Err(StoreError::NotFound("the source"));
-                };
-                armed = source
-                    .settings
-                    .get("armed")
-                    .is_some_and(|values| values.iter().any(|value| value == "true"));
-                if !armed {
-                    return Ok(Vec::new());
-                }
-                let mut source = Source::clone(&source);
-                source.settings.remove("armed");
-                source.settings.insert(setting.to_owned(), vec![secret]);
-                source.updated_at = self.directory.now();
-                Ok(vec![Change::PutSource(Box::new(source))])
-            })
-            .await?;
-        if armed {
-            tracing::info!(source = %id, setting, "a handshake brought a secret, which is kept now");
-        }
-        Ok(armed)
+    /// Keeps a secret that a handshake brought, also when the client goes away meanwhile; false when the source is not armed any
+    /// more.
+    async fn arm(&self, source: &Source, setting: &'static str, secret: String) -> Result<bool, StoreError> {
+        let (directory, id) = (Arc::clone(&self.directory), source.id);
+        let kept = self
+            .tasks
+            .spawn(async move { keep_secret(&directory, id, setting, secret).await });
+        kept.await.unwrap_or_else(|error| {
+            Err(StoreError::Corrupt(format!(
+                "keeping a secret ended unexpectedly: {error}"
+            )))
+        })
     }
+}
+
+/// Keeps a secret before those that are there: each subscription may have its own. `true` arms for one handshake only.
+async fn keep_secret(
+    directory: &Directory,
+    id: SourceId,
+    setting: &'static str,
+    secret: String,
+) -> Result<bool, StoreError> {
+    let mut armed = false;
+    let build = || {
+        let Some(source) = directory.source_by_id(id) else {
+            return Err(StoreError::NotFound("the source"));
+        };
+        let now = directory.now();
+        let setting_of = |name: &str| source.settings.get(name)?.first().map(String::as_str);
+        armed = is_armed(setting_of(ARMED), now);
+        if !armed {
+            return Ok(Vec::new());
+        }
+        let mut changed = Source::clone(&source);
+        if setting_of(ARMED) == Some("true") {
+            changed.settings.remove(ARMED);
+        }
+        let kept = changed.settings.entry(setting.to_owned()).or_default();
+        kept.retain(|other| *other != secret);
+        kept.insert(0, secret);
+        kept.truncate(SECRETS_MAX);
+        changed.updated_at = now;
+        Ok(vec![Change::PutSource(Box::new(changed))])
+    };
+    directory.commit_with(None, build).await?;
+    if armed {
+        tracing::info!(source = %id, setting, "a handshake brought a secret, which is kept now");
+    }
+    Ok(armed)
 }
 
 /// The code of a refusal, for programs of senders.

@@ -12,7 +12,7 @@ use axum::{
 use bellwire_core::{address::Cidr, id::EnvironmentId};
 use bellwire_store::{Directory, Store, feed::Feed};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use crate::room::IntakeLimits;
 use crate::{
@@ -67,7 +67,9 @@ pub struct Intake {
     pub(crate) metrics: Arc<IntakeMetrics>,
     pub(crate) public_url: Option<String>,
     pub(crate) trusted_proxies: Vec<Cidr>,
-    release: Arc<Release>,
+    pub(crate) release: Arc<Release>,
+    /// What is begun for a request and ended whether its client waits or not.
+    pub(crate) tasks: TaskTracker,
     cron: Cron,
     monitors: Monitors,
 }
@@ -116,12 +118,13 @@ impl Intake {
             explanations: Explanations::default(),
             public_url,
             trusted_proxies,
-            cron: Cron::new(Arc::clone(&directory), Arc::clone(&acceptance)),
+            cron: Cron::new(Arc::clone(&store), Arc::clone(&directory), Arc::clone(&acceptance)),
             monitors: Monitors::new(store, Arc::clone(&directory), Arc::clone(&acceptance), probe),
             directory,
             acceptance,
             metrics,
             release,
+            tasks: TaskTracker::new(),
         })
     }
 
@@ -160,5 +163,7 @@ impl Intake {
             self.cron.run(&stop),
             self.monitors.run(&stop),
         );
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }

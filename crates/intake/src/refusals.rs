@@ -21,6 +21,63 @@ const COUNTED_MAX: usize = 1_024;
 /// So much of a body is kept.
 pub(crate) const BODY_BYTES_MAX: usize = 4_096;
 
+/// So much of path and query, and so much of names and values of headers beside it.
+const TARGET_BYTES_MAX: usize = 2_048;
+const HEAD_BYTES_MAX: usize = 8_192;
+/// So much of a method.
+const METHOD_BYTES_MAX: usize = 40;
+/// What stands for the end of a text that was too long.
+const CUT: &str = "…";
+
+/// The head of a refused request, as much as is kept of it: strangers say how long it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub method: String,
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    /// Headers that are not kept.
+    left_out: usize,
+}
+
+impl Head {
+    /// As many headers as there is room for, in their order; one that is too long leaves the room to those behind it.
+    pub fn of(method: &str, target: &str, headers: Vec<(String, String)>) -> Self {
+        let target = beginning(target, TARGET_BYTES_MAX);
+        let all = headers.len();
+        let mut room = HEAD_BYTES_MAX.saturating_sub(target.len());
+        let fits = |(name, value): &(String, String)| {
+            let left = room.checked_sub(name.len() + value.len());
+            room = left.unwrap_or(room);
+            left.is_some()
+        };
+        let headers: Vec<_> = headers.into_iter().filter(fits).collect();
+        Self {
+            method: beginning(method, METHOD_BYTES_MAX),
+            target,
+            left_out: all - headers.len(),
+            headers,
+        }
+    }
+
+    /// Why it was refused, and what is missing here.
+    pub fn and_what_was_cut(&self, detail: String) -> String {
+        match self.left_out {
+            0 => detail,
+            1 => format!("{detail} (1 header is not kept: more than {HEAD_BYTES_MAX} bytes)"),
+            n => format!("{detail} ({n} headers are not kept: more than {HEAD_BYTES_MAX} bytes)"),
+        }
+    }
+}
+
+/// A text, or its beginning.
+fn beginning(text: &str, bytes: usize) -> String {
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    let end = (0..=bytes - CUT.len()).rev().find(|end| text.is_char_boundary(*end));
+    format!("{}{CUT}", &text[..end.unwrap_or(0)])
+}
+
 /// What was refused and is not written yet.
 pub(crate) struct Refusals {
     store: Arc<dyn Store>,
@@ -107,5 +164,29 @@ impl Waiting {
         } else if self.skipped.len() < COUNTED_MAX {
             self.skipped.insert(key, count);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_much_of_a_head_is_kept_as_there_is_room_for() {
+        let header = |name: &str, bytes: usize| (name.to_owned(), "v".repeat(bytes));
+        let headers = vec![
+            header("a", 5_000),
+            header("b", 5_000),
+            header("c", 100),
+            header("d", 9_000),
+        ];
+        let head = Head::of("POST", &"/ü".repeat(2_000), headers);
+        let names: Vec<_> = head.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["a", "c"]);
+        assert!(head.target.len() <= TARGET_BYTES_MAX && head.target.ends_with(CUT));
+        let detail = head.and_what_was_cut("no signature".to_owned());
+        assert_eq!(detail, "no signature (2 headers are not kept: more than 8192 bytes)");
+        let whole = Head::of("POST", "/in/x", vec![header("a", 8_000)]);
+        assert_eq!(whole.and_what_was_cut("why".to_owned()), "why");
     }
 }

@@ -1,4 +1,8 @@
 //! Held messages whose wait is over: accepted when nobody came before them in time.
+//!
+//! Only time in which the intake listened counts: whoever is missing cannot come to a server that is down or takes nothing.
+//! So at the start, and after each request that was turned away for want of room or store, held messages wait their source's
+//! whole wait once more before anything is released.
 
 use std::{
     sync::{
@@ -8,8 +12,8 @@ use std::{
     time::Duration,
 };
 
-use bellwire_core::time::Timestamp;
-use bellwire_store::{Directory, Store};
+use bellwire_core::{id::AppId, source::Source, time::Timestamp};
+use bellwire_store::{Directory, Released, Store, StoreError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +33,8 @@ pub(crate) struct Release {
     store: Arc<dyn Store>,
     directory: Arc<Directory>,
     metrics: Arc<IntakeMetrics>,
+    /// When the intake last did not take what came, in microseconds. The time before its start is such a time.
+    deaf_at: AtomicI64,
     /// When the timer wakes by itself, in microseconds.
     next: AtomicI64,
     sooner: Notify,
@@ -37,6 +43,7 @@ pub(crate) struct Release {
 impl Release {
     pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, metrics: Arc<IntakeMetrics>) -> Self {
         Self {
+            deaf_at: AtomicI64::new(directory.now().micros()),
             store,
             directory,
             metrics,
@@ -52,10 +59,16 @@ impl Release {
         }
     }
 
+    /// The intake did not take something that it was to take.
+    pub fn turned_away(&self) {
+        self.deaf_at.store(self.directory.now().micros(), Ordering::Release);
+    }
+
     /// Releases until stopped.
     pub async fn run(&self, stop: &CancellationToken) {
+        let mut made_up_for = None;
         loop {
-            let wait = self.step().await;
+            let wait = self.step(&mut made_up_for).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.sooner.notified() => {}
@@ -64,12 +77,12 @@ impl Release {
         }
     }
 
-    /// Releases what is due; answers how long nothing will be.
-    async fn step(&self) -> Duration {
+    /// Releases what is due; answers how long nothing will be. `made_up_for` is the last deaf time that waits were prolonged for.
+    async fn step(&self, made_up_for: &mut Option<i64>) -> Duration {
         // Until it is known when the next is due, whoever holds a message wakes the timer.
         self.next.store(i64::MAX, Ordering::Release);
         let now = self.directory.now();
-        match self.store.release(now, STEP).await {
+        match self.release(now, made_up_for).await {
             Ok(released) => {
                 self.metrics.released.inc_by(released.messages);
                 let wait = released.next.map_or(LOOK, |next| next.since(now)).min(LOOK);
@@ -83,4 +96,23 @@ impl Release {
             }
         }
     }
+
+    async fn release(&self, now: Timestamp, made_up_for: &mut Option<i64>) -> Result<Released, StoreError> {
+        let deaf_at = self.deaf_at.load(Ordering::Acquire);
+        if *made_up_for != Some(deaf_at) {
+            let since = Timestamp::from_micros(deaf_at);
+            for (app, wait) in self.directory.all_sources().iter().filter_map(|source| waits(source)) {
+                self.store.prolong(app, since.plus(wait)).await?;
+            }
+            *made_up_for = Some(deaf_at);
+        }
+        self.store.release(now, STEP).await
+    }
+}
+
+/// How long what a source brings waits for those before it, where anything does.
+fn waits(source: &Source) -> Option<(AppId, Duration)> {
+    let order = source.rules.order.as_ref()?;
+    order.sequence.as_ref()?;
+    Some((source.app, order.waits()))
 }

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::request::Request;
+use crate::request::{Request, scalar};
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Event {
     pub subject: Option<String>,
     /// When it happened, RFC 3339.
     pub time: Option<String>,
+    /// All other attributes by name: `dataschema`, and the extensions (CloudEvents 1.0, "Extension context attributes").
+    pub extensions: Vec<(String, String)>,
     /// The media type of the data.
     pub content_type: Option<String>,
     /// The data's bytes; JSON data of the structured mode is written anew.
@@ -105,6 +107,7 @@ fn binary(request: &Request<'_>) -> Result<Event, CloudEventsError> {
         event_type: needed("type")?,
         subject: attribute("subject"),
         time: attribute("time"),
+        extensions: extensions_in_headers(request),
         content_type: header(request, "content-type").map(str::to_owned),
         data: (!request.body.is_empty()).then(|| request.body.to_vec()),
     })
@@ -133,6 +136,58 @@ fn unescape(value: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| value.to_owned())
 }
 
+/// The attributes that have a field of their own, and the data.
+const KNOWN: &[&str] = &[
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "time",
+    "datacontenttype",
+    "data",
+    "data_base64",
+];
+
+/// Names are lower-case letters and digits (CloudEvents 1.0, "Naming conventions").
+fn is_extension(name: &str) -> bool {
+    !KNOWN.contains(&name)
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+fn extensions_in(event: &Value) -> Vec<(String, String)> {
+    let members = event.as_object().into_iter().flatten();
+    let extensions = members.filter(|(name, _)| is_extension(name));
+    extensions
+        .filter_map(|(name, value)| Some((name.clone(), scalar(value)?)))
+        .collect()
+}
+
+fn extensions_in_headers(request: &Request<'_>) -> Vec<(String, String)> {
+    let headers = request.headers.iter().filter_map(|(name, value)| {
+        let name = name.to_ascii_lowercase();
+        let name = name.strip_prefix("ce-").filter(|name| is_extension(name))?;
+        Some((name.to_owned(), unescape(value.trim())))
+    });
+    headers.collect()
+}
+
+/// Whether data of that type is written as JSON in the structured mode; nothing said means JSON.
+pub fn is_json(content_type: Option<&str>) -> bool {
+    let Some(content_type) = content_type else {
+        return true;
+    };
+    let essence = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    essence.ends_with("/json") || essence.ends_with("+json")
+}
+
 fn structured(event: &Value) -> Result<Event, CloudEventsError> {
     let attribute = |name: &str| {
         let text = event.get(name)?.as_str()?;
@@ -149,6 +204,10 @@ fn structured(event: &Value) -> Result<Event, CloudEventsError> {
                 .map_err(|_| CloudEventsError::Body("base64 in `data_base64`"))?,
         ),
         (Some(_), _) => return Err(CloudEventsError::Body("one of `data` and `data_base64`")),
+        // Data that is not JSON stands in a text (CloudEvents, "JSON Event Format", section 3.1).
+        (None, Some(Value::String(text))) if !is_json(attribute("datacontenttype").as_deref()) => {
+            Some(text.clone().into_bytes())
+        }
         (None, Some(data)) => Some(data.to_string().into_bytes()),
         (None, None) => None,
     };
@@ -158,6 +217,7 @@ fn structured(event: &Value) -> Result<Event, CloudEventsError> {
         event_type: needed("type")?,
         subject: attribute("subject"),
         time: attribute("time"),
+        extensions: extensions_in(event),
         content_type: attribute("datacontenttype").or_else(|| Some("application/json".into())),
         data,
     })
@@ -201,6 +261,35 @@ mod tests {
         let two = events(&batched, &format!("[{STRUCTURED},{STRUCTURED}]")).unwrap();
         assert_eq!(two, [one.clone(), one].concat());
         assert_eq!(events(&[("content-type", "application/json")], "{}"), Ok(vec![]));
+    }
+
+    #[test]
+    fn extensions_are_attributes_in_every_mode() {
+        let expected = [
+            ("partitionkey".to_owned(), "k1".to_owned()),
+            ("sequence".to_owned(), "7".to_owned()),
+        ];
+        let binary = [
+            ("ce-specversion", "1.0"),
+            ("ce-id", "1"),
+            ("ce-source", "/s"),
+            ("ce-type", "t"),
+            ("ce-partitionkey", "k1"),
+            ("ce-sequence", "7"),
+        ];
+        assert_eq!(events(&binary, "").unwrap()[0].extensions, expected);
+        let event = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","partitionkey":"k1","sequence":7,"a-b":"no","x":[]}"#;
+        let mut found = events(&[("content-type", "application/cloudevents+json")], event).unwrap();
+        found[0].extensions.sort();
+        assert_eq!(found[0].extensions, expected);
+    }
+
+    #[test]
+    fn data_that_is_not_json_is_the_text_that_it_stands_in() {
+        let event =
+            r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","datacontenttype":"text/xml","data":"<a/>"}"#;
+        let found = events(&[("content-type", "application/cloudevents+json")], event).unwrap();
+        assert_eq!(found[0].data.as_deref(), Some(&b"<a/>"[..]));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A question that is signed is answered only when the signature is right; one that is not gives nothing away but what the
 //! sender wrote itself, or what only the secret's holder can make.
 
+use bellwire_core::time::Timestamp;
 use ring::hmac;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
@@ -10,6 +11,9 @@ use subtle::ConstantTimeEq as _;
 use crate::encoding::Encoding;
 use crate::request::{Request, Seen};
 use crate::verify::Verifier;
+
+/// The setting that lets a handshake bring a secret.
+pub const ARMED: &str = "armed";
 
 /// What to answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +99,7 @@ impl Handshake {
             Self::MetaChallenge => "GET `hub.challenge`: echoes it when the verify token is right",
             Self::DropboxChallenge => "GET `challenge`: echoes it",
             Self::GraphValidationToken => "POST `?validationToken=`: echoes it",
-            Self::DiscordPing => "signed POST of type 1: answers type 1",
+            Self::DiscordPing => "signed ping: of interactions (type 1) answers type 1, of webhook events (type 0) 204",
             Self::OktaChallenge => "GET `X-Okta-Verification-Challenge`: echoes it",
             Self::TrelloHead => "HEAD: 200",
             Self::AsanaSecret => "POST `X-Hook-Secret`: echoes and keeps it, only while `armed`",
@@ -112,8 +116,8 @@ impl Handshake {
         let json = |pointer: &str| seen.json_text(pointer).filter(short);
         let query = |name: &str| seen.query(name).filter(short);
         let signed = || verifier.prove(seen, false).is_ok();
-        let tag = |text: &str| {
-            let key = verifier.keys.first()?;
+        let tag = |index: usize, text: &str| {
+            let key = verifier.keys.get(index)?;
             let key = hmac::Key::new(hmac::HMAC_SHA256, key.bytes());
             Some(hmac::sign(&key, text.as_bytes()))
         };
@@ -125,8 +129,12 @@ impl Handshake {
             }
             Self::ZoomUrlValidation if post && json("/event")? == "endpoint.url_validation" => {
                 let token = json("/payload/plainToken")?;
-                let encrypted = Encoding::Hex.encode(tag(&token)?.as_ref());
-                signed().then(|| Answer::json(&json!({ "plainToken": token, "encryptedToken": encrypted })))
+                // Of several secrets, the one that signed the question is the one that the answer is compared with.
+                let index = verifier.prove(seen, false).ok()?.key_index?;
+                let encrypted = Encoding::Hex.encode(tag(index, &token)?.as_ref());
+                Some(Answer::json(
+                    &json!({ "plainToken": token, "encryptedToken": encrypted }),
+                ))
             }
             Self::XCrc if get => {
                 let token = query("crc_token")?;
@@ -135,14 +143,19 @@ impl Handshake {
                 if !token.bytes().all(plain) {
                     return Some(Answer::text(400, "this is no token of a challenge"));
                 }
-                let token = Encoding::Base64.encode(tag(&token)?.as_ref());
+                // Nothing in the question says which of several secrets it is about: an app has one, the newest.
+                let token = Encoding::Base64.encode(tag(0, &token)?.as_ref());
                 Some(Answer::json(&json!({ "response_token": format!("sha256={token}") })))
             }
             Self::MetaChallenge if get && query("hub.mode")? == "subscribe" => {
                 let challenge = query("hub.challenge")?;
                 let given = query("hub.verify_token")?;
-                let expected = verifier.settings.get("verifyToken")?.trim();
-                let right = bool::from(given.as_bytes().ct_eq(expected.as_bytes()));
+                let expected = verifier.settings.all("verifyToken");
+                if expected.is_empty() {
+                    return None;
+                }
+                let is_given = |token: &String| bool::from(given.as_bytes().ct_eq(token.trim().as_bytes()));
+                let right = expected.iter().any(is_given);
                 Some(if right {
                     Answer::text(200, &challenge)
                 } else {
@@ -151,7 +164,12 @@ impl Handshake {
             }
             Self::DropboxChallenge if get => Some(Answer::text(200, &query("challenge")?)),
             Self::GraphValidationToken if post => Some(Answer::text(200, &query("validationToken")?)),
-            Self::DiscordPing if post && json("/type")? == "1" => signed().then(|| Answer::json(&json!({ "type": 1 }))),
+            // Type 1 is the ping of interactions, and every event of webhook events.
+            Self::DiscordPing if post && seen.json()?.get("event").is_none() => match json("/type")?.as_str() {
+                "0" => signed().then(|| Answer::text(204, "")),
+                "1" => signed().then(|| Answer::json(&json!({ "type": 1 }))),
+                _ => None,
+            },
             Self::OktaChallenge if get => {
                 let challenge = header("x-okta-verification-challenge")?;
                 Some(Answer::json(&json!({ "verification": challenge })))
@@ -159,7 +177,7 @@ impl Handshake {
             Self::TrelloHead if method == "HEAD" => Some(Answer::text(200, "")),
             Self::AsanaSecret if post => {
                 let secret = header("x-hook-secret")?;
-                Some(if armed(verifier) {
+                Some(if armed(verifier, seen) {
                     Answer {
                         keep: Some(("secret", secret.to_owned())),
                         ..Answer::text(200, "").with_header("x-hook-secret", secret)
@@ -170,7 +188,7 @@ impl Handshake {
             }
             Self::NotionToken if post && header("x-notion-signature").is_none() => {
                 let token = json("/verification_token")?;
-                Some(if armed(verifier) {
+                Some(if armed(verifier, seen) {
                     Answer {
                         keep: Some(("secret", token)),
                         ..Answer::text(200, "")
@@ -201,6 +219,16 @@ impl Handshake {
     }
 }
 
-fn armed(verifier: &Verifier) -> bool {
-    verifier.settings.get("armed") == Some("true")
+pub(crate) fn armed(verifier: &Verifier, seen: &Seen<'_>) -> bool {
+    is_armed(verifier.settings.get(ARMED), seen.request.received_at)
+}
+
+/// Whether a handshake may bring a secret at this time: the setting [`ARMED`] is `true`, or a time that has not come.
+#[must_use]
+pub fn is_armed(setting: Option<&str>, now: Timestamp) -> bool {
+    match setting {
+        Some("true") => true,
+        Some(until) => until.parse::<Timestamp>().is_ok_and(|until| now < until),
+        None => false,
+    }
 }

@@ -33,7 +33,7 @@ mod verify;
 pub use acknowledge::acknowledge;
 pub use der::not_after;
 pub use facts::{Order, Trusted};
-pub use handshake::{Answer, handshake};
+pub use handshake::{ARMED, Answer, handshake, is_armed};
 pub use provider::{Covers, Form, Provider, Setting};
 pub use refused::{Reason, Refused};
 pub use request::{Fetched, Request};

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::facts::Fact;
+use crate::cloudevents::Mode;
+use crate::facts::{Fact, Items};
 use crate::handshake::Handshake;
 use crate::own::Own;
 use crate::place::Place;
@@ -157,6 +158,11 @@ pub struct Provider {
     pub(crate) id: &'static [Fact],
     pub(crate) order_by: &'static [Fact],
     pub(crate) version: &'static [Fact],
+    /// What the events say of which a request brings several.
+    pub(crate) items: Option<Items>,
+    /// The modes of CloudEvents that are read as such. In the binary mode nothing signs the attributes, so that whoever has seen a
+    /// signed request could make other events of it.
+    pub(crate) cloud_events: &'static [Mode],
     /// The body of the answer that the provider takes for "received"; most take any.
     pub(crate) accepted: &'static str,
 }
@@ -177,6 +183,8 @@ impl Provider {
         id: &[],
         order_by: &[],
         version: &[],
+        items: None,
+        cloud_events: &[],
         accepted: "",
     };
 
@@ -194,6 +202,14 @@ impl Provider {
         }
     }
 
+    /// Whether anybody who knows the URL is believed, given which settings there are: then the URL is the only secret.
+    #[must_use]
+    pub fn is_open(&self, is_set: impl Fn(&str) -> bool) -> bool {
+        // Every account of AWS can have its messages signed by SNS.
+        let any_account = self.name == "aws-sns" && !is_set("topicArn");
+        self.covers == Covers::Nothing || any_account
+    }
+
     /// What the provider asks a receiver before or beside its events, in words; empty for most.
     #[must_use]
     pub fn handshakes(&self) -> Vec<&'static str> {
@@ -203,7 +219,26 @@ impl Provider {
     /// Where the id for deduplication is, in words.
     #[must_use]
     pub fn id_places(&self) -> Vec<String> {
-        self.id.iter().map(ToString::to_string).collect()
+        let of_items = self.items.as_ref().and_then(Items::id_place);
+        self.id.iter().map(ToString::to_string).chain(of_items).collect()
+    }
+
+    /// Where the list is (RFC 6901), for providers that send several events in one request.
+    #[must_use]
+    pub fn items_at(&self) -> Option<&'static str> {
+        self.items.map(|items| items.list)
+    }
+
+    /// Whether events of such a list have ids of their own.
+    #[must_use]
+    pub fn items_have_ids(&self) -> bool {
+        self.items.is_some_and(|items| !items.id.is_empty())
+    }
+
+    /// Whether requests in that mode of CloudEvents are read as such, and not as the bodies of any others.
+    #[must_use]
+    pub fn reads_cloud_events(&self, mode: Mode) -> bool {
+        self.cloud_events.contains(&mode)
     }
 
     /// Where the event type is, in words.

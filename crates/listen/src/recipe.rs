@@ -73,6 +73,16 @@ impl Recipe<'static> {
 pub(crate) struct Proof {
     pub(crate) key_index: Option<usize>,
     pub(crate) signed_at: Option<Timestamp>,
+    /// The id that the proof was made with; it goes before any that the row names.
+    pub(crate) id: Option<ProvenId>,
+}
+
+/// An id that a proof knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProvenId {
+    pub(crate) text: String,
+    /// It is part of what was signed: nobody else can have written it.
+    pub(crate) is_signed: bool,
 }
 
 /// Everything of a request that a recipe looks at.
@@ -92,6 +102,7 @@ impl<'a> Recipe<'a> {
         Ok(Proof {
             key_index: Some(key_index),
             signed_at: material.signed_at,
+            id: None,
         })
     }
 

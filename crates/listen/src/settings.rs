@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use bellwire_core::time::Timestamp;
+
+use crate::handshake::ARMED;
 use crate::provider::Provider;
 
 /// The settings of one source, by the names of its provider's row. A name may have several values: all live secrets.
@@ -69,9 +72,16 @@ impl Settings {
                 return Err(SettingsError::Empty { name: setting.name });
             }
         }
+        let armed = self.get(ARMED).filter(|armed| *armed != "false");
+        if let Some(until) = armed.filter(|armed| *armed != "true") {
+            until.parse::<Timestamp>().map_err(|error| SettingsError::Value {
+                name: ARMED,
+                why: format!("{error}; or write `true`, for the next handshake only"),
+            })?;
+        }
         for setting in provider.settings {
             // While armed, the handshake is about to bring it.
-            let expected = setting.name == "secret" && self.get("armed") == Some("true");
+            let expected = setting.name == "secret" && armed.is_some();
             if setting.required && !expected && self.all(setting.name).is_empty() {
                 return Err(SettingsError::Missing {
                     provider: provider.name,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::facts::{self, Trusted};
+use crate::facts::{self, Fact, Trusted};
 use crate::key::Key;
 use crate::provider::{Provider, Scheme};
 use crate::recipe::Proof;
@@ -48,6 +48,21 @@ impl Verifier {
         self.provider
     }
 
+    /// Whether its proof says who sends. Without it whoever knows the URL is believed, so it must not be one to guess.
+    #[must_use]
+    pub fn proves(&self) -> bool {
+        !self.provider.is_open(|name| !self.settings.all(name).is_empty())
+    }
+
+    /// Where the id for deduplication is, in words.
+    #[must_use]
+    pub fn id_places(&self) -> Vec<String> {
+        match self.provider.id {
+            [Fact::Setting(name)] => self.settings.get(name).map(str::to_owned).into_iter().collect(),
+            _ => self.provider.id_places(),
+        }
+    }
+
     /// How many secrets are live: [`Trusted::key_index`] counts in them.
     #[must_use]
     pub fn secrets(&self) -> usize {
@@ -83,7 +98,7 @@ impl Verifier {
     pub fn verify(&self, request: &Request<'_>) -> Result<Trusted, Refused> {
         let seen = Seen::new(*request);
         let proof = self.prove(&seen, false)?;
-        Ok(facts::trusted(self.provider, &seen, proof))
+        Ok(facts::trusted(self, &seen, proof))
     }
 
     /// Like [`Self::verify`], however long ago it was signed: for requests kept on file.
@@ -93,7 +108,7 @@ impl Verifier {
     pub fn verify_any_age(&self, request: &Request<'_>) -> Result<Trusted, Refused> {
         let seen = Seen::new(*request);
         let proof = self.prove(&seen, true)?;
-        Ok(facts::trusted(self.provider, &seen, proof))
+        Ok(facts::trusted(self, &seen, proof))
     }
 
     /// Like [`Self::verify`], and when it fails, tries the usual mistakes one after the other. `others` are secrets that are
@@ -108,7 +123,7 @@ impl Verifier {
             Err(refused) => Err(crate::explain::cause(self, others, &seen, any_age, refused)),
             proof => proof,
         }?;
-        Ok(facts::trusted(self.provider, &seen, proof))
+        Ok(facts::trusted(self, &seen, proof))
     }
 
     pub(crate) fn prove(&self, seen: &Seen<'_>, any_age: bool) -> Result<Proof, Refused> {

@@ -300,7 +300,8 @@ pub trait Store: Send + Sync + 'static {
     /// Event ids are as unique as in [`Self::append`], those of held messages included; `append` itself does not look at
     /// held ones, and of two with one event id the one that is accepted first counts. Two arrivals with the same key and
     /// number, and different event ids, are both accepted, one after the other, as long as nothing behind them was. Two with
-    /// equal versions are both accepted. A key that goes over from numbers to versions, or back, begins anew.
+    /// equal versions are both accepted. When an event id is taken, the answer says whether the one that comes again would be
+    /// stale now: then nothing of it is to be done once more. A key that goes over from numbers to versions, or back, begins anew.
     ///
     /// A stream is forgotten with its application, and by [`Self::retain`] when nothing came for longer than messages are
     /// kept; the next number is its first then.
@@ -309,6 +310,14 @@ pub trait Store: Send + Sync + 'static {
     /// Accepts up to `limit` held messages whose wait is over, in the order of their numbers and with those that are held
     /// before them, and what then has its turn; what was missing before them is noted as a gap, and is stale when it comes.
     async fn release(&self, now: Timestamp, limit: usize) -> Result<Released, StoreError>;
+
+    /// Held messages of an application wait until then at least, because the server did not listen for a while: whoever is
+    /// missing could not come. One that has its turn already does not wait any longer. Returns how many it changed.
+    async fn prolong(&self, app: AppId, until: Timestamp) -> Result<u64, StoreError>;
+
+    /// Ends a stream: what is held in it is accepted in the order of its numbers, whatever is missing, and then it is as if
+    /// nothing of this key had ever come. False when there is no such stream.
+    async fn reset_stream(&self, app: AppId, key: String) -> Result<bool, StoreError>;
 
     /// How the keys of an application's arrivals stand, by key.
     async fn streams(&self, app: AppId, query: StreamQuery) -> Result<Rows<StreamRow>, StoreError>;

@@ -34,6 +34,8 @@ pub enum AppendError {
         event_id: String,
         /// The message that has it.
         existing: MessageId,
+        /// A later message of its key was accepted since (see [`crate::Store::arrive`]): what the event was about has moved on.
+        overtaken: bool,
     },
     /// The idempotency key was used before with another body.
     #[error("this idempotency key was used before with another request body")]

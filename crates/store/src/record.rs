@@ -75,6 +75,8 @@ struct Secrets {
     headers: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     action: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    action_hidden: Vec<String>,
 }
 
 fn http() -> Arc<str> {
@@ -141,6 +143,7 @@ pub fn endpoint_to_record(
         keys,
         headers: endpoint.headers.clone(),
         action: endpoint.action.settings.clone(),
+        action_hidden: endpoint.action.hidden.to_vec(),
     };
     let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("endpoint {}: {error}", endpoint.id));
     let plain = serde_json::to_vec(&secrets).map_err(|error| corrupt(&error))?;
@@ -199,6 +202,7 @@ pub fn endpoint_from_record(
             kind: document.action,
             settings: secrets.action,
             trusted: document.trusted,
+            hidden: secrets.action_hidden.into(),
         },
         workflow: document.workflow,
         created_at: document.created_at,

@@ -22,8 +22,8 @@ const FUEL_EXPRESSION: u64 = 50_000;
 /// The work that one rendering may do: room to walk over a large payload and to write all it may write.
 const FUEL_TEMPLATE: u64 = 100_000;
 
-/// The bytes of JSON that one evaluation may make on the way to its output, all together.
-const JSON_BYTES_MAX: usize = 2 * OUTPUT_BYTES_MAX;
+/// How many bytes of JSON are made for the price of one fuel: making it costs far more than the fuel for the text.
+const JSON_BYTES_PER_FUEL: usize = 16;
 
 /// Frames of nested loops.
 const RECURSION_MAX: usize = 64;
@@ -56,8 +56,28 @@ pub(crate) fn for_template(missing: Missing, escape: Escape) -> Environment<'sta
         Escape::Url => AutoEscape::Custom(escape::URL.into()),
         Escape::Entities => AutoEscape::Custom(escape::ENTITIES.into()),
         Escape::Mentions => AutoEscape::Custom(escape::MENTIONS.into()),
+        Escape::Links => AutoEscape::Custom(escape::LINKS.into()),
     });
     environment
+}
+
+/// What a lone expression is compiled and evaluated in, whose value is wanted and not its text.
+pub(crate) fn for_value(missing: Missing) -> Environment<'static> {
+    let mut environment = for_template(missing, Escape::None);
+    environment.set_formatter(|_, state, value| {
+        state.get_or_insert_extension(Kept::default()).0 = value.clone();
+        Ok(())
+    });
+    environment
+}
+
+/// The value that a lone expression had.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(pub Value);
+
+/// What making so many bytes of JSON is worth.
+pub(crate) fn fuel_for_json(bytes: usize) -> u64 {
+    u64::try_from(bytes / JSON_BYTES_PER_FUEL).unwrap_or(u64::MAX)
 }
 
 /// The syntax: Jinja's own, and the last line break of a text is kept.
@@ -98,17 +118,9 @@ fn base(missing: Missing, fuel: u64) -> Environment<'static> {
     environment
 }
 
-/// How many bytes of JSON an evaluation made so far: making it costs far more than the fuel for the text.
-#[derive(Debug, Default)]
-struct Made(usize);
-
-fn json_of(state: &mut State<'_, '_>, value: &Value, indented: bool) -> Result<String, Error> {
+fn json_of(state: &State<'_, '_>, value: &Value, indented: bool) -> Result<String, Error> {
     let text = output::text(value, indented)?;
-    let made = state.get_or_insert_extension(Made::default());
-    made.0 = made.0.saturating_add(text.len());
-    if made.0 > JSON_BYTES_MAX {
-        return Err(Error::from(ErrorKind::OutOfFuel));
-    }
+    state.consume_fuel(fuel_for_json(text.len()))?;
     Ok(text)
 }
 
@@ -129,7 +141,7 @@ fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Resu
 }
 
 /// The text of a value, as [`write`] writes it.
-fn text_of(state: &mut State<'_, '_>, value: &Value) -> Result<String, Error> {
+fn text_of(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
     match value.kind() {
         ValueKind::Undefined if state.undefined_behavior() != UndefinedBehavior::Chainable => {
             Err(Error::from(ErrorKind::UndefinedError))
@@ -140,14 +152,14 @@ fn text_of(state: &mut State<'_, '_>, value: &Value) -> Result<String, Error> {
     }
 }
 
-fn to_text(state: &mut State<'_, '_>, value: &Value) -> Result<Value, Error> {
+fn to_text(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
     match value.kind() {
         ValueKind::String => Ok(value.clone()),
         _ => text_of(state, value).map(Value::from),
     }
 }
 
-fn to_json(state: &mut State<'_, '_>, value: &Value, indent: Option<bool>) -> Result<Value, Error> {
+fn to_json(state: &State<'_, '_>, value: &Value, indent: Option<bool>) -> Result<Value, Error> {
     if value.is_undefined() && state.undefined_behavior() != UndefinedBehavior::Chainable {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
@@ -166,7 +178,7 @@ fn to_json(state: &mut State<'_, '_>, value: &Value, indent: Option<bool>) -> Re
     Ok(Value::from_safe_string(safe))
 }
 
-fn join(state: &mut State<'_, '_>, value: &Value, joiner: Option<&str>) -> Result<Value, Error> {
+fn join(state: &State<'_, '_>, value: &Value, joiner: Option<&str>) -> Result<Value, Error> {
     let joiner = joiner.unwrap_or_default();
     let mut joined = String::new();
     for (at, item) in value.try_iter()?.checked().enumerate() {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use minijinja::HtmlEscape;
+
 /// What is done to values that are written into a template's text. The text that the author wrote stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Escape {
@@ -15,25 +17,45 @@ pub enum Escape {
     Url,
     /// `&`, `<` and `>` are written as entities, and nothing else is. For chats that read marks between `<` and `>`.
     Entities,
-    /// A value that says `@channel`, `@all`, `@here` or `@everyone` calls nobody: an invisible letter stands behind its `@`.
+    /// A value calls nobody and makes no link: an invisible letter stands behind each `@`, `<` and `]`. For chats that read Markdown
+    /// and call whoever a name or a mark between `<` and `>` says.
     Mentions,
+    /// A value makes no link: an invisible letter stands behind each `]`. For chats that read Markdown.
+    Links,
+}
+
+impl Escape {
+    /// The text as it is written where this escape holds.
+    pub fn written(self, text: &str) -> Cow<'_, str> {
+        match self {
+            Self::None => Cow::Borrowed(text),
+            Self::Html => Cow::Owned(HtmlEscape(text).to_string()),
+            Self::Url => percent_encoded(text),
+            Self::Entities => entities(text),
+            Self::Mentions => marked(text, &['@', '<', ']']),
+            Self::Links => marked(text, &[']']),
+        }
+    }
 }
 
 pub(crate) const URL: &str = "url";
 pub(crate) const ENTITIES: &str = "entities";
 pub(crate) const MENTIONS: &str = "mentions";
+pub(crate) const LINKS: &str = "links";
 
-/// Letters that call everybody, behind an `@`.
-const EVERYBODY: &[&str] = &["channel", "all", "here", "everyone"];
+/// Takes no room, and is neither a name's letter nor white space.
+const INVISIBLE: char = '\u{200b}';
 
 /// The text as the escape of this name writes it.
 pub(crate) fn apply<'a>(name: &str, text: &'a str) -> Cow<'a, str> {
-    match name {
-        URL => percent_encoded(text),
-        ENTITIES => entities(text),
-        MENTIONS => without_mentions(text),
-        _ => Cow::Borrowed(text),
-    }
+    let escape = match name {
+        URL => Escape::Url,
+        ENTITIES => Escape::Entities,
+        MENTIONS => Escape::Mentions,
+        LINKS => Escape::Links,
+        _ => Escape::None,
+    };
+    escape.written(text)
 }
 
 /// The text with everything percent-encoded but letters, digits and `-._~` (RFC 3986 section 2.3), as [`Escape::Url`] writes it.
@@ -63,20 +85,16 @@ fn entities(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"))
 }
 
-fn without_mentions(text: &str) -> Cow<'_, str> {
-    if !text.contains('@') {
+/// The text with an invisible letter behind each of these marks.
+fn marked<'a>(text: &'a str, marks: &[char]) -> Cow<'a, str> {
+    if !text.contains(marks) {
         return Cow::Borrowed(text);
     }
     let mut written = String::with_capacity(text.len() + 3);
-    for (at, letter) in text.char_indices() {
+    for letter in text.chars() {
         written.push(letter);
-        let rest = &text[at + letter.len_utf8()..];
-        let calls = |word: &&str| {
-            rest.get(..word.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(word))
-        };
-        if letter == '@' && EVERYBODY.iter().any(calls) {
-            written.push('\u{200b}');
+        if marks.contains(&letter) {
+            written.push(INVISIBLE);
         }
     }
     Cow::Owned(written)
@@ -99,14 +117,15 @@ mod tests {
     }
 
     #[test]
-    fn entities_and_mentions_touch_nothing_else() {
+    fn entities_and_invisible_letters_touch_nothing_else() {
         assert_eq!(
             apply(ENTITIES, "<!channel> & \"co\" 'x'"),
             "&lt;!channel&gt; &amp; \"co\" 'x'"
         );
         assert_eq!(
-            apply(MENTIONS, "@Here, ada@example.com @@all"),
-            "@\u{200b}Here, ada@example.com @@\u{200b}all"
+            apply(MENTIONS, "@Here <!all> [a](b) & co"),
+            "@\u{200b}Here <\u{200b}!all> [a]\u{200b}(b) & co"
         );
+        assert_eq!(apply(LINKS, "@Here <!all> [a](b)"), "@Here <!all> [a]\u{200b}(b)");
     }
 }

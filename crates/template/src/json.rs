@@ -8,10 +8,7 @@ use std::{
     cmp::Ordering,
     collections::HashMap,
     fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicI64, Ordering as Memory},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use bytes::Bytes;
@@ -25,57 +22,13 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::path::Step;
+use crate::{path::Step, work::Work};
 
 /// How deep containers may lie in each other; serde_json's own bound.
 const DEPTH_MAX: usize = 128;
 
-/// How many bytes one evaluation may fetch as long strings, or compare or print as containers: what fuel does not count.
-const WORK_BYTES_MAX: i64 = 16 * 1024 * 1024;
-
-/// Strings from this length on are counted when they are fetched: finding a letter in one, for example, walks along it.
-const LONG_BYTES: usize = 1_024;
-
 /// Objects with more members than this are looked up by a table.
 const SCAN_MAX: usize = 16;
-
-/// The work that evaluations of one message's expressions may still do on its containers.
-#[derive(Debug)]
-pub(crate) struct Work(AtomicI64);
-
-impl Work {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(WORK_BYTES_MAX)))
-    }
-
-    /// A new evaluation begins.
-    pub(crate) fn renew(&self) {
-        self.0.store(WORK_BYTES_MAX, Memory::Relaxed);
-    }
-
-    pub(crate) fn is_exhausted(&self) -> bool {
-        self.0.load(Memory::Relaxed) < 0
-    }
-
-    /// The value as an evaluation gets it.
-    pub(crate) fn fetch(&self, value: &Value) -> Value {
-        match value.as_str().map(str::len) {
-            Some(long) if long >= LONG_BYTES && !self.spend(long) => {
-                Value::from(minijinja::Error::from(ErrorKind::OutOfFuel))
-            }
-            _ => value.clone(),
-        }
-    }
-
-    /// Counts bytes; answers whether there is room for them.
-    fn spend(&self, bytes: usize) -> bool {
-        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        let before = self.0.load(Memory::Relaxed);
-        let left = before.max(0).saturating_sub(bytes);
-        self.0.store(left, Memory::Relaxed);
-        left >= 0
-    }
-}
 
 /// A JSON value by its text, and as a value of the engine once somebody asked.
 pub(crate) struct Part {

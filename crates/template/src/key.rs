@@ -31,6 +31,11 @@ impl KeyExpression {
     /// [`check_key`](bellwire_core::order::check_key)) is replaced by `sha256:` and the hash of it in hexadecimal: equal texts
     /// still have equal keys, so no order is lost.
     pub fn key(&self, scope: &MessageScope<'_>) -> Option<String> {
+        self.written(scope).map(fitting)
+    }
+
+    /// As [`Self::key`], of any length and with whatever is in it.
+    pub fn written(&self, scope: &MessageScope<'_>) -> Option<String> {
         let text = match self.0.path() {
             Some(path) => {
                 let (written, value) = scope.find(path)?;
@@ -44,7 +49,7 @@ impl KeyExpression {
             }
             None => text_of(&self.0.value(scope).ok()?)?,
         };
-        (!text.is_empty()).then(|| fitting(text))
+        (!text.is_empty()).then_some(text)
     }
 }
 

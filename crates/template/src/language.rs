@@ -115,8 +115,8 @@ const NUMERIC: &[&str] = &["abs", "count", "float", "int", "length", "round"];
 /// What a template is made of, as far as its caller cares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// Nothing but one `{{ expression }}`; the bytes of the expression.
-    Single(Range<usize>),
+    /// Nothing but one `{{ expression }}`.
+    Single,
     /// Anything else.
     Mixed,
 }
@@ -146,12 +146,10 @@ fn shape(text: &str, tree: &Stmt<'_>) -> Shape {
     };
     // Comments and trimmed white space leave no trace in the tree, so the text has the last word.
     let inner = text.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
-    let Some(inner) = inner.filter(|inner| !inner.contains("{{")) else {
-        return Shape::Mixed;
-    };
-    let start = usize::from(inner.starts_with(['-', '+']));
-    let end = inner.len() - usize::from(inner.ends_with(['-', '+']) && inner.len() > 1);
-    Shape::Single(2 + start..2 + end)
+    match inner.is_some_and(|inner| !inner.contains("{{")) {
+        true => Shape::Single,
+        false => Shape::Mixed,
+    }
 }
 
 /// The bytes of the text that a span covers.

@@ -17,15 +17,18 @@ mod expression;
 mod json;
 mod key;
 mod language;
+mod lone;
 mod measure;
 mod output;
 mod path;
+mod program;
 mod reads;
 mod scope;
 mod template;
 mod tokens;
 mod transformation;
 mod tree;
+mod work;
 
 pub use self::decode::{DecodeError, decode};
 pub use self::error::{Reason, TemplateError};
@@ -36,13 +39,17 @@ pub use self::reads::Read;
 pub use self::scope::MessageScope;
 pub use self::template::Template;
 pub use self::transformation::Transformation;
-pub use self::tree::JsonTemplate;
+pub use self::tree::{JsonTemplate, is_template};
 
 /// The longest expression, in bytes.
 pub const EXPRESSION_BYTES_MAX: usize = 4_096;
 
 /// The longest template, in bytes.
 pub const TEMPLATE_BYTES_MAX: usize = 256 * 1_024;
+
+/// The most templates in one value: strings that have anything of the language in them. A compiled one takes some kilobytes,
+/// however short it is.
+pub const TEMPLATES_MAX: usize = 256;
 
 /// The longest output of a template, in bytes.
 pub const OUTPUT_BYTES_MAX: usize = 1_024 * 1_024;

@@ -9,8 +9,9 @@ use minijinja::{
 };
 
 use crate::{
-    json::{Json, Part, Work},
+    json::{Json, Part},
     path::{Base, Path},
+    work::Work,
 };
 
 /// The payload's name, or that of the rest of the request that brought an item.
@@ -96,11 +97,20 @@ impl<'a> MessageScope<'a> {
         })
     }
 
-    /// What the engine looks names up in, for one evaluation.
+    /// What the engine looks names up in, for one evaluation that is on its own account.
     pub(crate) fn context(&self) -> Value {
-        let root = self.root();
-        root.work.renew();
-        Value::from_dyn_object(Arc::clone(root))
+        self.root().work.renew();
+        self.shared_context()
+    }
+
+    /// What the engine looks names up in, for one of several runs that do together what one message may cost.
+    pub(crate) fn shared_context(&self) -> Value {
+        Value::from_dyn_object(Arc::clone(self.root()))
+    }
+
+    /// The account of those runs.
+    pub(crate) fn work(&self) -> &Work {
+        &self.root().work
     }
 
     /// Whether the evaluation did more work on containers than it may; its answer is worth nothing then.

@@ -1,21 +1,15 @@
 //! Templates: text with `{{ expressions }}`, `{% if %}` and `{% for %}` in it.
 
-use std::{fmt, io, sync::Arc};
-
-use minijinja::Environment;
+use std::{fmt, io};
 
 use crate::{
     Escape, MessageScope, Missing, OUTPUT_BYTES_MAX, Reason, TEMPLATE_BYTES_MAX, TemplateError, engine,
-    expression::exhausted,
     language::{self, Shape},
+    program::Program,
 };
 
 /// A compiled template. Compile once, render for each message.
-pub struct Template {
-    text: Arc<str>,
-    shape: Shape,
-    environment: Environment<'static>,
-}
+pub struct Template(Program);
 
 impl Template {
     /// Compiles a template.
@@ -23,60 +17,53 @@ impl Template {
     /// # Errors
     /// `Syntax` and `Refused`; and nothing that only a message can show.
     pub fn compile(text: &str, escape: Escape, missing: Missing) -> Result<Self, TemplateError> {
-        if text.len() > TEMPLATE_BYTES_MAX {
-            let what = format!(
-                "a template has at most {TEMPLATE_BYTES_MAX} bytes, and this one has {}",
-                text.len()
-            );
-            return Err(TemplateError::whole(text, Reason::Refused, what));
-        }
-        let shape = language::template(text)?;
-        let mut environment = engine::for_template(missing, escape);
-        environment
-            .add_template_owned(engine::NAME, text.to_owned())
-            .map_err(|error| TemplateError::of_engine(text, &error))?;
-        Ok(Self {
-            text: text.into(),
-            shape,
-            environment,
-        })
+        judge(text)?;
+        Self::judged(text, escape, missing)
+    }
+
+    /// Compiles a text that was judged already.
+    pub(crate) fn judged(text: &str, escape: Escape, missing: Missing) -> Result<Self, TemplateError> {
+        Program::compile(text, engine::for_template(missing, escape)).map(Self)
     }
 
     /// The text it was compiled from.
     pub fn text(&self) -> &str {
-        &self.text
+        self.0.text()
     }
 
     /// Its text for this message, at most [`OUTPUT_BYTES_MAX`] bytes.
     ///
     /// # Errors
-    /// `Missing` with [`Missing::Error`]; `Exhausted`, `TooLong`, `Value`. Nothing is half done then.
+    /// `Missing` with [`Missing::Error`]; `Exhausted`, also when the templates that were rendered with the same scope did
+    /// together more than they may; `TooLong`, `Value`. Nothing is half done then.
     pub fn render(&self, scope: &MessageScope<'_>) -> Result<String, TemplateError> {
         let mut page = Page::default();
-        let rendered = self
-            .environment
-            .get_template(engine::NAME)
-            .and_then(|template| template.render_captured_to(scope.context(), &mut page).map(drop));
+        let ran = self.0.run(scope, &mut page).map(drop);
         if page.is_full {
             let what = format!("writes more than {OUTPUT_BYTES_MAX} bytes: take less of the message");
-            return Err(TemplateError::whole(&self.text, Reason::TooLong, what));
+            return Err(TemplateError::whole(self.text(), Reason::TooLong, what));
         }
-        rendered.map_err(|error| TemplateError::of_engine(&self.text, &error))?;
-        if scope.is_exhausted() {
-            return Err(exhausted(&self.text));
-        }
+        ran?;
         String::from_utf8(page.text)
-            .map_err(|_| TemplateError::whole(&self.text, Reason::Value, "the output is not UTF-8"))
+            .map_err(|_| TemplateError::whole(self.text(), Reason::Value, "the output is not UTF-8"))
     }
+}
 
-    pub(crate) fn shape(&self) -> &Shape {
-        &self.shape
+/// Whether a text may be compiled, and what it is.
+pub(crate) fn judge(text: &str) -> Result<Shape, TemplateError> {
+    if text.len() > TEMPLATE_BYTES_MAX {
+        let what = format!(
+            "a template has at most {TEMPLATE_BYTES_MAX} bytes, and this one has {}",
+            text.len()
+        );
+        return Err(TemplateError::whole(text, Reason::Refused, what));
     }
+    language::template(text)
 }
 
 impl fmt::Debug for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Template").field(&self.text).finish()
+        f.debug_tuple("Template").field(&self.text()).finish()
     }
 }
 

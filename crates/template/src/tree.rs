@@ -3,9 +3,11 @@
 use serde_json::Value as JsonValue;
 
 use crate::{
-    Escape, Expression, MessageScope, Missing, Reason, Template, TemplateError,
+    Escape, MessageScope, Missing, Reason, TEMPLATES_MAX, Template, TemplateError,
     language::Shape,
+    lone::Lone,
     output::Room,
+    template::judge,
     tokens::{Token, Tokens},
 };
 
@@ -23,7 +25,7 @@ pub struct JsonTemplate {
 enum Node {
     /// JSON, as it was written.
     Constant(Box<str>),
-    Value(Expression),
+    Value(Lone),
     Text(Template),
     List(Vec<Node>),
     Object(Vec<(String, Node)>),
@@ -46,7 +48,13 @@ impl JsonTemplate {
     pub(crate) fn read(text: &str, missing: Missing) -> Result<Self, TemplateError> {
         let mut tokens = Tokens::new(text);
         let first = tokens.next().unwrap_or(Token::Null);
-        let root = compile(first, &mut tokens, missing, &mut Vec::new())?;
+        let mut compiler = Compiler {
+            tokens,
+            missing,
+            place: Vec::new(),
+            templates: 0,
+        };
+        let root = compiler.node(first)?;
         Ok(Self { root })
     }
 
@@ -85,44 +93,69 @@ fn at(place: &Place, error: TemplateError) -> TemplateError {
     error.within(&pointer)
 }
 
-/// Compiles the value that begins with this token; the rest of it follows.
-fn compile(
-    token: Token<'_>,
-    tokens: &mut Tokens<'_>,
+/// Whether a text has anything of the template language in it.
+pub fn is_template(text: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
+}
+
+struct Compiler<'a> {
+    tokens: Tokens<'a>,
     missing: Missing,
-    place: &mut Place,
-) -> Result<Node, TemplateError> {
-    if place.len() > DEPTH_MAX {
-        let what = format!("nested deeper than {DEPTH_MAX}");
-        return Err(at(place, TemplateError::whole("", Reason::Refused, what)));
+    place: Place,
+    /// How many there are so far.
+    templates: usize,
+}
+
+impl Compiler<'_> {
+    /// Compiles the value that begins with this token; the rest of it follows.
+    fn node(&mut self, token: Token<'_>) -> Result<Node, TemplateError> {
+        if self.place.len() > DEPTH_MAX {
+            return Err(self.refused(format!("nested deeper than {DEPTH_MAX}")));
+        }
+        match token {
+            Token::OpenList => {
+                let mut nodes = Vec::new();
+                while let Some(token) = self.tokens.next().filter(|token| *token != Token::Close) {
+                    self.place.push(nodes.len().to_string());
+                    nodes.push(self.node(token)?);
+                    self.place.pop();
+                }
+                Ok(Node::List(nodes))
+            }
+            Token::OpenObject => {
+                let mut nodes = Vec::new();
+                while let Some(Token::Name(name)) = self.tokens.next() {
+                    let name = name.into_owned();
+                    self.place.push(name.clone());
+                    let value = self.tokens.next().unwrap_or(Token::Null);
+                    nodes.push((name, self.node(value)?));
+                    self.place.pop();
+                }
+                Ok(Node::Object(nodes))
+            }
+            Token::Text(text) if is_template(&text) => self.template(&text),
+            Token::Text(text) | Token::Name(text) => Ok(Node::Constant(quoted(&text).into())),
+            Token::Number(number) => Ok(Node::Constant(number.into())),
+            Token::Bool(true) => Ok(Node::Constant("true".into())),
+            Token::Bool(false) => Ok(Node::Constant("false".into())),
+            Token::Null | Token::Close => Ok(Node::Constant("null".into())),
+        }
     }
-    match token {
-        Token::OpenList => {
-            let mut nodes = Vec::new();
-            while let Some(token) = tokens.next().filter(|token| *token != Token::Close) {
-                place.push(nodes.len().to_string());
-                nodes.push(compile(token, tokens, missing, place)?);
-                place.pop();
-            }
-            Ok(Node::List(nodes))
+
+    fn template(&mut self, text: &str) -> Result<Node, TemplateError> {
+        self.templates += 1;
+        if self.templates > TEMPLATES_MAX {
+            return Err(self.refused(format!("more than {TEMPLATES_MAX} templates in one value; use a loop")));
         }
-        Token::OpenObject => {
-            let mut nodes = Vec::new();
-            while let Some(Token::Name(name)) = tokens.next() {
-                let name = name.into_owned();
-                place.push(name.clone());
-                let value = tokens.next().unwrap_or(Token::Null);
-                nodes.push((name, compile(value, tokens, missing, place)?));
-                place.pop();
-            }
-            Ok(Node::Object(nodes))
-        }
-        Token::Text(text) if text.contains('{') => string(&text, missing).map_err(|error| at(place, error)),
-        Token::Text(text) | Token::Name(text) => Ok(Node::Constant(quoted(&text).into())),
-        Token::Number(number) => Ok(Node::Constant(number.into())),
-        Token::Bool(true) => Ok(Node::Constant("true".into())),
-        Token::Bool(false) => Ok(Node::Constant("false".into())),
-        Token::Null | Token::Close => Ok(Node::Constant("null".into())),
+        let node = judge(text).and_then(|shape| match shape {
+            Shape::Single => Lone::judged(text, self.missing).map(Node::Value),
+            Shape::Mixed => Template::judged(text, Escape::None, self.missing).map(Node::Text),
+        });
+        node.map_err(|error| at(&self.place, error))
+    }
+
+    fn refused(&self, what: String) -> TemplateError {
+        at(&self.place, TemplateError::whole("", Reason::Refused, what))
     }
 }
 
@@ -147,17 +180,6 @@ fn quoted(text: &str) -> String {
     JsonValue::from(text).to_string()
 }
 
-fn string(text: &str, missing: Missing) -> Result<Node, TemplateError> {
-    let template = Template::compile(text, Escape::None, missing)?;
-    match template.shape() {
-        Shape::Single(expression) => {
-            let expression = text.get(expression.clone()).unwrap_or_default();
-            Expression::compile(expression, missing).map(Node::Value)
-        }
-        Shape::Mixed => Ok(Node::Text(template)),
-    }
-}
-
 fn render(
     node: &Node,
     scope: &MessageScope<'_>,
@@ -169,9 +191,8 @@ fn render(
     match node {
         Node::Constant(json) => out.push_str(json),
         Node::Value(expression) => {
-            let value = expression.value(scope);
-            let value = value.and_then(|value| expression.to_json(&value, room));
-            out.push_str(&value.map_err(|error| at(place, error))?.to_string());
+            let json = expression.json(scope, room);
+            out.push_str(&json.map_err(|error| at(place, error))?);
         }
         Node::Text(template) => {
             let text = template.render(scope).map_err(|error| at(place, error))?;

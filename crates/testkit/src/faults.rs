@@ -11,7 +11,7 @@ use bellwire_store::StoreError;
 /// What a store can be asked to do, as far as faults tell it apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verb {
-    /// `append`, `arrive`, `release`.
+    /// `append`, `arrive`, `release`, `prolong`, `reset_stream`.
     Append,
     /// `claim`.
     Claim,

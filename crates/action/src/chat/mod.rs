@@ -1,6 +1,7 @@
 //! The kind `chat`: a text in a channel of Slack, Discord, Teams, Mattermost or Telegram.
 
 mod service;
+mod values;
 
 use bellwire_template::Escape;
 use schemars::JsonSchema;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 pub use self::service::{Service, Verdict};
 use crate::{
-    Compiled, Event, PlanError, Problem,
+    Called, Callee, Compiled, Event, PlanError, Problem,
     http::base_url,
     settings::{HIDDEN, hide, origin, read},
     text::{JsonText, Secret, Text},
@@ -102,7 +103,11 @@ impl Settings {
             )
         };
         let (title, text) = (said("title", &self.title)?, said("text", &self.text)?);
-        let blocks = self.blocks.as_ref().map(|blocks| blocks.render("blocks", &scope));
+        let blocks = self.blocks.as_ref().map(|blocks| {
+            values::escaped(event, self.service.escape(), |event| {
+                blocks.render("blocks", &event.scope())
+            })
+        });
         let blocks = blocks.transpose()?;
         if text.is_none() && title.is_none() && blocks.is_none() {
             return Err(PlanError::new(
@@ -176,8 +181,11 @@ impl Compiled for Settings {
         format!("chat:{}", self.service.name())
     }
 
-    fn calls(&self) -> Option<&str> {
-        Some(self.url.expose())
+    fn calls(&self) -> Option<Called> {
+        Some(Called {
+            setting: self.service.name(),
+            what: Callee::Url(self.url.expose().to_owned()),
+        })
     }
 
     fn preview(&self, event: &Event<'_>) -> Result<Value, PlanError> {

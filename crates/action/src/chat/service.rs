@@ -53,13 +53,15 @@ impl Service {
         }
     }
 
-    /// What keeps a value of a message from calling people or making links. Discord is told so with each message; the others
-    /// need nothing.
+    /// What keeps a value of a message from calling people or making links. Slack reads marks between `<` and `>` ("Escaping text"),
+    /// Mattermost those, names behind an `@`, and Markdown, an adaptive card the links of Markdown alone, which backslashes end
+    /// in not all of its readers. Discord is told with each message to call nobody; Telegram needs nothing.
     pub(super) fn escape(self) -> Escape {
         match self {
             Self::Slack => Escape::Entities,
             Self::Mattermost => Escape::Mentions,
-            Self::Discord | Self::Teams | Self::Telegram => Escape::None,
+            Self::Teams => Escape::Links,
+            Self::Discord | Self::Telegram => Escape::None,
         }
     }
 

@@ -26,7 +26,7 @@ fn each_service_is_told_in_its_own_words() {
     );
     assert_eq!(
         says("mattermost"),
-        json!({"text": "#### Down\ndb1 <!channel> by @\u{200b}channel & @\u{200b}Here"})
+        json!({"text": "#### Down\ndb1 <\u{200b}!channel> by @\u{200b}channel & @\u{200b}Here"})
     );
     let card = &says("teams")["attachments"][0]["content"];
     assert_eq!(card["body"][0]["text"], "Down");
@@ -35,6 +35,43 @@ fn each_service_is_told_in_its_own_words() {
     assert_eq!(
         body(json!({"telegram": bot, "title": "Down", "text": "{{ host }}"})),
         json!({"chat_id": "-100123", "text": "Down\n\ndb1 <!channel>"})
+    );
+}
+
+#[test]
+fn no_value_calls_people_or_makes_a_link_wherever_it_is_written() {
+    let payload = r#"{"v": "<!channel> <@U1> @ada [pay](https://evil.example)", "u": "https://e.example/?a=1&b=2",
+        "list": [{"text": "\u003c!here>"}]}"#;
+    let event = event(payload);
+    let blocks = |service: &str, blocks: Value| {
+        let settings = Settings::read(&json!({service: URL, "text": "x", "blocks": blocks})).unwrap();
+        settings.plan(&event).unwrap().body
+    };
+    let own =
+        json!([{"text": "{{ v }}", "also": "<!here> [own](https://own.example): {{ v }}", "image_url": "{{ u }}"}]);
+    let slack = "&lt;!channel&gt; &lt;@U1&gt; @ada [pay](https://evil.example)";
+    assert_eq!(
+        blocks("slack", own.clone())["blocks"][0],
+        json!({
+            "text": slack,
+            "also": format!("<!here> [own](https://own.example): {slack}"),
+            "image_url": "https://e.example/?a=1&b=2",
+        })
+    );
+    assert_eq!(
+        blocks("slack", json!("{{ list }}"))["blocks"][0]["text"],
+        "&lt;!here&gt;"
+    );
+    let mattermost = "<\u{200b}!channel> <\u{200b}@\u{200b}U1> @\u{200b}ada [pay]\u{200b}(https://evil.example)";
+    assert_eq!(blocks("mattermost", own.clone())["attachments"][0]["text"], mattermost);
+    let teams = "<!channel> <@U1> @ada [pay]\u{200b}(https://evil.example)";
+    let card = blocks("teams", own);
+    assert_eq!(card["attachments"][0]["content"]["body"][1]["text"], teams);
+    let text = Settings::read(&json!({"teams": URL, "text": "[own](https://own.example) {{ v }}"})).unwrap();
+    let text = text.plan(&event).unwrap().body;
+    assert_eq!(
+        text["attachments"][0]["content"]["body"][0]["text"],
+        format!("[own](https://own.example) {teams}")
     );
 }
 

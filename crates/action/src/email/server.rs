@@ -5,6 +5,9 @@ use crate::{
     text::Secret,
 };
 
+/// Ports of mail servers that take letters from their users. 25 is not among them: it is how servers talk to each other.
+pub const SUBMISSION_PORTS: &[u16] = &[465, 587];
+
 /// How the connection is kept from others' eyes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub use self::headers::Headers;
 use self::path::Path;
 use crate::{
-    Compiled, Event, PlanError, Problem,
+    Called, Callee, Compiled, Event, PlanError, Problem,
     settings::{HIDDEN, hide, hide_query, hide_sensitive, read},
     text::{JsonText, Secret, Text, UrlText},
 };
@@ -280,8 +280,11 @@ impl Compiled for Settings {
         format!("{}{path}", self.url.split(['?', '#']).next().unwrap_or_default())
     }
 
-    fn calls(&self) -> Option<&str> {
-        Some(&self.url)
+    fn calls(&self) -> Option<Called> {
+        Some(Called {
+            setting: "url",
+            what: Callee::Url(self.url.clone()),
+        })
     }
 
     fn preview(&self, event: &Event<'_>) -> Result<Value, PlanError> {
@@ -301,13 +304,29 @@ impl Compiled for Settings {
             Some(body) => body,
             None => String::from_utf8_lossy(event.payload).into_owned(),
         });
-        let own_query = self.url.split_once('?').map_or("", |(_, query)| query);
-        let url = if own_query.is_empty() {
-            plan.url
-        } else {
-            plan.url.replacen(own_query, HIDDEN, 1)
-        };
+        let url = self.without_secrets(&plan.url);
         Ok(json!({"method": plan.method, "url": url, "headers": headers, "body": body}))
+    }
+}
+
+impl Settings {
+    /// A planned URL without its own query, and without the values of parameters that are secret by their names or values.
+    fn without_secrets(&self, planned: &str) -> String {
+        let Some((address, query)) = planned.split_once('?') else {
+            return planned.to_owned();
+        };
+        let own = self.url.split_once('?').map_or("", |(_, own)| own);
+        let rest = query.strip_prefix(own).unwrap_or_default();
+        let hidden = Some(HIDDEN.to_owned()).filter(|_| !own.is_empty());
+        let rest = rest.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match bellwire_core::headers::is_sensitive(name, value) {
+                true => format!("{name}={HIDDEN}"),
+                false => pair.to_owned(),
+            }
+        });
+        let parts: Vec<_> = hidden.into_iter().chain(rest).collect();
+        format!("{address}?{}", parts.join("&"))
     }
 }
 

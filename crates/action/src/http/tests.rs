@@ -177,6 +177,18 @@ fn what_is_secret_is_neither_shown_nor_previewed() {
         assert!(!text.contains("CANARY"), "{text}");
     }
     assert!(shown.contains("kitchen") && preview.contains("kitchen"));
+    let preview = |value: Value| (kind.preview)(&value, &event(PAYLOAD)).unwrap()["url"].clone();
+    // Also where the host or the path happens to hold the same text.
+    assert_eq!(
+        preview(
+            json!({"url": "https://k.example/k?k", "path": "/a?b=1&api_key=CANARY", "query": {"token": "CANARY", "x": "y"}})
+        ),
+        "https://k.example/k/a?[redacted]&b=1&api_key=[redacted]&token=[redacted]&x=y"
+    );
+    assert_eq!(
+        preview(json!({"url": "https://k.example/k", "query": {"x": "y"}})),
+        "https://k.example/k?x=y"
+    );
     let basic = json!({"url": "https://example.com", "basic": {"user": "u", "pass": "CANARY"}});
     assert!(!(kind.shown)(&basic).to_string().contains("CANARY"));
 }

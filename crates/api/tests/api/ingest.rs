@@ -552,4 +552,12 @@ async fn streams_say_what_waits_for_what() {
         json!([idle])
     );
     api.get(&format!("{path}?iterator=nonsense")).await.refused(422);
+    let read = api.token(Scope::Read, None).await;
+    api.call_as(&read, "DELETE", &format!("{path}?key=a"), ())
+        .await
+        .refused(403);
+    api.call("DELETE", &format!("{path}?key=a"), ()).await.ok(204);
+    assert_eq!(api.get(&path).await.ok(200)["data"], json!([idle]));
+    api.call("DELETE", &format!("{path}?key=a"), ()).await.refused(404);
+    api.call("DELETE", &path, ()).await.refused(422);
 }

@@ -1,6 +1,7 @@
 //! Endpoints that want some messages only, or want them otherwise, or do something else with them.
 
 use crate::harness::Api;
+use bellwire_store::Change;
 use serde_json::{Value, json};
 
 const PATH: &str = "/api/v1/app/acme/endpoint";
@@ -105,6 +106,22 @@ async fn what_cannot_be_used_is_refused_with_its_place() {
 }
 
 #[tokio::test]
+async fn what_came_from_outside_of_the_hooks_file_is_not_shown() {
+    let api = acme().await;
+    let action = json!({"url": "http://127.0.0.1:9999/s3cr3t", "json": {"a": ["s3cr3t {{ id }}", "open"]}});
+    let made = api.post(PATH, json!({"uid": "e", "action": action})).await.ok(201);
+    let id = made["id"].as_str().unwrap().parse().unwrap();
+    let mut endpoint = api.state.directory.endpoint_by_id(id).unwrap().endpoint.clone();
+    endpoint.url = "http://127.0.0.1:9999/${KEY}".to_owned();
+    endpoint.action.hidden = ["/url".to_owned(), "/json/a/0".to_owned()].into();
+    let changes = vec![Change::PutEndpoint(Box::new(endpoint))];
+    api.state.directory.commit(changes, None).await.unwrap();
+    let shown = api.get(&format!("{PATH}/e")).await.ok(200);
+    assert!(!shown.to_string().contains("s3cr3t"), "{shown}");
+    assert_eq!(shown["action"]["json"]["a"], json!(["[redacted]", "open"]));
+}
+
+#[tokio::test]
 async fn an_action_has_no_url_of_its_own_and_shows_no_secret() {
     let api = acme().await;
     let action =
@@ -139,6 +156,35 @@ async fn an_action_has_no_url_of_its_own_and_shows_no_secret() {
         422,
         "it needs settings"
     );
+}
+
+#[tokio::test]
+async fn an_action_that_could_never_be_carried_out_is_refused_when_it_is_saved() {
+    let api = acme().await;
+    let sql = |url: &str| json!({"url": url, "insert": "t", "set": {"a": "b"}});
+    let email = |smtp: &str| json!({"smtp": smtp, "from": "a@example.com", "to": "b@example.com", "text": "x"});
+    for (kind, action, setting) in [
+        ("sql", sql("sqlite:/etc/passwd"), "url"),
+        ("sql", sql("postgres://u@/db?host=/run/postgresql"), "url"),
+        ("sql", sql("mysql://u:p@169.254.169.254/db"), "url"),
+        ("sql", sql("postgres://u:p@db.example.com:22/db"), "url"),
+        ("email", email("smtp://169.254.169.254:25"), "smtp"),
+        ("email", email("smtp://mail.example.com:25"), "smtp"),
+        ("chat", json!({"slack": "https://10.0.0.1/x", "text": "x"}), "slack"),
+    ] {
+        let refused = api.post(PATH, json!({"kind": kind, "action": action})).await;
+        assert_eq!(
+            (refused.refused(422), refused.loc()),
+            ("url_refused".to_owned(), format!("body.action.{setting}")),
+            "{kind}: {action}"
+        );
+    }
+    for (kind, action) in [
+        ("sql", sql("postgres://u:p@db.example.com/db")),
+        ("email", email("smtps://mail.example.com")),
+    ] {
+        api.post(PATH, json!({"kind": kind, "action": action})).await.ok(201);
+    }
 }
 
 #[tokio::test]

@@ -142,6 +142,10 @@ pub fn outcome(attempt: &Value) -> String {
         );
         parts.extend(Some(pretty::line(text("response"), 160)).filter(|answer| !answer.is_empty()));
     }
+    // What a command or a database said; a receiver's answer is its status.
+    if standing == Standing::Succeeded && code == 0 {
+        parts.extend(Some(pretty::line(text("response"), 160)).filter(|said| !said.is_empty()));
+    }
     if parts.is_empty() {
         word.to_owned()
     } else {
@@ -159,6 +163,8 @@ mod tests {
     fn an_outcome_says_what_came_of_it_and_why() {
         let ok = json!({"status": 0, "responseStatusCode": 200, "responseDurationMs": 12, "response": "ok"});
         assert_eq!(outcome(&ok), "succeeded: 200 in 12 ms");
+        let ran = json!({"status": 0, "responseStatusCode": 0, "responseDurationMs": 5, "response": "deployed\n"});
+        assert_eq!(outcome(&ran), "succeeded: in 5 ms: deployed");
         let answered = json!({"status": 2, "responseStatusCode": 500, "responseDurationMs": 3, "failure": "status_500",
                               "response": "out\nof memory"});
         assert_eq!(outcome(&answered), "failed: 500 in 3 ms: out of memory");

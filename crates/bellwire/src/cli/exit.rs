@@ -22,6 +22,9 @@ pub enum Failure {
     /// An option, a file or standard input is not what it must be; nothing was sent.
     #[error("{0}")]
     Usage(String),
+    /// A file is not what it must be: each line begins with its name and the place that is wrong.
+    #[error("{0}")]
+    Located(String),
     /// The server answered an error.
     #[error("{0}")]
     Api(#[from] ApiError),
@@ -54,7 +57,7 @@ impl Failure {
             // Whoever read our output has seen enough (`bellwire tail | head`).
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Api(_) | Self::Failed(_) | Self::Output(_) => 1,
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Located(_) => 2,
             Self::Unreachable { .. } => 3,
             Self::Unverified(_) => 4,
             Self::Interrupted => 130,
@@ -85,6 +88,7 @@ mod tests {
             (Failure::from(api_error()), 1),
             (Failure::Failed("a delivery failed".into()), 1),
             (Failure::usage("bad"), 2),
+            (Failure::Located("hooks.yaml:1:1: bad".into()), 2),
             (unreachable, 3),
             (Failure::Unverified("no".into()), 4),
             (Failure::Interrupted, 130),

@@ -8,7 +8,7 @@ use super::{
     attempt::Standing,
     client::{Page, PageArgs, Query},
     exit::Failure,
-    message::MessageArg,
+    message::{MessageArg, names, rename},
     out::{Out, Tone, cell},
     pretty,
 };
@@ -33,20 +33,24 @@ impl ExplainArgs {
         if let Some(endpoint) = &self.endpoint {
             let at = self.message.path(&["endpoint", endpoint, "explain"]);
             let answer = client.get(&at, &Query::default())?;
-            return match out.is_json() {
-                true => out.raw(&answer.text),
-                false => show(out, &answer.json()?),
-            };
+            if out.is_json() {
+                return out.raw(&answer.text);
+            }
+            let mut explanation = answer.json()?;
+            rename(&mut explanation, "endpointId", &names(client, &self.message.app));
+            return show(out, &explanation);
         }
         let at = self.message.path(&["explain"]);
         if out.is_json() {
             return client.list(out, &at, Query::default(), &PageArgs::every(), &[]);
         }
+        let names = names(client, &self.message.app);
         let mut query = Query::default().with("limit", 250);
         let mut none = true;
         loop {
             let page: Page = client.get(&at, &query)?.json()?;
-            for explanation in page.values() {
+            for mut explanation in page.values() {
+                rename(&mut explanation, "endpointId", &names);
                 none = false;
                 show(out, &explanation)?;
             }
@@ -132,12 +136,14 @@ mod tests {
     /// Longer than a cell of a table.
     const LONG: &str = "given up after 3 attempts; the last attempt, at 2026-01-01T00:00:00Z, failed: status_500: no";
     const FAILED: &str = r#"{"endpointId":"ep_1","status":2,"summary":"failed 3 times","advice":"resend it"}"#;
+    /// The endpoints, one of which has a name.
+    const NAMED: &str = r#"{"data":[{"id":"ep_1","uid":"deploy"},{"id":"ep_2","uid":null}],"iterator":null,"prevIterator":null,"done":true}"#;
     const OTHER: &str = r#"{"endpointId":"ep_2","status":null,"summary":"wants other event types","advice":null}"#;
 
     #[test]
     fn one_endpoint_is_explained_with_what_to_do() {
-        let (captured, seen) = run(&["--endpoint", "ep_1"], vec![(200, FAILED)]);
-        assert_eq!(captured.text(), "ep_1  failed 3 times\n  resend it\n");
+        let (captured, seen) = run(&["--endpoint", "ep_1"], vec![(200, FAILED), (200, NAMED)]);
+        assert_eq!(captured.text(), "deploy  failed 3 times\n  resend it\n");
         assert_eq!(seen[0].line, "GET /api/v1/app/a/msg/msg_1/endpoint/ep_1/explain");
     }
 
@@ -148,7 +154,7 @@ mod tests {
             {"clause":"filter","wants":["n > 1 or m"],"holds":false,
              "found":[{"path":"n","value":"1"},{"path":"m","value":null}],"error":null},
             {"clause":"filter","wants":["n"],"holds":false,"found":[],"error":"too much work"}]}"#;
-        let (captured, _) = run(&["--endpoint", "ep_1"], vec![(200, item)]);
+        let (captured, _) = run(&["--endpoint", "ep_1"], vec![(200, item), (403, "{}")]);
         assert_eq!(
             captured.text(),
             "ep_1  not sent\n  eventTypes a.*, b: yes, type is \"a.x\"\n  filter n > 1 or m: no, n is 1, m is missing\n  \
@@ -159,7 +165,7 @@ mod tests {
     #[test]
     fn an_explanation_is_shown_in_full() {
         let item = format!(r#"{{"endpointId":"ep_1","status":2,"summary":"{LONG}","advice":"{LONG}"}}"#);
-        let (captured, _) = run(&["--endpoint", "ep_1"], vec![(200, &item)]);
+        let (captured, _) = run(&["--endpoint", "ep_1"], vec![(200, &item), (403, "{}")]);
         assert_eq!(captured.text(), format!("ep_1  {LONG}\n  {LONG}\n"));
     }
 
@@ -168,11 +174,11 @@ mod tests {
         let page =
             |item: &str, done: bool| format!(r#"{{"data":[{item}],"iterator":"i","prevIterator":null,"done":{done}}}"#);
         let (first, last) = (page(FAILED, false), page(OTHER, true));
-        let (captured, seen) = run(&[], vec![(200, &first), (200, &last)]);
+        let (captured, seen) = run(&[], vec![(200, NAMED), (200, &first), (200, &last)]);
         assert_eq!(
             captured.text(),
-            "ep_1  failed 3 times\n  resend it\nep_2  wants other event types\n"
+            "deploy  failed 3 times\n  resend it\nep_2  wants other event types\n"
         );
-        assert_eq!(seen[1].line, "GET /api/v1/app/a/msg/msg_1/explain?limit=250&iterator=i");
+        assert_eq!(seen[2].line, "GET /api/v1/app/a/msg/msg_1/explain?limit=250&iterator=i");
     }
 }

@@ -1,11 +1,12 @@
 //! `bellwire listen`: what comes in at a source of a running server, posted to an address on this machine.
 //!
 //! The connection goes out from here, so no provider and no firewall has to know this machine. Each request is made as the
-//! provider made it: its method, its headers, the bytes of its body. When the connection breaks it is opened again, from the
-//! last message on: nothing is missed. Enter posts the last one once more. Ctrl-C ends it.
+//! provider made it: its method, its query, its headers, the bytes of its body. When the connection breaks it is opened again, from
+//! the last message on, and when nobody listens on this machine it is waited for: nothing is missed. Enter posts the last one once
+//! more. Ctrl-C ends it.
 
 use std::{
-    io::{BufRead as _, BufReader, Read},
+    io::{self, BufRead as _, BufReader, Read},
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -15,6 +16,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
 use http::Request;
 use serde::Deserialize;
+use serde_json::json;
 use ureq::Agent;
 
 use super::{
@@ -26,8 +28,8 @@ use super::{
     when::{self, When},
 };
 
-/// Waits before connecting again; the last one repeats.
-const RECONNECT: [Duration; 4] = [
+/// Waits before connecting again, to the server or on this machine; the last one repeats.
+const WAITS: [Duration; 4] = [
     Duration::from_millis(250),
     Duration::from_secs(1),
     Duration::from_secs(2),
@@ -70,9 +72,19 @@ struct Arrival {
     id: String,
     event_type: String,
     method: String,
+    /// Path and query of the URL that was called.
+    target: Option<String>,
     headers: Vec<(String, String)>,
     content_type: Option<String>,
     body: Option<String>,
+}
+
+/// What the stream begins with.
+#[derive(Default, Deserialize)]
+struct Listening {
+    /// Headers that nobody is given, because they are credentials.
+    #[serde(default)]
+    withheld: Vec<String>,
 }
 
 /// The last one, for whoever wants it once more.
@@ -88,11 +100,11 @@ impl ListenArgs {
         let (again, agent) = (Arc::clone(&last), forward.clone());
         thread::Builder::new().name("again".into()).spawn(move || {
             let mut out = Out::standard(json);
-            for line in std::io::stdin().lines() {
+            for line in io::stdin().lines() {
                 let wanted = again.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 match (line, wanted) {
                     (Err(_), _) => return,
-                    (Ok(_), Some(arrival)) => drop(agent.post(&arrival, &mut out)),
+                    (Ok(_), Some(arrival)) => drop(agent.post(&arrival).tell(&arrival, &mut out)),
                     (Ok(_), None) => out.aside("nothing has come in yet"),
                 }
             }
@@ -112,7 +124,7 @@ impl ListenArgs {
         pause: &mut dyn FnMut(Duration) -> bool,
     ) -> Result<(), Failure> {
         let since = self.since.map(|since| since.at(when::now()));
-        let (mut reader, mut behind, mut broken) = (Reader::default(), String::new(), 0);
+        let (mut reader, mut behind, mut broken, mut is_first) = (Reader::default(), String::new(), 0, true);
         loop {
             let after = (!behind.is_empty()).then_some(behind.as_str());
             let query = Query::default()
@@ -121,21 +133,35 @@ impl ListenArgs {
             let way = source_path(&[&self.source, "listen"]);
             match session.client.stream(&way, &query) {
                 Ok(stream) => {
-                    if broken == 0 {
-                        session.out.aside(&format!(
+                    let begun = match is_first {
+                        true => format!(
                             "what comes in at `{}` is posted to {}; Enter posts the last one again",
                             self.source, self.forward
-                        ));
-                    }
+                        ),
+                        false => "connected again".to_owned(),
+                    };
+                    session.out.aside(&begun);
                     broken = 0;
-                    read(stream, &mut reader, |event| {
+                    let ended = read(stream, &mut reader, |event| {
+                        match event.kind.as_str() {
+                            "listening" if is_first => tell_withheld(&event.data, &mut session.out),
+                            "message" => {
+                                if let Ok(arrival) = serde_json::from_str::<Arrival>(&event.data) {
+                                    if !forward.deliver(&arrival, &mut session.out, pause)? {
+                                        return Ok(false);
+                                    }
+                                    *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(arrival);
+                                }
+                            }
+                            _ => {}
+                        }
+                        is_first = false;
                         behind.clone_from(&event.id);
-                        let Ok(arrival) = serde_json::from_str::<Arrival>(&event.data) else {
-                            return Ok(());
-                        };
-                        *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(arrival.clone());
-                        forward.post(&arrival, &mut session.out)
+                        Ok(true)
                     })?;
+                    if !ended {
+                        return Ok(());
+                    }
                     session
                         .out
                         .aside("the connection ended; connecting again, and nothing is missed");
@@ -146,32 +172,49 @@ impl ListenArgs {
                 Err(failure) => return Err(failure),
             }
             reader.broken();
-            let wait = RECONNECT.get(broken).or(RECONNECT.last()).copied().unwrap_or_default();
-            broken += 1;
-            if !pause(wait) {
+            if !pause(wait(broken)) {
                 return Ok(());
             }
+            broken += 1;
         }
     }
 }
 
-/// Hands out events until the stream ends or breaks.
+/// How long to wait after so many failures in a row.
+fn wait(failures: usize) -> Duration {
+    WAITS.get(failures).or(WAITS.last()).copied().unwrap_or_default()
+}
+
+/// Says what the program will not find in the requests.
+fn tell_withheld(data: &str, out: &mut Out) {
+    let Listening { withheld } = serde_json::from_str(data).unwrap_or_default();
+    if !withheld.is_empty() {
+        out.aside(&format!(
+            "without {}: a credential is kept nowhere, so your program cannot check it here",
+            withheld.join(", ")
+        ));
+    }
+}
+
+/// Hands out events until the stream ends or breaks, or `each` wants no more; false then.
 fn read(
     stream: impl Read,
     reader: &mut Reader,
-    mut each: impl FnMut(&Event) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    mut each: impl FnMut(&Event) -> Result<bool, Failure>,
+) -> Result<bool, Failure> {
     let mut stream = BufReader::new(stream);
     let mut line = Vec::new();
     loop {
         line.clear();
         match (&mut stream).take(LINE_BYTES_MAX).read_until(b'\n', &mut line) {
             Ok(read) if read > 0 && line.ends_with(b"\n") => {}
-            _ => return Ok(()),
+            _ => return Ok(true),
         }
         let text = String::from_utf8_lossy(&line);
-        if let Some(event) = reader.line(text.trim_end_matches('\n')) {
-            each(&event)?;
+        if let Some(event) = reader.line(text.trim_end_matches('\n'))
+            && !each(&event)?
+        {
+            return Ok(false);
         }
     }
 }
@@ -202,17 +245,58 @@ impl Forward {
         })
     }
 
-    /// Posts one, and says how that went. That it failed is not the end: it can be posted again.
-    fn post(&self, arrival: &Arrival, out: &mut Out) -> Result<(), Failure> {
+    /// Posts one, and waits for whoever is to listen there: a program that is being started again misses nothing. False when
+    /// `pause` ends the waiting.
+    fn deliver(
+        &self,
+        arrival: &Arrival,
+        out: &mut Out,
+        pause: &mut dyn FnMut(Duration) -> bool,
+    ) -> Result<bool, Failure> {
+        let mut failures = 0;
+        loop {
+            let posted = self.post(arrival);
+            if !matches!(posted, Posted::NobodyListens) {
+                posted.tell(arrival, out)?;
+                return Ok(true);
+            }
+            if failures == 0 {
+                let url = &self.url;
+                out.aside(&format!(
+                    "{}: nobody listens at {url}; it is posted as soon as somebody does",
+                    arrival.id
+                ));
+            }
+            if !pause(wait(failures)) {
+                return Ok(false);
+            }
+            failures += 1;
+        }
+    }
+
+    fn post(&self, arrival: &Arrival) -> Posted {
         let began = Instant::now();
-        let went = match self.request(arrival) {
-            Err(why) => why,
-            Ok(request) => match self.agent.run(request) {
-                Ok(answer) => format!("{} in {} ms", answer.status().as_u16(), began.elapsed().as_millis()),
-                Err(error) => format!("not posted: {error}"),
-            },
-        };
-        out.line(&format!("{}  {}  {}", arrival.id, arrival.event_type, went))
+        match self.request(arrival).map(|request| self.agent.run(request)) {
+            Ok(Ok(answer)) => Posted::Answered(answer.status().as_u16(), began.elapsed()),
+            Ok(Err(ureq::Error::Io(error))) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                Posted::NobodyListens
+            }
+            Ok(Err(ureq::Error::ConnectionFailed)) => Posted::NobodyListens,
+            Ok(Err(error)) => Posted::Not(error.to_string()),
+            Err(why) => Posted::Not(why),
+        }
+    }
+
+    /// The address, with the query that was called.
+    fn uri(&self, arrival: &Arrival) -> String {
+        let target = arrival.target.as_deref().unwrap_or_default();
+        match target.split_once('?') {
+            Some((_, query)) if !query.is_empty() => {
+                let joint = if self.url.contains('?') { '&' } else { '?' };
+                format!("{}{joint}{query}", self.url)
+            }
+            _ => self.url.clone(),
+        }
     }
 
     fn request(&self, arrival: &Arrival) -> Result<Request<Vec<u8>>, String> {
@@ -223,7 +307,7 @@ impl Forward {
         } else {
             &arrival.method
         };
-        let mut request = Request::builder().method(method).uri(&self.url);
+        let mut request = Request::builder().method(method).uri(self.uri(arrival));
         let passed_on = |name: &str| !NOT_PASSED_ON.iter().any(|not| name.eq_ignore_ascii_case(not));
         for (name, value) in arrival.headers.iter().filter(|(name, _)| passed_on(name)) {
             request = request.header(name, value);
@@ -238,6 +322,38 @@ impl Forward {
         request
             .body(body)
             .map_err(|error| format!("it makes no request: {error}"))
+    }
+}
+
+/// How posting one went. That it failed is not the end: it can be posted again.
+enum Posted {
+    /// The program answered, whatever it was.
+    Answered(u16, Duration),
+    /// There is no program.
+    NobodyListens,
+    /// It was not posted, or nobody knows: why.
+    Not(String),
+}
+
+impl Posted {
+    fn tell(&self, arrival: &Arrival, out: &mut Out) -> Result<(), Failure> {
+        let (status, took, error) = match self {
+            Self::Answered(status, took) => (Some(*status), Some(took.as_millis()), None),
+            Self::NobodyListens => (None, None, Some("nobody listens there")),
+            Self::Not(why) => (None, None, Some(why.as_str())),
+        };
+        let Arrival { id, event_type, .. } = arrival;
+        if out.is_json() {
+            let took = took.and_then(|took| u64::try_from(took).ok());
+            let line =
+                json!({ "id": id, "eventType": event_type, "status": status, "durationMs": took, "error": error });
+            return out.line(&line.to_string());
+        }
+        let went = match (status, took, error) {
+            (Some(status), Some(took), _) => format!("{status} in {took} ms"),
+            (.., error) => format!("not posted: {}", error.unwrap_or_default()),
+        };
+        out.line(&format!("{id}  {event_type}  {went}"))
     }
 }
 
@@ -297,6 +413,84 @@ mod tests {
             "{text}"
         );
         assert_eq!(last.lock().unwrap().as_ref().unwrap().id, "msg_2");
+    }
+
+    fn arrival(target: &str) -> Arrival {
+        serde_json::from_value(json!({
+            "id": "msg_1", "eventType": "push", "method": "POST", "target": target, "headers": [], "body": STANDARD.encode("x")
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_query_that_was_called_is_passed_on() {
+        for (forward, target, url) in [
+            ("http://h/hook", "/in/a", "http://h/hook"),
+            ("http://h/hook", "/in/a?sig=1&b=%20", "http://h/hook?sig=1&b=%20"),
+            ("http://h/hook?dev=1", "/in/a?sig=1", "http://h/hook?dev=1&sig=1"),
+        ] {
+            assert_eq!(Forward::to(forward).unwrap().uri(&arrival(target)), url);
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_yet_is_waited_for() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        drop(taken);
+        let captured = Captured::default();
+        let forward = Forward::to(&format!("http://{address}/")).unwrap();
+        let mut listening = None;
+        let mut pause = |_| {
+            listening.get_or_insert_with(|| {
+                let program = std::net::TcpListener::bind(address).unwrap();
+                thread::spawn(move || {
+                    use std::io::Write as _;
+                    let (mut stream, _) = program.accept().unwrap();
+                    stream
+                        .write_all(b"HTTP/1.1 204 X\r\nconnection: close\r\n\r\n")
+                        .unwrap();
+                    drop(stream.read(&mut [0; 4_096]));
+                })
+            });
+            true
+        };
+        assert!(
+            forward
+                .deliver(&arrival("/in/a"), &mut captured.out(true), &mut pause)
+                .unwrap()
+        );
+        listening.unwrap().join().unwrap();
+        assert!(captured.notes().contains("nobody listens at"), "{}", captured.notes());
+        let line: serde_json::Value = serde_json::from_str(&captured.text()).unwrap();
+        assert_eq!(
+            (&line["id"], &line["status"]),
+            (&json!("msg_1"), &json!(204)),
+            "programs get an object a line"
+        );
+        let ended = forward.deliver(&arrival("/in/a"), &mut captured.out(false), &mut |_| false);
+        assert!(!ended.unwrap());
+    }
+
+    #[test]
+    fn what_the_program_cannot_have_and_that_it_is_connected_again_is_said() {
+        let listening = "id: msg_0\nevent: listening\ndata: {\"withheld\":[\"x-gitlab-token\"]}\n\n";
+        let gone = "HTTP/1.1 404 X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned();
+        let server = Scripted::speaking(vec![stream(listening), stream(listening), gone]);
+        let captured = Captured::default();
+        let args = ListenArgs {
+            forward: "http://127.0.0.1:9/".into(),
+            source: "gitlab".into(),
+            since: None,
+        };
+        let forward = Forward::to(&args.forward).unwrap();
+        let mut session = server.session(&captured, false);
+        // A source that is gone ends the command.
+        let ended = args.run_with(&mut session, &forward, &Last::default(), &mut |_| true);
+        assert_eq!(ended.unwrap_err().exit_code(), 1);
+        let notes = captured.notes();
+        assert_eq!(notes.matches("without x-gitlab-token").count(), 1, "{notes}");
+        assert_eq!(notes.matches("connected again").count(), 1, "{notes}");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! `bellwire message`: messages and what became of them.
 
+use std::collections::HashMap;
+
 use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Session,
     attempt::{self, Standing},
-    client::{Page, Query, WalkArgs, path},
+    client::{Client, Page, Query, WalkArgs, path},
     endpoint::AppArg,
     exit::Failure,
     explain,
@@ -206,7 +208,12 @@ impl MessageCommand {
                     .maybe("endpoint_id", endpoint)
                     .maybe("status", status.map(Status::number));
                 let at = path(&["app", &message.app.name(), "attempt", "msg", &message.message]);
-                client.list(out, &at, query, &page.into(), ATTEMPTS)
+                if out.is_json() {
+                    return client.list(out, &at, query, &page.into(), ATTEMPTS);
+                }
+                let names = names(client, &message.app);
+                let name = |attempt: &mut Value| rename(attempt, "endpointId", &names);
+                client.list_with(out, &at, query, &page.into(), ATTEMPTS, &name)
             }
             Self::Explain(args) => args.run(session),
             Self::Resend { message, endpoint } => {
@@ -224,6 +231,27 @@ impl MessageCommand {
                 Ok(())
             }
         }
+    }
+}
+
+/// The names that people gave to the endpoints of an application: those of actions say more than ids. Without them, ids it is.
+pub fn names(client: &Client, app: &AppArg) -> HashMap<String, String> {
+    let at = path(&["app", &app.name(), "endpoint"]);
+    let page = client.get(&at, &Query::default().with("limit", 250));
+    let page: Option<Page> = page.and_then(|answer| answer.json()).ok();
+    let endpoints = page.map(|page| page.values()).unwrap_or_default();
+    let named = endpoints
+        .iter()
+        .map(|endpoint| (cell(endpoint, "id"), cell(endpoint, "uid")));
+    named.filter(|(_, uid)| !uid.is_empty()).collect()
+}
+
+/// Puts an endpoint's name in its id's place.
+pub fn rename(item: &mut Value, member: &str, names: &HashMap<String, String>) {
+    if let Some(id) = item.get_mut(member)
+        && let Some(name) = id.as_str().and_then(|id| names.get(id))
+    {
+        *id = name.as_str().into();
     }
 }
 
@@ -322,14 +350,15 @@ mod tests {
             "--endpoint",
             "ep_1",
         ];
-        let (captured, seen) = run(&line, vec![(200, attempts)]);
+        let endpoints = r#"{"data":[{"id":"ep_1","uid":"deploy"}],"iterator":null,"prevIterator":null,"done":true}"#;
+        let (captured, seen) = run(&line, vec![(200, endpoints), (200, attempts)]);
+        let text = captured.text();
         assert!(
-            captured
-                .text()
-                .contains("2026-01-01T00:00:00Z  atmpt_1  ep_1      failed: 503 in 8 ms: busy")
+            text.contains("2026-01-01T00:00:00Z  atmpt_1  deploy    failed: 503 in 8 ms: busy"),
+            "{text}"
         );
         assert_eq!(
-            seen[0].line,
+            seen[1].line,
             "GET /api/v1/app/a/attempt/msg/msg_1?endpoint_id=ep_1&status=2"
         );
     }
@@ -346,6 +375,15 @@ mod tests {
             "GET /api/v1/app/a/endpoint/e/msg?status=2&with_content=false"
         );
         assert_eq!(captured.notes(), "nothing\n");
+    }
+
+    #[test]
+    fn who_names_neither_application_nor_source_is_told_of_both() {
+        let error = Cli::try_parse_from(["bellwire", "message", "attempts", "msg_1"])
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains("--app") && error.contains("--source"), "{error}");
     }
 
     #[test]

@@ -197,6 +197,8 @@ pub fn run(cli: Cli) -> ExitCode {
                 // Writing failed as well: the exit code still says that the request did.
                 let _ = out.raw(&error.body);
             }
+            // It begins with its place in the file already, as every line behind it does.
+            Failure::Located(findings) => out.note(findings),
             other => out.note(&format!("bellwire: {other}")),
         }
     }

@@ -145,6 +145,7 @@ fn verdict_json(provider: &Provider, verdict: &Result<Trusted, Refused>) -> serd
             "key": trusted.key_index,
             "timestamp": trusted.signed_at.map(Timestamp::secs),
             "confirm": trusted.confirm,
+            "unconfirmed": trusted.unconfirmed,
         }),
         Err(refused) => json!({
             "verdict": "invalid",

@@ -362,7 +362,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         set |c, v| put(&mut c.delivery.alerts.spike_messages, number(one(v)?, 1, u32::MAX)?),
         get |c| vec![c.delivery.alerts.spike_messages.to_string()]),
     setting!("retention.messages", Some("retention-messages"), "duration", default "90d", special "`forever`",
-        "How long messages are kept, with their deliveries and attempts.",
+        "How long messages are kept, with their deliveries and attempts. Events that a source brings are recognised for so long: keep 7 days at least where there are sources.",
         set |c, v| put(&mut c.retention.messages, span_or(one(v)?, "forever")?),
         get |c| vec![write_span_or(c.retention.messages, "forever")]),
     setting!("retention.attempts", Some("retention-attempts"), "duration", default "90d", special "`forever`",

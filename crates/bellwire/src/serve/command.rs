@@ -25,7 +25,7 @@ pub fn run(args: &ConfigArgs) -> Result<(), Failure> {
         // Before anybody can reach the server: a SIGHUP that nobody takes ends a process.
         let (signals, hangups) = (Signals::listen()?, Hangups::listen()?);
         let server = serve(config.clone()).await.map_err(|error| match error {
-            ServeError::Hooks(error) => Failure::usage(error),
+            ServeError::Hooks(error) => error.into(),
             other => Failure::Failed(other.to_string()),
         })?;
         announce(&server, &config)?;

@@ -6,6 +6,7 @@
 use std::{
     io,
     net::SocketAddr,
+    ops::ControlFlow,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -193,11 +194,11 @@ impl Ingress {
                 refused.wait(open).await;
                 let passed = match door {
                     Some(door) => door.pass(request),
-                    None => Ok(request),
+                    None => ControlFlow::Continue(request),
                 };
                 let mut request = match passed {
-                    Ok(request) => request,
-                    Err(answer) => {
+                    ControlFlow::Continue(request) => request,
+                    ControlFlow::Break(answer) => {
                         refused.note(answer.status());
                         return Ok(answer);
                     }

@@ -181,6 +181,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         data: config.storage.data.clone(),
         variables: config.inherited.clone(),
         payload_retention: config.retention.payloads.unwrap_or(Duration::MAX),
+        payload_check: Arc::new(bellwire_api::payload_check(Arc::clone(&directory))),
         tasks,
     }));
     let parts = SchedulerParts {
@@ -239,6 +240,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
             user_agent,
         },
     );
+    intake::warn_of_short_memory(&config, &directory);
     let connections = Arc::new(AtomicUsize::new(0));
     let metrics = MetricsPage {
         store: Arc::clone(&store),

@@ -11,6 +11,7 @@ use std::{
 use async_trait::async_trait;
 use bellwire_action::{Event, Reach, kinds};
 use bellwire_core::{
+    app::App,
     attempt::{Failure, Outcome},
     endpoint::Endpoint,
     id::EndpointId,
@@ -58,9 +59,14 @@ pub struct ActionParts {
     pub variables: BTreeMap<String, String>,
     /// How long the payloads of published messages are kept.
     pub payload_retention: Duration,
+    /// Asked before a message is published.
+    pub payload_check: Arc<PayloadCheck>,
     /// Where connections run.
     pub tasks: TaskTracker,
 }
+
+/// Whether an application takes a payload of this event type; what is wrong with it, in words.
+pub type PayloadCheck = dyn Fn(&App, &str, &str) -> Result<(), String> + Send + Sync;
 
 impl std::fmt::Debug for ActionParts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

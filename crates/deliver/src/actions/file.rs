@@ -4,21 +4,29 @@
 //! is ended first: what comes behind it is whole.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bellwire_action::{Compiled as _, file::Settings};
-use bellwire_core::{attempt::Failure, endpoint::Endpoint};
+use bellwire_core::{attempt::Failure, endpoint::Endpoint, time::format_span};
 use serde_json::Value;
+use tokio::time::{sleep, timeout};
 
 use super::{
     dispatch::ActionParts,
     executor::{Effect, Executor, Task, Undone, unusable},
 };
+
+/// How long to wait before a lock that somebody else has is tried again.
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// Appends to one file.
 struct FileAction {
@@ -40,48 +48,123 @@ pub(super) fn make(
 impl Executor for FileAction {
     async fn carry_out(&self, task: &Task<'_>) -> Result<Effect, Undone> {
         let plan = self.settings.plan(&task.event)?;
+        let file = self.locked(task.timeout).await?;
         task.begin()?;
-        let (path, sync) = (self.path.clone(), self.settings.sync());
-        let bytes = plan.line.len();
-        let written = tokio::task::spawn_blocking(move || append(&path, plan.line.as_bytes(), sync))
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)));
-        written.map_err(|error| Failure {
-            reason: "file_not_written",
-            detail: format!("cannot append to {}: {error}", self.path.display()),
-        })?;
+        let (sync, bytes) = (self.settings.sync(), plan.line.len());
+        let wanted = Wanted::default();
+        let still = Arc::clone(&wanted.0);
+        let path = self.path.clone();
+        self.off_thread(move || match still.load(Ordering::Acquire) {
+            true => file.append(&path, plan.line.as_bytes(), sync),
+            false => Err(io::Error::other("nobody waits for it any more")),
+        })
+        .await?;
         Ok(Effect::done(format!("{bytes} bytes appended")))
+    }
+
+    /// The time is ours to keep: only here it is known what was waited for.
+    fn grace(&self) -> Duration {
+        Duration::from_secs(1)
     }
 }
 
-/// Appends a line by one write. Only one writer at a time, of this process or another, looks at the end and writes behind it.
-fn append(path: &Path, line: &[u8], sync: bool) -> io::Result<()> {
-    let is_new = match fs::metadata(path) {
-        // A pipe would make us wait for a reader, and no disk keeps what a device is told.
-        Ok(found) if !found.is_file() => return Err(io::Error::other("it is no regular file")),
-        Ok(_) => false,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-        Err(error) => return Err(error),
-    };
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
-    let mut file = options.open(path)?;
-    file.lock()?;
-    if is_torn(&mut file)? {
-        file.write_all(&[b"\n", line].concat())?;
-    } else {
-        file.write_all(line)?;
+impl FileAction {
+    /// The file, of which we are the only writer, within this time. It is opened anew for each try: whoever holds the lock may move
+    /// it away.
+    async fn locked(&self, time: Duration) -> Result<Locked, Failure> {
+        let locked = timeout(time, async {
+            loop {
+                let path = self.path.clone();
+                if let Some(locked) = self.off_thread(move || Locked::open(&path)).await? {
+                    return Ok(locked);
+                }
+                sleep(LOCK_RETRY).await;
+            }
+        });
+        locked.await.unwrap_or_else(|_| {
+            let why = format!("another process held its lock for {}", format_span(time));
+            Err(self.not_written(&io::Error::other(why)))
+        })
     }
-    file.unlock()?;
-    if sync {
-        file.sync_data()?;
-        if is_new && let Some(folder) = path.parent() {
-            File::open(folder)?.sync_all()?;
+
+    async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let done = tokio::task::spawn_blocking(work).await;
+        let done = done.unwrap_or_else(|error| Err(io::Error::other(error)));
+        done.map_err(|error| self.not_written(&error))
+    }
+
+    fn not_written(&self, error: &io::Error) -> Failure {
+        Failure {
+            reason: "file_not_written",
+            detail: format!("cannot append to {}: {error}", self.path.display()),
         }
     }
-    Ok(())
+}
+
+/// True until it is dropped: a thread cannot be stopped, and must not write what will be written again.
+struct Wanted(Arc<AtomicBool>);
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// A file that nobody else appends to, of this process or another, as long as this is kept.
+struct Locked {
+    file: File,
+    is_new: bool,
+}
+
+impl Locked {
+    /// Opens and locks it; `None` while somebody else has the lock.
+    fn open(path: &Path) -> io::Result<Option<Self>> {
+        let is_new = match fs::metadata(path) {
+            // A pipe would make us wait for a reader, and no disk keeps what a device is told.
+            Ok(found) if !found.is_file() => return Err(io::Error::other("it is no regular file")),
+            Ok(_) => false,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            Err(error) => return Err(error),
+        };
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+        let file = options.open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { file, is_new })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Appends a line by one write, and lets go of the file.
+    fn append(mut self, path: &Path, line: &[u8], sync: bool) -> io::Result<()> {
+        if is_torn(&mut self.file)? {
+            self.file.write_all(&[b"\n", line].concat())?;
+        } else {
+            self.file.write_all(line)?;
+        }
+        self.file.unlock()?;
+        if sync {
+            self.file.sync_data()?;
+            if self.is_new
+                && let Some(folder) = path.parent()
+            {
+                File::open(folder)?.sync_all()?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whether the file ends within a line.
@@ -98,6 +181,15 @@ fn is_torn(file: &mut File) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn append(path: &Path, line: &[u8], sync: bool) -> io::Result<()> {
+        loop {
+            if let Some(locked) = Locked::open(path)? {
+                return locked.append(path, line, sync);
+            }
+            std::thread::yield_now();
+        }
+    }
 
     #[test]
     fn a_torn_line_is_ended_before_the_next() {

@@ -20,7 +20,7 @@ mod request;
 mod run;
 mod sql;
 
-pub use self::dispatch::{ActionParts, Actions};
+pub use self::dispatch::{ActionParts, Actions, PayloadCheck};
 use self::executor::Make;
 
 /// What makes the executor of each kind, by its name. A row of [`bellwire_action::KINDS`] has one here.

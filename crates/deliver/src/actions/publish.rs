@@ -8,10 +8,11 @@ use bellwire_core::{
     app::{App, AppKind},
     attempt::Failure,
     endpoint::Endpoint,
+    hops::{self, HOPS_MAX},
     id::{Id as _, MessageId},
     message::NewMessage,
 };
-use bellwire_store::{AppendError, StoreError, directory::Incoming, feed::FeedEvent};
+use bellwire_store::{AppendError, directory::Incoming, feed::FeedEvent};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -43,29 +44,39 @@ impl Executor for PublishAction {
     async fn carry_out(&self, task: &Task<'_>) -> Result<Effect, Undone> {
         let plan = self.settings.plan(&task.event)?;
         let app = self.app(task, &plan.app)?;
+        let hops = hops::of(task.message);
+        if hops >= HOPS_MAX {
+            return Err(refused(format!(
+                "it was published {hops} times already on its way here, so it goes round in a circle: look which endpoint of an \
+                 application calls a source that publishes to it"
+            ))
+            .into());
+        }
+        let payload = payload(task);
+        let checked = std::str::from_utf8(&payload).map_err(|error| error.to_string());
+        checked
+            .and_then(|payload| (self.parts.payload_check)(&app, &plan.event_type, payload))
+            .map_err(|why| {
+                refused(format!(
+                    "the payload does not fit the schema of `{}`: {why}",
+                    plan.event_type
+                ))
+            })?;
         task.begin()?;
-        // A person finds it by the message it came from. Another action of the same message has taken that name when it said
-        // something else there.
-        let mut event_id = task.event.id.to_owned();
-        loop {
-            let new = self.message(task, &plan, &app, event_id.clone());
-            let endpoints = new.routes.len();
-            match self.parts.store.append(new).await {
-                Ok(appended) => {
-                    self.tell(&app, &plan, appended.id, endpoints);
-                    return Ok(Effect::done(format!(
-                        "published as {} to {endpoints} endpoints of {}",
-                        appended.id, plan.app
-                    )));
-                }
-                Err(AppendError::EventIdTaken { existing, .. })
-                    if event_id != task.event.id || self.is_same(&app, existing, &plan).await? =>
-                {
-                    return Ok(Effect::done(format!("published already, as {existing}")));
-                }
-                Err(AppendError::EventIdTaken { .. }) => event_id = task.event.effect_id(),
-                Err(error) => return Err(unpublished(&error).into()),
+        let new = self.message(task, &plan, &app, payload);
+        let endpoints = new.routes.len();
+        match self.parts.store.append(new).await {
+            Ok(appended) => {
+                self.tell(&app, &plan, appended.id, endpoints);
+                Ok(Effect::done(format!(
+                    "published as {} to {endpoints} endpoints of {}",
+                    appended.id, plan.app
+                )))
             }
+            Err(AppendError::EventIdTaken { existing, .. }) => {
+                Ok(Effect::done(format!("published already, as {existing}")))
+            }
+            Err(error) => Err(unpublished(&error).into()),
         }
     }
 }
@@ -78,19 +89,19 @@ impl PublishAction {
             reason: "publish_app_unknown",
             detail: format!("there is no application `{name}` to publish to; create it, or correct the action's `app`"),
         })?;
-        // Sources publish to applications, and applications to nobody: nothing can go round in a circle.
+        // Sources publish to applications, and applications to nobody.
         if app.id == task.endpoint.endpoint.app || app.kind != AppKind::Tenant {
-            return Err(Failure {
-                reason: "publish_refused",
-                detail: format!("`{name}` is where such messages come from; publish to an application of your own"),
-            });
+            return Err(refused(format!(
+                "`{name}` is where such messages come from; publish to an application of your own"
+            )));
         }
         Ok(app)
     }
 
-    fn message(&self, task: &Task<'_>, plan: &Plan, app: &App, event_id: String) -> NewMessage {
+    /// The new message. Its event id is that of the effect, so that it is accepted once; people find it by a tag, the id of
+    /// the message it came from.
+    fn message(&self, task: &Task<'_>, plan: &Plan, app: &App, payload: Bytes) -> NewMessage {
         let directory = &self.parts.directory;
-        let payload = payload(task);
         let routes = directory.routes(
             app.id,
             &Incoming {
@@ -104,9 +115,9 @@ impl PublishAction {
         NewMessage {
             app: app.id,
             event_type: plan.event_type.clone(),
-            event_id: Some(event_id),
+            event_id: Some(task.event.effect_id()),
             channels: plan.channels.clone(),
-            tags: Vec::new(),
+            tags: vec![hops::tag(hops::of(task.message) + 1), task.event.id.to_owned()],
             ordering_key: plan.ordering_key.clone(),
             payload,
             payload_expires_at: directory.now().plus(self.parts.payload_retention),
@@ -117,17 +128,6 @@ impl PublishAction {
             routes,
             idempotency: None,
         }
-    }
-
-    /// Whether a message that has this one's event id is what would be published now.
-    async fn is_same(&self, app: &App, existing: MessageId, plan: &Plan) -> Result<bool, Failure> {
-        let found = self.parts.store.message(app.id, existing, false).await;
-        let found = found.map_err(|error: StoreError| unpublished(&error))?;
-        Ok(found.is_none_or(|message| {
-            message.event_type == plan.event_type
-                && message.channels == plan.channels
-                && message.ordering_key == plan.ordering_key
-        }))
     }
 
     fn tell(&self, app: &App, plan: &Plan, id: MessageId, endpoints: usize) {
@@ -149,6 +149,13 @@ fn payload(task: &Task<'_>) -> Bytes {
         task.body.slice_ref(json)
     } else {
         Bytes::copy_from_slice(json)
+    }
+}
+
+fn refused(detail: String) -> Failure {
+    Failure {
+        reason: "publish_refused",
+        detail,
     }
 }
 

@@ -26,6 +26,8 @@ use super::{
 struct RequestAction {
     settings: Settings,
     caller: Caller,
+    /// Whether attempts show the URL that was called, and not only what stands for it.
+    shows_url: bool,
 }
 
 pub(super) fn make(
@@ -35,7 +37,14 @@ pub(super) fn make(
 ) -> Result<Arc<dyn Executor>, Failure> {
     let settings = Settings::read(settings).map_err(|problem| unusable(&problem))?;
     let caller = Caller::new(parts, endpoint, settings.url())?;
-    Ok(Arc::new(RequestAction { settings, caller }))
+    let hidden = endpoint.action.hidden.iter();
+    Ok(Arc::new(RequestAction {
+        settings,
+        caller,
+        shows_url: !hidden
+            .into_iter()
+            .any(|pointer| pointer == "/url" || pointer == "/path"),
+    }))
 }
 
 #[async_trait]
@@ -65,7 +74,7 @@ impl Executor for RequestAction {
         let status = answer.status_code;
         let failure = (!self.settings.is_ok(status)).then(|| not_ok(status, &self.settings.ok()));
         Ok(Effect {
-            url: Some(shown),
+            url: self.shows_url.then_some(shown),
             ..answered(task, answer, failure)
         })
     }

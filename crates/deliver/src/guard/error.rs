@@ -141,6 +141,17 @@ pub enum ConnectError {
         /// What went wrong.
         why: String,
     },
+    /// What connects by itself would pass the proxy by.
+    #[error(
+        "{host} would have to be reached through proxy {proxy}, which the client of this database cannot; name it in no_proxy if it \
+         may be reached directly"
+    )]
+    NotThroughProxy {
+        /// Who was to be reached.
+        host: String,
+        /// Host and port of the proxy.
+        proxy: String,
+    },
     /// The proxy wants other credentials.
     #[error("proxy {proxy} asks for a user name and password, or refused them; check proxy in the configuration")]
     ProxyAuthRequired {
@@ -169,7 +180,7 @@ impl ConnectError {
             Self::TlsCertificateInvalid { .. } => "tls_certificate_invalid",
             Self::TlsFailed { .. } => "tls_failed",
             Self::TlsTimeout { .. } => "tls_timeout",
-            Self::ProxyFailed { .. } => "proxy_failed",
+            Self::ProxyFailed { .. } | Self::NotThroughProxy { .. } => "proxy_failed",
             Self::ProxyAuthRequired { .. } => "proxy_auth_required",
         }
     }

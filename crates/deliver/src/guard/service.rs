@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use bellwire_core::address::{AddressError, TargetHost, check_host};
 use tokio::net::TcpStream;
 
-use super::{ConnectError, Guard, Stream, tls};
+use super::{ConnectError, Guard, Stream, connect::host_text, tls};
 
 /// A server, by its host and port.
 #[derive(Debug, Clone, Copy)]
@@ -56,11 +56,21 @@ impl Guard {
         Ok(Opened { tcp, peer, host })
     }
 
-    /// The addresses that [`open`](Self::open) would try now, all of them judged; at least one.
+    /// The addresses that a client which connects by itself may try now, all of them judged; at least one.
     ///
-    /// Errors: a refused host, port or answer, or a failed look-up.
+    /// Errors: a refused host, port or answer, a failed look-up, or a proxy in between, which such a client knows nothing of.
     pub async fn judge(&self, service: Service<'_>) -> Result<Vec<IpAddr>, ConnectError> {
-        self.look_up(service).await.map(|(_, ips)| ips)
+        let (host, mut ips) = self.look_up(service).await?;
+        if let Some(proxy) = &self.proxy {
+            ips.retain(|ip| self.exceptions.cover(&host, *ip));
+            if ips.is_empty() {
+                return Err(ConnectError::NotThroughProxy {
+                    host: host_text(&host),
+                    proxy: proxy.to_string(),
+                });
+            }
+        }
+        Ok(ips)
     }
 
     /// Speaks TLS on an opened connection, with the host's own name.

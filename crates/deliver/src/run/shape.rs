@@ -3,7 +3,12 @@
 use std::{borrow::Cow, fmt::Display};
 
 use bellwire_core::{
-    attempt::Failure, batch, cloudevent, delivery::Work, endpoint::Format, message::Message, time::Timestamp,
+    attempt::Failure,
+    batch, cloudevent,
+    delivery::{Trigger, Work},
+    endpoint::Format,
+    message::Message,
+    time::Timestamp,
 };
 use bellwire_store::directory::{self, Begun, EndpointEntry, Incoming, Reservation};
 use bellwire_template::{DecodeError, encode};
@@ -65,11 +70,14 @@ pub(super) fn shape<'a>(
     if let Some(workflow) = entry.workflow() {
         let scope = Incoming::again(message, json.as_deref().unwrap_or(b"null")).scope();
         let scope = scope.with_message_id(&letter.id);
-        reservation = match workflow.begin(&scope, now) {
-            Begun::Free => None,
-            Begun::Admitted(reservation) => Some(reservation),
-            Begun::Held(held) => return Err(held_back(&held)),
-        };
+        // What a person asks for is done.
+        if work.progress.trigger == Trigger::Scheduled {
+            reservation = match workflow.begin(&scope, now) {
+                Begun::Free => None,
+                Begun::Admitted(reservation) => Some(reservation),
+                Begun::Held(held) => return Err(held_back(&held)),
+            };
+        }
         if let Some(transformed) = workflow.transform(&scope) {
             let failed = |why: &dyn Display| Unsent::failed("transformation_failed", why);
             json.as_ref().map_err(|error| failed(error))?;

@@ -140,7 +140,7 @@ impl House {
         }
     }
 
-    async fn run(&self, receiver: &Receiver, works: &[Work]) -> Vec<Ran> {
+    async fn run(&self, receiver: &dyn Action, works: &[Work]) -> Vec<Ran> {
         run_batch(works, &self.directory, receiver, &DeliverConfig::default()).await
     }
 
@@ -211,6 +211,31 @@ impl Action for Receiver {
     }
 
     fn forget(&self, _: EndpointId) {}
+}
+
+/// Fails for a reason that lies in the message.
+struct Hopeless;
+
+#[async_trait]
+impl Action for Hopeless {
+    async fn act(&self, order: Order<'_>) -> Acted {
+        let failure = Failure {
+            reason: "template_failed",
+            detail: String::new(),
+        };
+        Acted::Attempted(unsent(order.endpoint, order.started_at, failure))
+    }
+
+    fn forget(&self, _: EndpointId) {}
+}
+
+#[tokio::test]
+async fn what_a_message_alone_is_to_blame_for_says_nothing_of_its_endpoint() {
+    let house = House::with(endpoint()).await;
+    let ran = house.run(&Hopeless, &[work(1, Some("{}"), None)]).await;
+    assert_eq!(verdicts(&ran), [Verdict::Failed]);
+    assert!(!ran[0].asked && ran[0].disable.is_none() && ran[0].settlement.health.is_none());
+    assert_eq!(ran[0].settlement.notices.len(), 1, "people are told");
 }
 
 fn verdicts(ran: &[Ran]) -> Vec<Verdict> {

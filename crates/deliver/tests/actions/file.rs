@@ -1,7 +1,8 @@
 //! The kind `file`.
 
-use std::fs;
+use std::{fs, time::Duration};
 
+use bellwire_deliver::action::Acted;
 use serde_json::{Value, json};
 
 use crate::house::{House, endpoint, message, reason, response};
@@ -39,4 +40,25 @@ async fn a_file_that_cannot_be_written_says_why_and_is_tried_again() {
         .await;
     assert_eq!(reason(&outcome), "file_not_written");
     assert!(response(&outcome).contains("missing/events.jsonl") && !outcome.failure.unwrap().is_final());
+}
+
+#[tokio::test]
+async fn a_lock_that_another_holds_costs_the_time_and_no_second_line() {
+    let house = House::open().await;
+    let path = house.folder.path().join("events.jsonl");
+    let held = fs::File::create(&path).unwrap();
+    held.lock().unwrap();
+    let file = endpoint("file", &json!({"path": "events.jsonl", "line": "{{ id }}"}));
+    let short = Duration::from_millis(100);
+    let acted = house
+        .act_if(file.clone(), message(r#"{"id": 1}"#), short, &|| true)
+        .await;
+    let Acted::Attempted(outcome) = acted else {
+        panic!("withheld");
+    };
+    assert_eq!(reason(&outcome), "file_not_written");
+    assert!(response(&outcome).contains("held its lock"), "{}", response(&outcome));
+    held.unlock().unwrap();
+    assert_eq!(reason(&house.act(file, message(r#"{"id": 1}"#)).await), "");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "1\n");
 }

@@ -120,8 +120,14 @@ impl House {
             feed: Arc::new(Feed::default()),
             config,
             data: folder.path().to_owned(),
-            variables: BTreeMap::from([("LANG".to_owned(), "C.UTF-8".to_owned())]),
+            variables: [("LANG", "C.UTF-8"), ("HOME", "/home/of-the-server")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
             payload_retention: Duration::from_secs(3_600),
+            payload_check: Arc::new(|_, event_type, _| match event_type {
+                "strict" => Err("payload.amount: is no number".to_owned()),
+                _ => Ok(()),
+            }),
             tasks,
         });
         Self { actions, store, folder }
@@ -195,6 +201,7 @@ pub fn endpoint(kind: &str, settings: &Value) -> Endpoint {
             kind: kind.into(),
             settings: (!settings.is_null()).then(|| settings.to_string().into()),
             trusted: true,
+            hidden: Default::default(),
         },
         workflow: Default::default(),
         created_at: NOW,

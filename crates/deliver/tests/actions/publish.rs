@@ -1,5 +1,7 @@
 //! The kind `publish`.
 
+use std::sync::Arc;
+
 use bellwire_core::{
     id::{EndpointId, Id as _, MessageId},
     message::Message,
@@ -7,7 +9,10 @@ use bellwire_core::{
 use bellwire_store::query::{MessageFilter, Order, Page, Start};
 use serde_json::json;
 
-use crate::house::{House, acme, endpoint, message, reason, response, source_app};
+use crate::{
+    house::{House, acme, endpoint, message, reason, response, source_app},
+    receiver::{Receiver, Reply},
+};
 
 const PAGE: Page = Page {
     limit: 10,
@@ -40,27 +45,35 @@ async fn a_message_becomes_one_of_the_application_once_however_often_it_is_tried
         ("stripe.invoice.paid", Some("1.5"))
     );
     assert_eq!(all[0].payload.as_deref(), Some(payload.as_bytes()));
-    let event_id = all[0].event_id.as_ref().unwrap();
-    assert!(event_id.parse::<MessageId>().is_ok(), "{event_id}");
+    let came_from = MessageId::from_number(42).to_string();
+    assert_eq!(all[0].tags, ["bellwire-hops/1", &came_from]);
+    assert!(all[0].event_id.as_ref().unwrap().starts_with(&came_from));
     assert!(all[0].traceparent.is_some());
     let deliveries = house.store.deliveries(acme(), all[0].id, PAGE).await.unwrap();
     assert_eq!(deliveries.items.len(), 1, "the endpoint of the application");
 }
 
 #[tokio::test]
-async fn another_action_of_the_same_message_publishes_something_else() {
+async fn each_action_of_a_message_publishes_its_own_whatever_another_has_published() {
     let house = House::open().await;
-    for event_type in ["a", "b", "b", "a"] {
-        let mut publish = endpoint("publish", &json!({"app": "acme", "type": event_type}));
-        publish.id = EndpointId::from_number(if event_type == "a" { 7 } else { 8 });
-        assert_eq!(reason(&house.act(publish, message("{}")).await), "");
+    // The payload is the only difference: an endpoint's transformation may have made it.
+    for (number, payload) in [
+        (7, r#"{"a":1}"#),
+        (8, r#"{"b":2}"#),
+        (8, r#"{"b":2}"#),
+        (7, r#"{"a":1}"#),
+    ] {
+        let mut publish = endpoint("publish", &json!({"app": "acme"}));
+        publish.id = EndpointId::from_number(number);
+        let outcome = house.act(publish, message(payload)).await;
+        assert_eq!(reason(&outcome), "", "{outcome:?}");
     }
-    let types: Vec<_> = published(&house)
+    let payloads: Vec<_> = published(&house)
         .await
         .into_iter()
-        .map(|message| message.event_type)
+        .map(|message| message.payload.unwrap())
         .collect();
-    assert_eq!(types, ["a", "b"]);
+    assert_eq!(payloads, [r#"{"a":1}"#, r#"{"b":2}"#]);
 }
 
 #[tokio::test]
@@ -89,4 +102,51 @@ async fn messages_do_not_go_round_in_a_circle_nor_to_nobody() {
         assert_eq!(reason(&house.act(publish, message(payload)).await), expected, "{app}");
     }
     assert!(published(&house).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_payload_that_the_application_would_not_take_of_others_is_not_published() {
+    let house = House::open().await;
+    let publish = endpoint("publish", &json!({"app": "acme", "type": "strict"}));
+    let outcome = house.act(publish, message("{}")).await;
+    assert_eq!(reason(&outcome), "publish_refused");
+    assert!(
+        response(&outcome).contains("payload.amount: is no number"),
+        "{}",
+        response(&outcome)
+    );
+    assert!(outcome.failure.unwrap().is_final());
+    assert!(published(&house).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_circle_over_the_urls_of_sources_ends_after_a_few_rounds() {
+    let house = House::open().await;
+    let receiver = Receiver::answering(Reply(200, &[], "ok")).await;
+    let mut hops = String::new();
+    for round in 1..=8 {
+        let mut came = message("{}");
+        came.id = MessageId::from_number(round);
+        Arc::make_mut(came.inbound.as_mut().unwrap())
+            .headers
+            .push(("bellwire-hops".to_owned(), hops));
+        assert_eq!(
+            reason(&house.act(endpoint("publish", &json!({"app": "acme"})), came).await),
+            ""
+        );
+        let mut sent = published(&house).await.pop().unwrap();
+        sent.payload = Some("{}".into());
+        let mut call = endpoint("http", &json!({"url": receiver.url()}));
+        call.id = EndpointId::from_number(8);
+        assert_eq!(reason(&house.act(call, sent).await), "");
+        hops = receiver.seen().pop().unwrap().header("bellwire-hops").to_owned();
+        assert_eq!(hops, round.to_string());
+    }
+    let mut came = message("{}");
+    Arc::make_mut(came.inbound.as_mut().unwrap())
+        .headers
+        .push(("bellwire-hops".to_owned(), hops));
+    let outcome = house.act(endpoint("publish", &json!({"app": "acme"})), came).await;
+    assert_eq!(reason(&outcome), "publish_refused");
+    assert!(response(&outcome).contains("circle"), "{}", response(&outcome));
 }

@@ -104,6 +104,20 @@ async fn something_that_is_gone_does_not_disable_the_endpoint() {
 }
 
 #[tokio::test]
+async fn an_attempt_does_not_tell_a_url_that_came_from_outside_of_the_file() {
+    for hidden in ["/url", "/path"] {
+        let house = House::open().await;
+        let receiver = Receiver::answering(Reply(200, &[], "")).await;
+        let settings = json!({"url": format!("{}/s3cr3t", receiver.url()), "path": "/s3cr3t/{{ id }}"});
+        let mut endpoint = endpoint("http", &settings);
+        endpoint.action.hidden = [hidden.to_owned()].into();
+        let outcome = house.act(endpoint, message(r#"{"id": 7}"#)).await;
+        assert_eq!((reason(&outcome), outcome.url.as_str()), ("", "http:described"));
+        assert_eq!(receiver.only().target, "/s3cr3t/s3cr3t/7");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_is_used_again() {
     let house = House::open().await;
     let receiver = Receiver::answering(Reply(200, &[], "ok")).await;

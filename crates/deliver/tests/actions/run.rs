@@ -26,7 +26,11 @@ async fn script(script: &str, mut more: Value, payload: &str) -> Outcome {
 
 /// A pipe with a name: a command and all its children hold its other end, until all of them are gone.
 fn fifo(folder: &Path) -> (String, BufReader<Receiver>) {
-    let path = folder.join("held").display().to_string();
+    fifo_named(folder, "held")
+}
+
+fn fifo_named(folder: &Path, name: &str) -> (String, BufReader<Receiver>) {
+    let path = folder.join(name).display().to_string();
     assert!(
         std::process::Command::new("mkfifo")
             .arg(&path)
@@ -65,7 +69,9 @@ async fn a_command_sees_its_own_variables_and_no_others() {
             "BELLWIRE_ENDPOINT_ID",
             "BELLWIRE_EVENT_TYPE",
             "BELLWIRE_MESSAGE_ID",
+            "BELLWIRE_RUN",
             "BELLWIRE_SOURCE",
+            "HOME",
             "HOST",
             "LANG",
             "PATH",
@@ -177,6 +183,61 @@ async fn a_command_that_hangs_is_killed_with_its_children_also_when_they_do_not_
         0,
         "the end comes when nobody is left"
     );
+}
+
+#[tokio::test]
+async fn a_child_with_a_session_of_its_own_is_killed_too_when_its_parents_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, mut held) = fifo(folder.path());
+    // The middle one of the three ends at once, so that nothing but its mark tells whose child the last one is.
+    let daemon = r#"setsid sh -c 'trap "" TERM; exec 3>"$1"; echo $$ >&3; sleep 1000' sh "$1" &"#;
+    let body = format!(r#"(sh -c '{}' sh "$1"); sleep 1000"#, daemon.replace('\'', r"'\''"));
+    let outcome = script(&body, json!({"args": [path], "timeout": "1s"}), "{}").await;
+    assert_eq!(reason(&outcome), "timeout");
+    let mut child = String::new();
+    held.read_line(&mut child).await.unwrap();
+    assert!(child.trim().parse::<u32>().is_ok(), "{child}");
+    assert_eq!(held.read_to_string(&mut child).await.unwrap(), 0, "nobody is left");
+}
+
+#[tokio::test]
+async fn what_a_command_leaves_running_may_go_on_writing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, mut held) = fifo(folder.path());
+    let (go, reader) = fifo_named(folder.path(), "go");
+    drop(reader);
+    // It waits until the delivery is over, writes more than a pipe holds, and says that it lives.
+    let body = r#"exec 3>"$1"; (read x <"$2"; head -c 200000 /dev/zero; echo alive >&3) & echo done"#;
+    let house = House::open().await;
+    let argv = json!(["sh", "-c", body, "sh", path, go]);
+    let outcome = house
+        .act(endpoint("run", &json!({ "argv": argv })), message("{}"))
+        .await;
+    assert_eq!((reason(&outcome), response(&outcome).as_str()), ("", "done\n"));
+    tokio::task::spawn_blocking(move || std::fs::write(go, "go\n"))
+        .await
+        .unwrap()
+        .unwrap();
+    let mut said = String::new();
+    held.read_line(&mut said).await.unwrap();
+    assert_eq!(said, "alive\n");
+}
+
+#[tokio::test]
+async fn an_argument_beyond_what_the_machine_takes_is_not_tried_again() {
+    let payload = json!({"long": "x".repeat(200_000)}).to_string();
+    let outcome = script("true", json!({"args": ["{{ long }}"]}), &payload).await;
+    assert_eq!(reason(&outcome), "command_too_long", "{outcome:?}");
+    assert!(outcome.failure.unwrap().is_final());
+}
+
+#[tokio::test]
+async fn a_user_without_a_home_is_not_given_that_of_the_server() {
+    // Only root can become a number that no user has.
+    if nix::unistd::geteuid().is_root() {
+        let outcome = script(r#"echo "[$HOME]""#, json!({"user": 54_321}), "{}").await;
+        assert_eq!((reason(&outcome), response(&outcome).as_str()), ("", "[]\n"));
+    }
 }
 
 #[tokio::test]

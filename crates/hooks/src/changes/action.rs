@@ -60,6 +60,7 @@ pub(super) fn changed(known: &Endpoint, wanted: &HookAction, now: Timestamp) -> 
         (known.action.kind != wanted.action.kind, "kind"),
         (known.url != wanted.url, "target"),
         (known.action.settings != wanted.action.settings, "settings"),
+        (known.action.hidden != wanted.action.hidden, "what is hidden"),
         (known.action.trusted != wanted.action.trusted, "trust"),
         (was.filter != is.filter, "when"),
         (was.transformation != is.transformation, "transformation"),

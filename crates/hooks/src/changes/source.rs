@@ -82,10 +82,16 @@ fn settings(known: &Source, hook: &Hook) -> BTreeMap<String, Vec<String>> {
     let waits = settings.contains_key(ARMED) && !settings.contains_key(SECRET) && known.kind == hook.kind;
     if waits && let Some(secret) = known.settings.get(SECRET) {
         settings.insert(SECRET.to_owned(), secret.clone());
-        match known.settings.get(ARMED) {
-            Some(armed) => settings.insert(ARMED.to_owned(), armed.clone()),
-            None => settings.remove(ARMED),
-        };
+        // `true` is used up by the first handshake; a time stands until it has come.
+        if settings
+            .get(ARMED)
+            .is_some_and(|armed| armed.iter().any(|one| one == "true"))
+        {
+            match known.settings.get(ARMED) {
+                Some(armed) => settings.insert(ARMED.to_owned(), armed.clone()),
+                None => settings.remove(ARMED),
+            };
+        }
     }
     settings
 }

@@ -269,6 +269,29 @@ async fn a_secret_that_a_handshake_brought_stays() {
 }
 
 #[tokio::test]
+async fn a_time_until_which_a_source_is_armed_is_what_the_file_says() {
+    let world = World::new().await;
+    let file = |until: &str| format!("hooks: {{tasks: {{verify: {{asana: {{armed: \"{until}\"}}}}, do: []}}}}");
+    let first = file("2026-01-31T09:00:00Z");
+    world.apply(&first).await;
+    let mut kept = Source::clone(&world.source("tasks"));
+    kept.settings.insert("secret".to_owned(), vec!["brought".to_owned()]);
+    world
+        .directory
+        .commit(vec![Change::PutSource(Box::new(kept))], None)
+        .await
+        .unwrap();
+    assert!(world.apply(&first).await.is_empty());
+    let again = file("2026-02-28T09:00:00Z");
+    assert_eq!(world.apply(&again).await, ["~ source tasks: settings"]);
+    let settings = &world.source("tasks").settings;
+    assert_eq!(
+        (&settings["secret"][0][..], &settings["armed"][0][..]),
+        ("brought", "2026-02-28T09:00:00Z")
+    );
+}
+
+#[tokio::test]
 async fn an_application_that_was_deleted_is_made_anew() {
     let world = World::new().await;
     world.apply(FILE).await;

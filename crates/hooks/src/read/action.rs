@@ -70,6 +70,15 @@ pub(super) fn read<'a>(
     let inside = reading.map(inside.node, &inside.path, &format!("`{}`", kind.name))?;
     let settings = settings::read(kind, &inside, shared, reading);
     let own = settings::properties(kind);
+    for table in [&beside, &inside] {
+        let foreign: Vec<&str> = COMMON
+            .iter()
+            .copied()
+            .filter(|name| !own.contains(&camel(name)))
+            .collect();
+        reading.once(table, &foreign);
+        reading.said(table, &foreign);
+    }
     let common = Common { beside, inside, own };
     let uid = common.uid(unnamed, reading);
     let when = common.get("when").and_then(|field| reading.expression(&field));
@@ -104,13 +113,14 @@ pub(super) fn read<'a>(
         paused: common.truth("paused", reading),
         disabled: common.truth("disabled", reading),
     };
-    let (url, settings) = settings?;
+    let settings = settings?;
     Some(HookAction {
-        url,
+        url: settings.target,
         action: ActionSettings {
             kind: kind.name.into(),
-            settings: Some(settings.to_string().into()),
+            settings: Some(settings.json.to_string().into()),
             trusted: true,
+            hidden: settings.hidden.into(),
         },
         ..action
     })
@@ -119,6 +129,7 @@ pub(super) fn read<'a>(
 /// The kind that an action names, and where its settings are.
 fn kind_of<'a>(field: &Field<'a>, beside: &Table<'a>, reading: &mut Reading<'a>) -> Option<(&'static Kind, Field<'a>)> {
     let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    let known = [&names[..], COMMON].concat();
     let mut found = None;
     for (name, inside) in beside.fields() {
         if COMMON.iter().any(|common| is_named(name, common)) {
@@ -129,7 +140,7 @@ fn kind_of<'a>(field: &Field<'a>, beside: &Table<'a>, reading: &mut Reading<'a>)
                 &inside,
                 format!("no action is called `{}`", shorten(name)),
                 name,
-                &names,
+                &known,
             );
             return None;
         };
@@ -236,6 +247,9 @@ fn transformation<'a>(field: &Field<'a>, reading: &mut Reading<'a>) -> Option<Ar
         Value::Text(text) => text.text.clone(),
         _ => field.node.to_json_text(),
     };
+    if field.node.is_unknown() {
+        return None;
+    }
     match Transformation::compile(&text) {
         Ok(_) => Some(text.into()),
         Err(error) => {

@@ -52,6 +52,7 @@ pub(super) fn read<'a>(
     }
     let known = [ORIGINS, MEMBERS].concat();
     let table = reading.table(field.node, &field.path, "a hook", &known)?;
+    reading.said(&table, MEMBERS);
     let source = source(field, &table, shared, reading);
     let rules = rules(&table, reading);
     let given = Given {

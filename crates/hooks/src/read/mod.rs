@@ -13,13 +13,13 @@ pub(crate) mod origin;
 pub(crate) mod settings;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use self::{connection::Connection, monitor::Monitor};
 use crate::{
     Desired, Finding, Mark, Surroundings,
     finding::Path,
-    reading::{Reading, Table},
+    reading::{FINDINGS_MAX, Reading, Table, shorten},
     surroundings::Resolver,
     yaml::{Node, compose},
 };
@@ -30,10 +30,17 @@ const HOOKS_MAX: usize = 1_000;
 /// The names at the top of a file.
 pub(crate) const TOP: &[&str] = &["version", "connections", "monitors", "hooks"];
 
+/// Names at the top that begin so are the file's own: anchors have their place there.
+pub(crate) const OWN: &str = "x-";
+
+/// What is described under a name, `None` where that is wrong; nothing at all where all of it is. What is wrong was said, and
+/// nothing else is said about it.
+type Named<'a, T> = Option<BTreeMap<&'a str, Option<T>>>;
+
 /// What the hooks of a file share.
 struct Shared<'a> {
-    connections: BTreeMap<&'a str, Connection<'a>>,
-    monitors: BTreeMap<&'a str, Monitor<'a>>,
+    connections: Named<'a, Connection<'a>>,
+    monitors: Named<'a, Monitor>,
     around: &'a Surroundings<'a>,
 }
 
@@ -63,11 +70,24 @@ pub(crate) fn read(text: &str, around: &Surroundings<'_>) -> Result<Desired, Vec
     let mut reading = Reading::new(text, resolver.veil, resolver.findings);
     let hooks = document(&root, &mut reading, around);
     if reading.findings.is_empty() {
-        return Ok(Desired { hooks });
+        return Ok(Desired {
+            hooks,
+            veil: reading.veil,
+        });
     }
     let mut findings = reading.findings;
     findings.sort();
-    findings.dedup();
+    // What an alias stands for is read in each of its places, and is wrong in one.
+    let mut said = HashSet::new();
+    findings.retain(|finding| said.insert((finding.at, finding.what.clone())));
+    if findings.len() > FINDINGS_MAX {
+        let at = findings[FINDINGS_MAX].at;
+        findings.truncate(FINDINGS_MAX);
+        findings.push(Finding {
+            at,
+            ..whole("there is more; mend these first", "")
+        });
+    }
     Err(findings)
 }
 
@@ -81,9 +101,15 @@ fn whole(what: &str, advice: &str) -> Finding {
 }
 
 fn document<'a>(root: &'a Node, reading: &mut Reading<'a>, around: &'a Surroundings<'a>) -> Vec<crate::Hook> {
-    let Some(top) = reading.table(root, &Path::default(), "the file", TOP) else {
+    let Some(top) = reading.map(root, &Path::default(), "the file") else {
         return Vec::new();
     };
+    for (name, field) in top
+        .fields()
+        .filter(|(name, _)| !TOP.contains(name) && !name.starts_with(OWN))
+    {
+        reading.unknown(&field, format!("the file has no `{}`", shorten(name)), name, TOP);
+    }
     if let Some(version) = top.get("version")
         && version.node.written() != Some("1")
     {
@@ -95,12 +121,13 @@ fn document<'a>(root: &'a Node, reading: &mut Reading<'a>, around: &'a Surroundi
     }
     let shared = Shared {
         connections: connection::read_all(&top, reading),
-        monitors: monitor::read_all(&top, reading),
+        monitors: monitor::read_all(&top, around.source, reading),
         around,
     };
     let Some(hooks) = hooks_of(&top, reading) else {
         return Vec::new();
     };
+    monitor::unused(&shared.monitors, &hooks, reading);
     let mut read = Vec::new();
     for (at, (name, field)) in hooks.fields().enumerate() {
         if at == HOOKS_MAX {

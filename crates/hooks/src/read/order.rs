@@ -63,7 +63,7 @@ pub(super) fn key<'a>(field: &Field<'a>, reading: &mut Reading<'a>) -> Option<St
     match KeyExpression::compile(text) {
         Ok(_) => Some(text.to_owned()),
         Err(error) => {
-            reading.template_error(field, text, &error);
+            reading.expression_error(field, text, &error);
             None
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bellwire_core::source::{CRON as CRON_KIND, MONITOR as MONITOR_KIND};
 
-use super::{monitor::Monitor, verify::Source};
+use super::{Named, monitor::Monitor, verify::Source};
 use crate::{
     nearest::nearest,
     reading::{Field, Reading, camel, listed, shorten},
@@ -54,10 +54,11 @@ pub(super) fn cron<'a>(field: &Field<'a>, check: SourceCheck<'_>, reading: &mut 
 /// `monitors: all`, or the names of some.
 pub(super) fn monitors<'a>(
     field: &Field<'a>,
-    known: &BTreeMap<&'a str, Monitor<'a>>,
+    known: &Named<'a, Monitor>,
     check: SourceCheck<'_>,
     reading: &mut Reading<'a>,
 ) -> Option<Source> {
+    let known = known.as_ref()?;
     if known.is_empty() {
         let advice = "describe what is watched under `monitors` at the top of the file";
         reading.wrong(field, "there are no monitors", advice);
@@ -77,13 +78,7 @@ pub(super) fn monitors<'a>(
             reading.wrong(field, format!("no monitor is called `{}`", shorten(name)), advice);
             return None;
         };
-        let written = monitor.json.to_string();
-        let alone = BTreeMap::from([(MONITOR_KIND.to_owned(), vec![written.clone()])]);
-        if let Err((_, why)) = check(MONITOR_KIND, &alone) {
-            reading.wrong(&monitor.field, why, "");
-            return None;
-        }
-        watched.push(written);
+        watched.push(monitor.as_ref()?.json.to_string());
     }
     let settings = BTreeMap::from([(MONITOR_KIND.to_owned(), watched)]);
     if let Err((_, why)) = check(MONITOR_KIND, &settings) {

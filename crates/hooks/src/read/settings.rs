@@ -23,6 +23,8 @@ pub(crate) const VIA: &str = "via";
 pub(crate) const TEMPLATE: &str = "template";
 pub(crate) const HTML: &str = "html";
 const TEXT: &str = "text";
+/// The working directory of a kind that has one.
+const CWD: &str = "cwd";
 
 /// The names that a kind's settings have, as they are written in JSON.
 pub(crate) fn properties(kind: &Kind) -> BTreeSet<String> {
@@ -33,13 +35,23 @@ pub(crate) fn properties(kind: &Kind) -> BTreeSet<String> {
         .unwrap_or_default()
 }
 
-/// The settings as JSON that the kind has checked, and what stands for a URL.
+/// The settings of an action, read.
+pub(super) struct Settings {
+    /// What stands for a URL, without what references were replaced by.
+    pub target: String,
+    /// As JSON that the kind has checked.
+    pub json: Json,
+    /// JSON pointers to the texts in which references were replaced.
+    pub hidden: Vec<String>,
+}
+
+/// Reads settings, and has the kind check them.
 pub(super) fn read<'a>(
     kind: &'static Kind,
     inside: &Table<'a>,
     shared: &Shared<'a>,
     reading: &mut Reading<'a>,
-) -> Option<(String, Json)> {
+) -> Option<Settings> {
     let mut given = Given {
         kind,
         own: properties(kind),
@@ -50,12 +62,24 @@ pub(super) fn read<'a>(
     if let Some(via) = inside.get(VIA) {
         given.take_connection(&via, shared, reading)?;
     }
-    if !is_whole {
+    if !is_whole || given.places.values().any(|field| field.node.is_unknown()) {
         return None;
+    }
+    // A command begins where the file lies, whatever folder the server was started in.
+    let folder = shared.around.folder.to_string_lossy().into_owned();
+    if given.own.contains(CWD) && !folder.is_empty() {
+        let cwd = given.json.entry(CWD).or_insert_with(|| folder.clone().into());
+        if let Some(relative) = cwd.as_str() {
+            *cwd = std::path::Path::new(&folder).join(relative).to_string_lossy().into();
+        }
     }
     let settings = Json::Object(given.json);
     match (kind.check)(&settings).and_then(|()| (kind.target)(&settings)) {
-        Ok(target) => Some((target, settings)),
+        Ok(target) => Some(Settings {
+            target: reading.veil.over(&target),
+            json: settings,
+            hidden: replaced(&given.places),
+        }),
         Err(problem) => {
             misplaced(&problem, inside, &given.places, reading);
             None
@@ -79,7 +103,11 @@ impl<'a> Given<'a> {
         let mut is_whole = true;
         for (written, field) in inside.fields() {
             let name = camel(written);
-            if self.own.contains(&name) {
+            if let Some(first) = self.places.get(&name) {
+                let what = format!("it is the same as on line {}", first.name_at.line);
+                reading.find(field.name_at, &field.path, what, "remove one of them");
+                is_whole = false;
+            } else if self.own.contains(&name) {
                 self.json.insert(name.clone(), field.node.to_json());
                 self.places.insert(name, field);
             } else if name == TEMPLATE && self.own.contains(HTML) {
@@ -107,8 +135,9 @@ impl<'a> Given<'a> {
     /// What the connection brings that is not written with the action.
     fn take_connection(&mut self, via: &Field<'a>, shared: &Shared<'a>, reading: &mut Reading<'a>) -> Option<()> {
         let name = reading.text(via)?;
-        let Some(connection) = shared.connections.get(name) else {
-            let known: Vec<&str> = shared.connections.keys().copied().collect();
+        let connections = shared.connections.as_ref()?;
+        let Some(connection) = connections.get(name) else {
+            let known: Vec<&str> = connections.keys().copied().collect();
             let advice = match nearest(name, known.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("`connections` has {}", listed(&known)),
@@ -116,6 +145,7 @@ impl<'a> Given<'a> {
             reading.wrong(via, format!("no connection is called `{}`", shorten(name)), advice);
             return None;
         };
+        let connection = connection.as_ref()?;
         let Some(leads_by) = connection.setting(self.kind.name, &self.own) else {
             let what = format!(
                 "`{}` does not go by a connection to {}",
@@ -139,6 +169,37 @@ impl<'a> Given<'a> {
         }
         Some(())
     }
+}
+
+/// Where references were replaced.
+fn replaced(places: &BTreeMap<String, Field<'_>>) -> Vec<String> {
+    let mut pointers = Vec::new();
+    for (name, field) in places {
+        point(field.node, &step("", name), &mut pointers);
+    }
+    pointers
+}
+
+fn point(node: &Node, at: &str, pointers: &mut Vec<String>) {
+    match &node.value {
+        Value::Text(text) if !text.references.is_empty() => pointers.push(at.to_owned()),
+        Value::List(items) => {
+            for (number, item) in items.iter().enumerate() {
+                point(item, &step(at, &number.to_string()), pointers);
+            }
+        }
+        Value::Map(entries) => {
+            for entry in entries {
+                point(&entry.value, &step(at, &entry.key), pointers);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// One step further (RFC 6901, section 3).
+fn step(at: &str, name: &str) -> String {
+    format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 /// A finding where the setting stands that a problem is about.

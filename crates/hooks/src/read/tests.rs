@@ -73,6 +73,23 @@ fn settings(action: &HookAction) -> Json {
 }
 
 #[test]
+fn of_very_many_findings_the_first_are_told() {
+    let keys: String = (0..90_000).map(|n| format!("k{n}:\n")).collect();
+    let findings = read_text(&format!("hooks: {{}}\n{keys}")).unwrap_err();
+    assert_eq!(findings.len(), FINDINGS_MAX + 1);
+    assert!(
+        findings[0].starts_with("2:1: k0: the file has no `k0`"),
+        "{}",
+        findings[0]
+    );
+    assert!(
+        findings[500].ends_with("there is more; mend these first"),
+        "{}",
+        findings[500]
+    );
+}
+
+#[test]
 fn the_example_of_the_design_is_what_it_says() {
     let desired = desired(DESIGN);
     let names: Vec<_> = desired
@@ -257,6 +274,18 @@ fn what_every_action_has_stands_beside_the_kind_or_among_its_settings() {
 }
 
 #[test]
+fn a_command_begins_in_the_folder_of_the_file() {
+    for (written, cwd) in [
+        ("", "/etc/bellwire"),
+        (", cwd: site", "/etc/bellwire/site"),
+        (", cwd: /srv", "/srv"),
+    ] {
+        let run = action(&format!("run: {{argv: [./x]{written}}}"));
+        assert_eq!(settings(&run)["cwd"], cwd, "{written}");
+    }
+}
+
+#[test]
 fn both_conditions_must_hold_and_an_actions_throttle_wins() {
     let hook = one(
         "verify: none\nwhen: a or b\nthrottle: 1m\ndo:\n  - {file: {path: a}, when: c or d, throttle: 1s}\n  - file: {path: b}",
@@ -302,4 +331,20 @@ fn no_finding_repeats_what_a_reference_was_replaced_by() {
         let findings = read_text(text).expect_err(text);
         assert!(!findings.join("\n").contains("canary"), "{text}: {findings:?}");
     }
+}
+
+#[test]
+fn where_references_were_replaced_is_told_with_the_settings() {
+    let text = "connections: {api: {http: \"https://example.com/${KEY}\", headers: {x: \"${KEY}\"}}}\nhooks:\n  x:\n    verify: none\n    \
+                do: [{http: {via: api, json: {a/b: [open, \"t ${KEY}\"]}, query: {q: open}}}]\n";
+    let hook = desired(text).hooks.remove(0);
+    let action = &hook.actions[0].action;
+    assert_eq!(*action.hidden, ["/headers/x", "/json/a~1b/1", "/url"]);
+    let mut shown = settings(&hook.actions[0]);
+    bellwire_action::settings::hide_at(&mut shown, &action.hidden);
+    assert!(
+        !shown.to_string().contains(CANARY) && shown.to_string().contains("open"),
+        "{shown}"
+    );
+    assert_eq!(hook.actions[0].url, "https://example.com/${KEY}");
 }

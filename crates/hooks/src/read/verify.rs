@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bellwire_listen::{Provider, Settings, SettingsError, Verifier, providers};
+use bellwire_listen::{Form, Provider, Setting, Settings, SettingsError, Verifier, providers};
 
 use crate::{
     finding::Path,
@@ -114,7 +114,7 @@ fn judge<'a>(
             is_whole = false;
             continue;
         };
-        match texts(&field, reading) {
+        match texts(setting, &field, reading) {
             Some(texts) => {
                 settings.insert(setting.name.to_owned(), texts);
                 places.insert(setting.name, field);
@@ -123,6 +123,13 @@ fn judge<'a>(
         }
     }
     if !is_whole {
+        return None;
+    }
+    if let (Some(field), None) = (places.get("tolerance"), settings.get("ts"))
+        && provider.settings.iter().any(|setting| setting.name == "ts")
+    {
+        let advice = "say where the time of signing stands, such as `ts: \"header:x-timestamp\"`";
+        reading.wrong(field, "`tolerance` is about `ts`, and there is none", advice);
         return None;
     }
     let mut all = Settings::new();
@@ -150,7 +157,19 @@ fn judge<'a>(
 }
 
 /// The values of a setting. A JSON Web Key may be written out as a map.
-fn texts<'a>(field: &Field<'a>, reading: &mut Reading<'a>) -> Option<Vec<String>> {
+fn texts<'a>(setting: &Setting, field: &Field<'a>, reading: &mut Reading<'a>) -> Option<Vec<String>> {
+    if field.node.is_unknown() {
+        return None;
+    }
+    if setting.form != Form::Jwk {
+        let texts = reading.texts(field)?;
+        if let Some(name) = bare_reference(field) {
+            let what = format!("`${name}` is taken as it stands");
+            reading.wrong(field, what, format!("did you mean `${{{name}}}`?"));
+            return None;
+        }
+        return Some(texts.into_iter().map(str::to_owned).collect());
+    }
     let written_out = |node: &Node| matches!(node.value, Value::Map(_)).then(|| node.to_json().to_string());
     if let Some(json) = written_out(field.node) {
         return Some(vec![json]);
@@ -163,6 +182,20 @@ fn texts<'a>(field: &Field<'a>, reading: &mut Reading<'a>) -> Option<Vec<String>
     }
     let texts = reading.texts(field)?;
     Some(texts.into_iter().map(str::to_owned).collect())
+}
+
+/// The name in `$NAME`, which a shell would replace and this file does not: a secret that everybody knows.
+fn bare_reference<'a>(field: &Field<'a>) -> Option<&'a str> {
+    let nodes = match &field.node.value {
+        Value::List(items) => items.as_slice(),
+        _ => std::slice::from_ref(field.node),
+    };
+    nodes.iter().find_map(|node| {
+        let Value::Text(text) = &node.value else { return None };
+        let name = text.text.strip_prefix('$').filter(|_| text.references.is_empty())?;
+        let is_name = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        (!name.is_empty() && name.bytes().all(is_name)).then_some(name)
+    })
 }
 
 /// Says that nobody wrote how requests are trusted.

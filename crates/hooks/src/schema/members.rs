@@ -123,9 +123,16 @@ pub(super) const CONNECTION: &[Member] = &[
     member("mattermost", "URL", text, "An incoming webhook of Mattermost."),
     member(
         "telegram",
-        "token",
-        || json!({ "type": ["string", "object"] }),
-        "The token of a Telegram bot.",
+        "a map",
+        || {
+            json!({
+                "type": "object",
+                "required": ["token", "chat"],
+                "properties": { "token": text(), "chat": scalar(), "api": text() },
+                "additionalProperties": false,
+            })
+        },
+        "A bot of Telegram and whom it tells: `{token: \"${BOT_TOKEN}\", chat: \"@ops\"}`.",
     ),
 ];
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json, json};
 
 use self::members::Member;
 pub use self::members::{TABLES, Table};
+use crate::read::OWN;
 
 /// The schema.
 pub fn schema() -> Json {
@@ -18,6 +19,8 @@ pub fn schema() -> Json {
     root["title"] = "Bellwire's hooks file".into();
     root["description"] = "Where webhooks come in, how they are trusted, and what is done with them.".into();
     root["required"] = json!(["hooks"]);
+    root["patternProperties"] =
+        json!({ (format!("^{OWN}")): { "description": "The file's own: a place for anchors." } });
     root["$defs"] = json!({
         "connection": open(object(members::CONNECTION)),
         "monitor": object(members::MONITOR),

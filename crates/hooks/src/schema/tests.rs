@@ -96,6 +96,8 @@ fn the_schema_takes_what_the_reader_takes() {
         "hooks: {a: {verify: {bearer: \"${X}\"}, throttle: 1m, do: []}}",
         "hooks: {a: {cron: \"@daily\", do: []}}",
         "monitors: {m: {http: \"https://a\", every: 30s, fails: 3}}\nhooks: {a: {monitors: [m], do: []}}",
+        "x-base: &b {retry: none}\nhooks: {a: {verify: none, do: [{<<: *b, file: {path: a}}]}}",
+        "connections: {o: {telegram: {token: \"1:a\", chat: \"@ops\"}}}\nhooks: {a: {verify: none, do: [{chat: {via: o, text: x}}]}}",
     ] {
         assert_eq!(errors(text), [""; 0], "{text}");
     }

@@ -125,7 +125,7 @@ impl<'a> Composer<'a> {
     }
 
     fn entries(&mut self, depth: usize) -> Result<Vec<Entry>, Broken> {
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut members = Members::default();
         let mut merged = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -135,7 +135,11 @@ impl<'a> Composer<'a> {
             let at = mark(span.start);
             let is_plain = matches!(event, Event::Scalar(_, ScalarStyle::Plain, ..));
             let Event::Scalar(key, ..) = event else {
-                return Err(broken(at, "a key must be a text", ""));
+                let advice = match event {
+                    Event::MappingStart(..) => "a text with `{{ … }}` is put in quotes as a whole",
+                    _ => "",
+                };
+                return Err(broken(at, "a key must be a text", advice));
             };
             let next = self.next()?;
             let value = self.node(next, depth + 1)?;
@@ -143,40 +147,17 @@ impl<'a> Composer<'a> {
                 merged.push((at, value));
                 continue;
             }
-            if let Some(first) = entries.iter().find(|entry| entry.key == key) {
-                let what = format!("`{key}` is there twice, first on line {}", first.at.line);
+            self.count(0, key.len(), at)?;
+            let key = key.into_owned();
+            if let Some((again, first)) = members.add(Entry { key, at, value }) {
+                let what = format!("`{}` is there twice, first on line {}", again.key, first.line);
                 return Err(broken(at, what, "remove one of them"));
             }
-            self.count(0, key.len(), at)?;
-            entries.push(Entry {
-                key: key.into_owned(),
-                at,
-                value,
-            });
         }
         for (at, value) in merged {
-            self.merge(&mut entries, value, at)?;
+            merge(&mut members, value, at)?;
         }
-        Ok(entries)
-    }
-
-    /// The merge key (`<<: *base`, or a list of them): what is written out wins, then the earlier one.
-    fn merge(&mut self, entries: &mut Vec<Entry>, value: Node, at: Mark) -> Result<(), Broken> {
-        let sources = match value.value {
-            Value::List(items) => items,
-            value => vec![container(at, value)],
-        };
-        for source in sources {
-            let Value::Map(members) = source.value else {
-                return Err(broken(at, "`<<` takes a map, or a list of maps", ""));
-            };
-            for member in members {
-                if !entries.iter().any(|entry| entry.key == member.key) {
-                    entries.push(member);
-                }
-            }
-        }
-        Ok(())
+        Ok(members.entries)
     }
 
     fn alias(&mut self, anchor: usize, at: Mark) -> Result<Node, Broken> {
@@ -216,10 +197,46 @@ impl<'a> Composer<'a> {
     }
 }
 
+/// The members of a map in their order, each found by its name at once: a file may have a hundred thousand of them.
+#[derive(Default)]
+struct Members {
+    entries: Vec<Entry>,
+    first: HashMap<String, Mark>,
+}
+
+impl Members {
+    /// Adds one; gives it back, with the place of the first, when there is one of that name.
+    fn add(&mut self, entry: Entry) -> Option<(Entry, Mark)> {
+        if let Some(first) = self.first.get(&entry.key) {
+            return Some((entry, *first));
+        }
+        self.first.insert(entry.key.clone(), entry.at);
+        self.entries.push(entry);
+        None
+    }
+}
+
+/// The merge key (`<<: *base`, or a list of them): what is written out wins, then the earlier one.
+fn merge(members: &mut Members, value: Node, at: Mark) -> Result<(), Broken> {
+    let sources = match value.value {
+        Value::List(items) => items,
+        value => vec![container(at, value)],
+    };
+    for source in sources {
+        let Value::Map(entries) = source.value else {
+            return Err(broken(at, "`<<` takes a map, or a list of maps", ""));
+        };
+        for entry in entries {
+            members.add(entry);
+        }
+    }
+    Ok(())
+}
+
 /// How many values, and how much text.
 fn size(node: &Node) -> (usize, usize) {
     match &node.value {
-        Value::Null => (1, 0),
+        Value::Unknown | Value::Null => (1, 0),
         Value::Bool(_, text) | Value::Number(_, text) => (1, text.len()),
         Value::Text(text) => (1, text.text.len()),
         Value::List(items) => add(items.iter().map(size)),
@@ -274,7 +291,7 @@ fn broken(at: Mark, what: impl Into<String>, advice: &str) -> Broken {
 /// The parser's own words, and what is most often behind them.
 fn scan_error(error: &ScanError) -> Broken {
     let info = error.info();
-    let advice = if info.contains("tab") {
+    let advice = if info.split(' ').any(|word| matches!(word, "tab" | "tabs")) {
         "indent with spaces"
     } else {
         "mind the indentation; put texts with `: `, ` #`, quotes or braces at their start in quotes as a whole"

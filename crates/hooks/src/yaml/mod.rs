@@ -24,6 +24,8 @@ pub(crate) struct Node {
 /// What a value is.
 #[derive(Clone)]
 pub(crate) enum Value {
+    /// What a reference is replaced by cannot be had, which was said: nothing else is said about it.
+    Unknown,
     Null,
     /// A truth value or a number, and how it was written.
     Bool(bool, String),
@@ -54,7 +56,7 @@ impl Node {
     /// What it is, in words.
     pub fn kind(&self) -> &'static str {
         match &self.value {
-            Value::Null => "nothing",
+            Value::Null | Value::Unknown => "nothing",
             Value::Bool(..) => "true or false",
             Value::Number(..) => "a number",
             Value::Text(_) => "a text",
@@ -68,7 +70,17 @@ impl Node {
         match &self.value {
             Value::Text(text) => Some(&text.text),
             Value::Bool(_, written) | Value::Number(_, written) => Some(written),
-            Value::Null | Value::List(_) | Value::Map(_) => None,
+            Value::Unknown | Value::Null | Value::List(_) | Value::Map(_) => None,
+        }
+    }
+
+    /// Whether it, or anything in it, is unknown.
+    pub fn is_unknown(&self) -> bool {
+        match &self.value {
+            Value::Unknown => true,
+            Value::List(items) => items.iter().any(Self::is_unknown),
+            Value::Map(entries) => entries.iter().any(|entry| entry.value.is_unknown()),
+            Value::Null | Value::Bool(..) | Value::Number(..) | Value::Text(_) => false,
         }
     }
 
@@ -94,7 +106,7 @@ impl Node {
 impl Serialize for Node {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.value {
-            Value::Null => serializer.serialize_unit(),
+            Value::Unknown | Value::Null => serializer.serialize_unit(),
             Value::Bool(truth, _) => serializer.serialize_bool(*truth),
             Value::Number(number, _) => number.serialize(serializer),
             Value::Text(text) => serializer.serialize_str(&text.text),

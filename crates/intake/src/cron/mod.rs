@@ -1,12 +1,13 @@
 //! The source kind `cron`: a schedule that publishes.
 //!
 //! A message's event id is the time it is for, so it is published once, whoever fires it and however often. After a restart
-//! the last time that was missed within [`MISSED`] is made up for; what lies further back is not.
+//! the last time that was missed within [`MISSED`] is made up for; what lies further back is not. A time that was due before its
+//! source changed is fired as the source was then; whether a schedule is the one that fired before a restart is seen in its last message.
 
 pub mod schedule;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry as Known},
     sync::Arc,
     time::Duration,
 };
@@ -16,7 +17,10 @@ use bellwire_core::{
     source::{Source, SourceRules},
     time::Timestamp,
 };
-use bellwire_store::{Directory, StoreError};
+use bellwire_store::{
+    Directory, Store, StoreError,
+    query::{MessageFilter, Order, Page, Start},
+};
 use bytes::Bytes;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +36,8 @@ use crate::{
 pub const KIND: &str = "cron";
 /// How far back a time that was missed is made up for.
 pub const MISSED: Duration = Duration::from_secs(600);
+/// What the event ids of its messages begin with; the time follows.
+const EVENT_ID: &str = "cron/";
 /// How often it is looked what is due.
 const TICK: Duration = Duration::from_secs(1);
 /// A clock that goes back by more is a jump: everything is looked at anew.
@@ -62,6 +68,7 @@ pub struct Plan {
     /// When.
     pub schedule: Schedule,
     text: String,
+    zone: String,
     payload: Option<Bytes>,
     content_type: String,
 }
@@ -81,8 +88,8 @@ pub fn read(settings: &BTreeMap<String, Vec<String>>) -> Result<Plan, SettingErr
     let get = |name: &str| settings.get(name).and_then(|values| values.first()).map(String::as_str);
     let text = get("schedule")
         .ok_or_else(|| SettingError::new("schedule", "it is missing; write one such as `0 9 * * mon-fri`"))?;
-    let schedule = Schedule::parse(text, get("timezone").unwrap_or("UTC"))
-        .map_err(|error| SettingError::new("schedule", error))?;
+    let zone = get("timezone").unwrap_or("UTC");
+    let schedule = Schedule::parse(text, zone).map_err(|error| SettingError::new("schedule", error))?;
     let content_type = get("contentType").unwrap_or("application/json").to_owned();
     let payload = get("payload").map(|payload| Bytes::from(payload.to_owned()));
     if let Some(payload) = &payload {
@@ -91,12 +98,27 @@ pub fn read(settings: &BTreeMap<String, Vec<String>>) -> Result<Plan, SettingErr
     Ok(Plan {
         schedule,
         text: text.trim().to_owned(),
+        zone: zone.to_owned(),
         payload,
         content_type,
     })
 }
 
 impl Plan {
+    /// Why there is a message, in words.
+    fn verdict(&self, due: Timestamp) -> String {
+        let zone = match self.zone.as_str() {
+            "UTC" => String::new(),
+            zone => format!(" in {zone}"),
+        };
+        format!("the schedule `{}`{zone} was due at {due}", self.text)
+    }
+
+    /// Whether it has the same times.
+    fn is_as_often(&self, other: &Self) -> bool {
+        (&self.text, &self.zone) == (&other.text, &other.zone)
+    }
+
     /// The message for a time that is due. Without a payload of its own it says which time that is.
     fn message(&self, rules: &SourceRules, due: Timestamp) -> Coming {
         let made = || Bytes::from(json!({ "schedule": self.text, "time": due }).to_string());
@@ -104,7 +126,7 @@ impl Plan {
         let json = decode::json(&self.content_type, &payload).unwrap_or_else(|_| Bytes::from_static(b"null"));
         Coming {
             event_type: judge::event_type(rules, KIND, &json),
-            event_id: Some(format!("cron/{due}")),
+            event_id: Some(format!("{EVENT_ID}{due}")),
             ordering_key: None,
             place: None,
             content_type: Some(self.content_type.clone()),
@@ -112,12 +134,15 @@ impl Plan {
             json,
             item: None,
             attributes: Vec::new(),
+            note: None,
+            set_aside: false,
         }
     }
 }
 
 /// Fires schedules.
 pub(crate) struct Cron {
+    store: Arc<dyn Store>,
     directory: Arc<Directory>,
     acceptance: Arc<Acceptance>,
 }
@@ -132,8 +157,12 @@ struct Entry {
 }
 
 impl Cron {
-    pub fn new(directory: Arc<Directory>, acceptance: Arc<Acceptance>) -> Self {
-        Self { directory, acceptance }
+    pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, acceptance: Arc<Acceptance>) -> Self {
+        Self {
+            store,
+            directory,
+            acceptance,
+        }
     }
 
     /// Fires until stopped.
@@ -160,48 +189,89 @@ impl Cron {
             entries.retain(|id, _| ours.iter().any(|source| source.id == *id));
         }
         for source in ours {
-            let known = entries
-                .get(&source.id)
-                .filter(|entry| Arc::ptr_eq(&entry.source, &source));
-            if known.is_none() {
-                entries.insert(source.id, Entry::new(Arc::clone(&source), now));
-            }
-            let Some(entry) = entries.get_mut(&source.id) else {
-                continue;
-            };
-            let Some((plan, due)) = entry.due(now) else { continue };
-            match self.fire(&source, plan, due).await {
-                Ok(()) => entry.fired(now),
-                Err(error) => tracing::warn!(source = %source.id, %error, "a schedule is due and waits for the store"),
+            if let Err(error) = self.look_at(entries, &source, now).await {
+                tracing::warn!(source = %source.id, %error, "a schedule waits for the store");
             }
         }
     }
 
-    async fn fire(&self, source: &Source, plan: &Plan, due: Timestamp) -> Result<(), StoreError> {
+    async fn look_at(
+        &self,
+        entries: &mut HashMap<SourceId, Entry>,
+        source: &Arc<Source>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let entry = match entries.entry(source.id) {
+            Known::Occupied(known) if Arc::ptr_eq(&known.get().source, source) => known.into_mut(),
+            Known::Occupied(known) => {
+                let known = known.into_mut();
+                self.fire(known, source.updated_at.min(now)).await?;
+                *known = known.changed(Arc::clone(source), now);
+                known
+            }
+            Known::Vacant(place) => {
+                let plan = plan(source);
+                let done = match &plan {
+                    Some(plan) => self.last_fired(source, plan, now).await?,
+                    None => None,
+                };
+                // What was due before there was such a schedule was not missed.
+                let done = done.unwrap_or(source.updated_at.min(now)).max(now.minus(MISSED));
+                place.insert(Entry::new(Arc::clone(source), plan, done))
+            }
+        };
+        self.fire(entry, now).await
+    }
+
+    /// Fires what is due by then.
+    async fn fire(&self, entry: &mut Entry, by: Timestamp) -> Result<(), StoreError> {
+        let Some((plan, due)) = entry.due(by) else {
+            return Ok(());
+        };
         let origin = Origin {
             method: String::new(),
             target: String::new(),
             headers: Vec::new(),
             peer: None,
-            verdict: format!("the schedule `{}` was due at {due}", plan.text),
+            verdict: plan.verdict(due),
         };
-        self.acceptance
-            .all(source, origin, vec![plan.message(&source.rules, due)])
-            .await
+        let message = plan.message(&entry.source.rules, due);
+        self.acceptance.all(&entry.source, origin, vec![message]).await?;
+        entry.fired(by);
+        Ok(())
+    }
+
+    /// The last time for which the source fired, when that was by this very schedule.
+    async fn last_fired(&self, source: &Source, plan: &Plan, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let newest = Page {
+            limit: 1,
+            start: Start::First,
+            order: Order::Descending,
+        };
+        let rows = self
+            .store
+            .messages(source.app, MessageFilter::default(), newest, false)
+            .await?;
+        let fired = rows.items.first().and_then(|message| {
+            let due = message.event_id.as_deref()?.strip_prefix(EVENT_ID)?;
+            let due: Timestamp = due.parse().ok()?;
+            (message.inbound.as_ref()?.verdict == plan.verdict(due)).then_some(due.min(now))
+        });
+        Ok(fired)
     }
 }
 
+/// What the source says; nothing when it cannot be used.
+fn plan(source: &Source) -> Option<Plan> {
+    read(&source.settings)
+        .inspect_err(|error| {
+            tracing::error!(source = %source.id, %error, "a schedule cannot be used; change the source's settings");
+        })
+        .ok()
+}
+
 impl Entry {
-    fn new(source: Arc<Source>, now: Timestamp) -> Self {
-        let plan = match read(&source.settings) {
-            Ok(plan) => Some(plan),
-            Err(error) => {
-                tracing::error!(source = %source.id, %error, "a schedule cannot be used; change the source's settings");
-                None
-            }
-        };
-        // What was due before there was such a source was not missed.
-        let done = now.minus(MISSED).max(source.updated_at.min(now));
+    fn new(source: Arc<Source>, plan: Option<Plan>, done: Timestamp) -> Self {
         let next = plan.as_ref().and_then(|plan| plan.schedule.next(done));
         Self {
             source,
@@ -209,6 +279,14 @@ impl Entry {
             done,
             next,
         }
+    }
+
+    /// The entry of a source that changed. The times of a new schedule count from then on.
+    fn changed(&self, source: Arc<Source>, now: Timestamp) -> Self {
+        let plan = plan(&source);
+        let same = matches!((&self.plan, &plan), (Some(before), Some(plan)) if before.is_as_often(plan));
+        let done = if same { self.done } else { source.updated_at.min(now) };
+        Self::new(source, plan, done)
     }
 
     /// The time that is due; of several the last.

@@ -111,9 +111,7 @@ impl Order {
                     error,
                 })?,
                 start: order.start,
-                wait: order
-                    .wait
-                    .map_or(SourceOrder::WAIT, |wait| wait.0.min(SourceOrder::WAIT_MAX)),
+                wait: order.waits(),
             },
             (None, Some(version)) => Place::Version(key("order.version", version)?),
             (None, None) => Place::Provider,

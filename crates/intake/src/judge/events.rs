@@ -1,6 +1,9 @@
 //! From a trusted request to its events: the body as it is, or the CloudEvents in it (CloudEvents 1.0, "HTTP Protocol Binding").
 
-use bellwire_listen::cloudevents::{self, Event, Mode};
+use bellwire_listen::{
+    Provider,
+    cloudevents::{self, Event, Mode},
+};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -15,21 +18,32 @@ pub(super) struct Part {
     pub content_type: Option<String>,
     /// The payload as JSON.
     pub json: Bytes,
-    /// The event's id and type, where it is a CloudEvent.
-    pub cloud: Option<(String, String)>,
+    /// What it says of itself, where it is a CloudEvent.
+    pub cloud: Option<Cloud>,
     /// The attributes of a structured event, as the headers that the binary mode has.
     pub attributes: Vec<(String, String)>,
 }
 
+/// What a CloudEvent says of itself.
+#[derive(Debug)]
+pub(super) struct Cloud {
+    /// Source and id, which are unique together.
+    pub id: String,
+    pub event_type: String,
+    pub mode: Mode,
+}
+
 /// What the request brings.
 pub(super) fn of(
+    provider: &Provider,
     request: &Request<'_>,
     seen: &bellwire_listen::Request<'_>,
     steps: &mut Steps,
 ) -> Result<Vec<Part>, Refusal> {
-    let Some(mode) = cloudevents::mode(seen) else {
+    let mode = cloudevents::mode(seen).filter(|mode| provider.reads_cloud_events(*mode));
+    let Some(mode) = mode else {
         let part = Part {
-            content_type: content_type(request.header("content-type"), &request.body),
+            content_type: request.header("content-type").map(str::to_owned),
             payload: request.body.clone(),
             ..Part::default()
         };
@@ -50,13 +64,19 @@ pub(super) fn of(
         Mode::Batched => written::<Vec<Data<'_>>>(&request.body, |all| all.into_iter().map(|one| one.data).collect()),
     };
     let of_event = |(event, written): (Event, Option<Bytes>)| {
+        // Only JSON is written as itself.
+        let written = written.filter(|_| mode == Mode::Binary || cloudevents::is_json(event.content_type.as_deref()));
         Part {
             attributes: if mode == Mode::Binary {
                 Vec::new()
             } else {
                 attributes(&event)
             },
-            cloud: Some((format!("{} {}", event.source, event.id), event.event_type)),
+            cloud: Some(Cloud {
+                id: format!("{} {}", event.source, event.id),
+                event_type: event.event_type,
+                mode,
+            }),
             content_type: event.content_type,
             payload: written.unwrap_or_else(|| event.data.unwrap_or_default().into()),
             json: Bytes::new(),
@@ -93,18 +113,12 @@ fn attributes(event: &Event) -> Vec<(String, String)> {
         ("ce-subject", event.subject.as_deref()),
         ("ce-time", event.time.as_deref()),
     ];
-    let there = known.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    there.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
-
-/// What the bytes are: what the request says, and otherwise JSON (nothing, for short) or a text.
-fn content_type(said: Option<&str>, body: &Bytes) -> Option<String> {
-    let is_json = || matches!(body.trim_ascii_start().first(), None | Some(b'{' | b'['));
-    match said {
-        Some(said) => Some(said.to_owned()),
-        None if is_json() => None,
-        None => Some("text/plain".to_owned()),
-    }
+    let known = known
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    let extensions = event.extensions.iter();
+    let extensions = extensions.map(|(name, value)| (format!("ce-{name}"), value.clone()));
+    known.chain(extensions).collect()
 }
 
 fn malformed(detail: String) -> Refusal {
@@ -112,9 +126,14 @@ fn malformed(detail: String) -> Refusal {
 }
 
 impl Part {
+    /// With the payload as JSON. Where nobody says what it is, it is JSON (nothing, for short) or a text.
     fn decoded(mut self) -> Result<Self, Refusal> {
-        let content_type = self.content_type.as_deref().unwrap_or("application/json");
-        self.json = decode::json(content_type, &self.payload).map_err(|error| malformed(error.to_string()))?;
+        let said = self.content_type.as_deref().unwrap_or_default();
+        self.json = decode::json(said, &self.payload).map_err(|error| malformed(error.to_string()))?;
+        let is_itself = self.json.as_ptr_range() == self.payload.as_ptr_range();
+        if self.content_type.is_none() && !self.payload.is_empty() && !is_itself {
+            self.content_type = Some("text/plain".to_owned());
+        }
         Ok(self)
     }
 }

@@ -2,17 +2,19 @@
 
 use bellwire_core::{
     order,
+    sequence::VERSION_BYTES_MAX,
     source::{Item, SourceRules},
 };
-use bellwire_listen::{Provider, Trusted};
+use bellwire_listen::{Trusted, Verifier, cloudevents::Mode};
 use bellwire_store::ArrivalPlace;
 use bellwire_template::{Expression, MessageScope, Missing};
 use serde_json::Value;
 
 use super::{
-    Coming, Refusal,
+    Coming,
     compile::{Order, Place, Rules},
     events::Part,
+    short,
     steps::Steps,
 };
 
@@ -23,41 +25,43 @@ const TYPE_BYTES_MAX: usize = 256;
 
 /// What is known of an event before the source's own rules are asked.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct Known<'a> {
     pub event_type: String,
     id: Option<String>,
     by: Option<String>,
     version: Option<String>,
-    origin: Origin,
+    type_from: Origin<'a>,
+    id_from: Origin<'a>,
 }
 
 /// Who says so.
 #[derive(Debug, Clone, Copy)]
-enum Origin {
+enum Origin<'a> {
     CloudEvent,
-    Provider(&'static Provider),
-    Nobody(&'static Provider),
+    Provider(&'a Verifier),
+    Nobody,
 }
 
-impl Origin {
+impl Origin<'_> {
     fn of_type(self) -> String {
         match self {
             Self::CloudEvent => "the CloudEvent".to_owned(),
-            Self::Provider(provider) => provider.event_type_places().join(" or "),
-            Self::Nobody(_) => "nothing that says one".to_owned(),
+            Self::Provider(verifier) => verifier.provider().event_type_places().join(" or "),
+            Self::Nobody => "nothing that says one".to_owned(),
         }
     }
 
     fn of_id(self) -> String {
         match self {
             Self::CloudEvent => "the CloudEvent's source and id".to_owned(),
-            Self::Provider(provider) | Self::Nobody(provider) => provider.id_places().join(" or "),
+            Self::Provider(verifier) => verifier.id_places().join(" or "),
+            Self::Nobody => String::new(),
         }
     }
 }
 
 /// The type of a message that no request brought: what the rule makes of it, where there is one and it applies.
-pub(crate) fn event_type(rules: &SourceRules, otherwise: &str, json: &[u8]) -> String {
+pub fn event_type(rules: &SourceRules, otherwise: &str, json: &[u8]) -> String {
     let scope = MessageScope::new(otherwise, &[], json);
     let rule = rules.event_type.as_ref();
     let made = rule
@@ -66,30 +70,46 @@ pub(crate) fn event_type(rules: &SourceRules, otherwise: &str, json: &[u8]) -> S
     made.map_or_else(|| otherwise.to_owned(), lawful_type)
 }
 
-/// What the provider, or the CloudEvent, says.
-pub(super) fn known(
-    provider: &'static Provider,
+/// What the provider, or the CloudEvent, says. A signed id outranks one that nothing signs; several events never share one.
+pub(super) fn known<'a>(
+    verifier: &'a Verifier,
     trusted: &Trusted,
     part: &Part,
     headers: &[(String, String)],
-) -> Known {
-    let (id, event_type, origin) = match &part.cloud {
-        Some((id, event_type)) => (Some(id), Some(event_type), Origin::CloudEvent),
-        None if trusted.event_type.is_some() => (
-            trusted.id.as_ref(),
-            trusted.event_type.as_ref(),
-            Origin::Provider(provider),
-        ),
-        None => (trusted.id.as_ref(), None, Origin::Nobody(provider)),
+) -> Known<'a> {
+    let of_provider = Origin::Provider(verifier);
+    let (event_type, type_from) = match (&part.cloud, &trusted.event_type) {
+        (Some(cloud), _) => (Some(&cloud.event_type), Origin::CloudEvent),
+        (None, Some(event_type)) => (Some(event_type), of_provider),
+        (None, None) => (None, Origin::Nobody),
     };
-    let time = || headers.iter().find(|(name, _)| name == "ce-time");
+    let (id, id_from) = match &part.cloud {
+        None => (trusted.id.as_ref(), of_provider),
+        Some(cloud) => {
+            let outranks = match cloud.mode {
+                Mode::Binary => true,
+                Mode::Structured => trusted.id_is_signed,
+                Mode::Batched => false,
+            };
+            match trusted.id.as_ref().filter(|_| outranks) {
+                Some(id) => (Some(id), of_provider),
+                None => (Some(&cloud.id), Origin::CloudEvent),
+            }
+        }
+    };
+    let time = || {
+        headers
+            .iter()
+            .rfind(|(name, _)| part.cloud.is_some() && name == "ce-time")
+    };
     let version = trusted.order.version.clone();
     Known {
         event_type: event_type.cloned().map_or_else(|| UNTYPED.to_owned(), lawful_type),
         id: id.cloned().map(lawful_id),
         by: trusted.order.by.clone(),
         version: version.or_else(|| time().map(|(_, time)| time.clone())),
-        origin,
+        type_from,
+        id_from,
     }
 }
 
@@ -101,9 +121,36 @@ pub(super) struct Found {
     ordering_key: Option<String>,
     place: Option<ArrivalPlace>,
     pub item: Option<Item>,
+    /// What could not be applied, in words.
+    note: Option<String>,
+}
+
+impl Known<'_> {
+    /// The message of a request that a rule cannot take apart: as the provider sent it, and for people to look at.
+    pub fn whole(self, part: Part, why: String) -> Coming {
+        let found = Found {
+            event_type: self.event_type,
+            event_id: self.id,
+            ordering_key: self.by.map(lawful_id),
+            place: None,
+            item: None,
+            note: Some(format!("{why}; it is kept whole and goes nowhere")),
+        };
+        Coming {
+            set_aside: true,
+            ..found.message(part)
+        }
+    }
 }
 
 impl Found {
+    fn noted(&mut self, what: String) {
+        self.note = Some(match self.note.take() {
+            Some(note) => format!("{note}; {what}"),
+            None => what,
+        });
+    }
+
     pub fn message(self, part: Part) -> Coming {
         Coming {
             event_type: self.event_type,
@@ -115,13 +162,24 @@ impl Found {
             json: part.json,
             item: self.item,
             attributes: part.attributes,
+            note: self.note,
+            set_aside: false,
         }
     }
 }
 
+/// What an item's id is made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum IdOfRequest<'a> {
+    /// Of the request's, where it has one.
+    Has(Option<&'a str>),
+    /// Of nothing of the request's: the provider gives each item one.
+    ItemsHaveTheirOwn,
+}
+
 impl Rules {
     /// The id of a whole request that is taken apart, where it has one.
-    pub fn id_of_request(&self, known: &Known, scope: &MessageScope<'_>) -> Option<String> {
+    pub fn id_of_request(&self, known: &Known<'_>, scope: &MessageScope<'_>) -> Option<String> {
         match &self.dedupe {
             Some(dedupe) if dedupe.of_item => None,
             Some(dedupe) => dedupe.key.key(scope),
@@ -130,14 +188,14 @@ impl Rules {
     }
 
     /// What an event is that is a message.
-    pub fn identify(&self, known: &Known, scope: &MessageScope<'_>, steps: &mut Steps) -> Result<Found, Refusal> {
+    pub fn identify(&self, known: &Known<'_>, scope: &MessageScope<'_>, steps: &mut Steps) -> Found {
         let event_id = match &self.dedupe {
             Some(dedupe) => dedupe.key.key(scope),
             None => known.id.clone(),
         };
         let from = || match &self.dedupe {
             Some(dedupe) => dedupe.key.text().to_owned(),
-            None => known.origin.of_id(),
+            None => known.id_from.of_id(),
         };
         steps.say(|| match &event_id {
             Some(id) => format!("id {id} from {}", from()),
@@ -147,19 +205,20 @@ impl Rules {
         self.found(known, scope, event_id, steps)
     }
 
-    /// What an item is. Its id is the request's and its place, unless its own is wanted.
+    /// What an item is. Its id is the request's and its place, unless its own is wanted or `known` to the provider.
     pub fn identify_item(
         &self,
-        known: &Known,
+        known: &Known<'_>,
         scope: &MessageScope<'_>,
-        of_request: Option<&str>,
+        of_request: IdOfRequest<'_>,
         index: usize,
         steps: &mut Steps,
-    ) -> Result<Found, Refusal> {
+    ) -> Found {
         let event_id = match (of_request, &self.dedupe) {
-            (Some(id), _) => Some(lawful_id(format!("{id}/{index}"))),
-            (None, Some(dedupe)) => dedupe.key.key(scope),
-            (None, None) => None,
+            (IdOfRequest::Has(Some(id)), _) => Some(lawful_id(format!("{id}/{index}"))),
+            (IdOfRequest::Has(None), Some(dedupe)) => dedupe.key.key(scope),
+            (IdOfRequest::Has(None), None) => None,
+            (IdOfRequest::ItemsHaveTheirOwn, _) => known.id.clone(),
         };
         steps.say(|| match &event_id {
             Some(id) => format!("item {index}: id {id}"),
@@ -168,24 +227,20 @@ impl Rules {
         self.found(known, scope, event_id, steps)
     }
 
-    fn found(
-        &self,
-        known: &Known,
-        scope: &MessageScope<'_>,
-        event_id: Option<String>,
-        steps: &mut Steps,
-    ) -> Result<Found, Refusal> {
-        let made = match &self.event_type {
-            Some(rule) => text(rule.evaluate(scope).map_err(|error| {
-                let detail = format!("`event_type` cannot be applied to this request: {error}");
-                Refusal::new(400, "rule", detail)
-            })?),
-            None => None,
+    fn found(&self, known: &Known<'_>, scope: &MessageScope<'_>, event_id: Option<String>, steps: &mut Steps) -> Found {
+        let (made, failed) = match self.event_type.as_ref().map(|rule| rule.evaluate(scope)) {
+            Some(Ok(value)) => (text(value), None),
+            // The operator's mistake is not the sender's.
+            Some(Err(error)) => (None, Some(format!("`event_type` cannot be applied to it: {error}"))),
+            None => (None, None),
         };
+        if let Some(why) = &failed {
+            steps.say(|| why.clone());
+        }
         let rule = self.event_type.as_ref().filter(|_| made.is_some());
         let event_type = made.map_or_else(|| known.event_type.clone(), lawful_type);
         steps.say(|| {
-            let from = rule.map_or_else(|| known.origin.of_type(), |rule| rule.text().to_owned());
+            let from = rule.map_or_else(|| known.type_from.of_type(), |rule| rule.text().to_owned());
             format!("event type {event_type} from {from}")
         });
         let mut found = Found {
@@ -194,38 +249,75 @@ impl Rules {
             ordering_key: known.by.clone().map(lawful_id),
             place: None,
             item: None,
+            note: failed,
         };
         if let Some(order) = &self.order {
             found.ordering_key = order.by.key(scope);
             match found.ordering_key.as_ref() {
                 Some(key) => {
-                    found.place = order.place(known, scope);
-                    steps.say(|| {
-                        format!(
-                            "in order by {}: {key}, {}",
-                            order.by.text(),
-                            words(found.place.as_ref())
-                        )
-                    });
+                    let (place, unread) = match order.place(known, scope) {
+                        Ok(place) => (place, None),
+                        Err(why) => (None, Some(why)),
+                    };
+                    steps.say(|| format!("in order by {}: {key}, {}", order.by.text(), words(place.as_ref())));
+                    found.place = place;
+                    if let Some(why) = unread {
+                        steps.say(|| why.clone());
+                        found.noted(why);
+                    }
                 }
                 None => steps.say(|| format!("in no order: nothing is at {}", order.by.text())),
             }
         }
-        Ok(found)
+        found
     }
 }
 
 impl Order {
-    fn place(&self, known: &Known, scope: &MessageScope<'_>) -> Option<ArrivalPlace> {
+    /// The place; none where nothing says one. `Err` says what cannot be one.
+    fn place(&self, known: &Known<'_>, scope: &MessageScope<'_>) -> Result<Option<ArrivalPlace>, String> {
         match &self.place {
-            Place::Sequence { number, start, wait } => Some(ArrivalPlace::Sequence {
-                number: whole(&number.evaluate(scope).ok()?)?,
-                start: *start,
-                wait: *wait,
-            }),
-            Place::Version(version) => version.key(scope).map(ArrivalPlace::Version),
-            Place::Provider => known.version.clone().map(ArrivalPlace::Version),
+            Place::Sequence { number, start, wait } => {
+                let rule = number.text();
+                let value = number
+                    .evaluate(scope)
+                    .map_err(|error| format!("in no order: `{rule}` cannot be applied to it: {error}"))?;
+                if value.is_null() || value == "" {
+                    return Ok(None);
+                }
+                let number = whole(&value).ok_or_else(|| {
+                    format!(
+                        "in no order: `{rule}` is {}, no whole number up to 2^64 - 1",
+                        brief(&value)
+                    )
+                })?;
+                Ok(Some(ArrivalPlace::Sequence {
+                    number,
+                    start: *start,
+                    wait: *wait,
+                }))
+            }
+            Place::Version(version) => version.written(scope).map(lawful_version).transpose(),
+            Place::Provider => known.version.clone().map(lawful_version).transpose(),
         }
+    }
+}
+
+/// A version that can be compared and kept.
+fn lawful_version(version: String) -> Result<ArrivalPlace, String> {
+    if version.len() > VERSION_BYTES_MAX {
+        return Err(format!(
+            "in no order: its version `{}…` is longer than {VERSION_BYTES_MAX} bytes",
+            short(&version)
+        ));
+    }
+    Ok(ArrivalPlace::Version(version))
+}
+
+fn brief(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("\"{}\"", short(text)),
+        other => short(&other.to_string()),
     }
 }
 

@@ -9,8 +9,6 @@ use bellwire_template::{Expression, MessageScope};
 use bytes::Bytes;
 use serde_json::{Value, value::RawValue};
 
-use super::Refusal;
-
 /// A compiled `for_each`.
 #[derive(Debug)]
 pub(super) struct ForEach {
@@ -27,6 +25,16 @@ pub(super) struct Split {
     pub rest: Option<String>,
 }
 
+/// What became of a body that should hold a list.
+#[derive(Debug)]
+pub(super) enum Found {
+    List(Split),
+    /// There is none, and why.
+    NoList(String),
+    /// The rule cannot be applied to it, and why.
+    Failed(String),
+}
+
 impl ForEach {
     pub fn new(expression: Expression) -> Self {
         Self {
@@ -39,31 +47,36 @@ impl ForEach {
         self.expression.text()
     }
 
-    /// The items, or why there is no list.
-    pub fn split(&self, json: &Bytes, scope: &MessageScope<'_>) -> Result<Result<Split, String>, Refusal> {
-        let no_list = |found: &str| format!("for_each {}: {found}, no list; no message comes of it", self.text());
+    /// Whether it does nothing but take the list at that pointer (RFC 6901).
+    pub fn takes(&self, pointer: &str) -> bool {
+        let steps = pointer.split('/').skip(1);
+        self.path.as_ref().is_some_and(|path| path.iter().eq(steps))
+    }
+
+    /// The items, or why there are none.
+    pub fn split(&self, json: &Bytes, scope: &MessageScope<'_>) -> Found {
+        let no_list = |found: &str| {
+            Found::NoList(format!(
+                "for_each {}: {found}, no list; no message comes of it",
+                self.text()
+            ))
+        };
         if let Some(path) = &self.path {
-            return Ok(match lift(json, path) {
-                Some(Ok(split)) => Ok(split),
-                Some(Err(other)) => Err(no_list(kind(other))),
-                None => Err(no_list("nothing is there")),
-            });
+            return match lift(json, path) {
+                Some(Ok(split)) => Found::List(split),
+                Some(Err(other)) => no_list(kind(other)),
+                None => no_list("nothing is there"),
+            };
         }
-        let value = self.expression.evaluate(scope).map_err(|error| {
-            Refusal::new(
-                400,
-                "rule",
-                format!("`for_each` cannot be applied to this request: {error}"),
-            )
-        })?;
-        Ok(match value {
-            Value::Array(items) => Ok(Split {
+        match self.expression.evaluate(scope) {
+            Ok(Value::Array(items)) => Found::List(Split {
                 items: items.iter().map(|item| item.to_string().into()).collect(),
                 rest: std::str::from_utf8(json).ok().map(str::to_owned),
             }),
-            Value::Null => Err(no_list("nothing is there")),
-            other => Err(no_list(kind(&other.to_string()))),
-        })
+            Ok(Value::Null) => no_list("nothing is there"),
+            Ok(other) => no_list(kind(&other.to_string())),
+            Err(error) => Found::Failed(format!("`for_each` cannot be applied to it: {error}")),
+        }
     }
 }
 
@@ -145,7 +158,10 @@ mod tests {
         let for_each = ForEach::new(Expression::compile(text, Missing::Empty).unwrap());
         let json = Bytes::from_static(json.as_bytes());
         let scope = MessageScope::new("t", &[], &json);
-        let split = for_each.split(&json, &scope).unwrap()?;
+        let split = match for_each.split(&json, &scope) {
+            Found::List(split) => split,
+            Found::NoList(why) | Found::Failed(why) => return Err(why),
+        };
         let items = split
             .items
             .iter()

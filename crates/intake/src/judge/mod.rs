@@ -22,9 +22,9 @@ use bellwire_store::ArrivalPlace;
 use bellwire_template::MessageScope;
 use bytes::Bytes;
 
-pub use self::compile::PrepareError;
-use self::{compile::Rules, events::Part, steps::Steps};
-pub(crate) use self::{identity::event_type, kept::Kept};
+pub use self::{compile::PrepareError, identity::event_type};
+use self::{compile::Rules, events::Part, identity::IdOfRequest, steps::Steps};
+pub(crate) use self::kept::{Kept, without_tokens};
 
 /// So many messages may come of one request.
 pub const MESSAGES_MAX: usize = 1_000;
@@ -117,6 +117,10 @@ pub struct Coming {
     pub item: Option<Item>,
     /// Headers that it has besides its request's: the attributes of a structured CloudEvent.
     pub attributes: Vec<(String, String)>,
+    /// Which of the source's rules could not be applied to it, and why.
+    pub note: Option<String>,
+    /// It is kept for people to look at and goes nowhere: it is not what the source's actions were made for.
+    pub set_aside: bool,
 }
 
 /// Why a request brings nothing.
@@ -159,6 +163,7 @@ pub struct Prepared {
     verifier: Verifier,
     rules: Rules,
     secret_headers: Vec<String>,
+    tokens: Vec<String>,
 }
 
 /// Compiles a source.
@@ -169,6 +174,7 @@ pub fn prepare(source: &Source) -> Result<Prepared, PrepareError> {
     let verifier = compile::verifier(source)?;
     Ok(Prepared {
         secret_headers: verifier.secret_headers(),
+        tokens: source.tokens().map(str::to_owned).collect(),
         rules: Rules::compile(&source.rules)?,
         verifier,
     })
@@ -199,12 +205,15 @@ impl Prepared {
 
     /// The headers that may be kept, names in lower case.
     pub(crate) fn kept(&self) -> Kept<'_> {
-        Kept(&self.secret_headers)
+        Kept {
+            secret_headers: &self.secret_headers,
+            tokens: &self.tokens,
+        }
     }
 
     /// Whether the provider's proof says something: then the source needs no secret in its URL.
     pub(crate) fn proves(&self) -> bool {
-        self.verifier.provider().covers != Covers::Nothing
+        self.verifier.proves()
     }
 
     fn judge(&self, request: &Request<'_>, now: Timestamp, steps: &mut Steps) -> Result<Taken, Refusal> {
@@ -224,8 +233,12 @@ impl Prepared {
         let trusted = self.verifier.verify(&seen).map_err(Refusal::unproven)?;
         let verdict = self.verdict(&trusted);
         steps.say(|| verdict.clone());
-        let headers = self.kept().of(request.headers);
-        let parts = events::of(request, &seen, steps)?;
+        let mut headers = self.kept().of(request.headers);
+        let parts = events::of(self.verifier.provider(), request, &seen, steps)?;
+        if parts.iter().any(|part| !part.attributes.is_empty()) {
+            // The attributes are in the body then; a header that is called like one is nobody's word.
+            headers.retain(|(name, _)| !name.starts_with("ce-"));
+        }
         let mut events = Events {
             messages: Vec::with_capacity(parts.len()),
             nothing: None,
@@ -252,17 +265,29 @@ impl Prepared {
             with_attributes = [events.headers.as_slice(), &part.attributes].concat();
             &with_attributes
         };
-        let known = identity::known(self.verifier.provider(), trusted, &part, headers);
+        let known = identity::known(&self.verifier, trusted, &part, headers);
         let scope = MessageScope::new(&known.event_type, &[], &part.json).with_headers(headers);
         let Some(for_each) = &self.rules.for_each else {
-            let found = self.rules.identify(&known, &scope, steps)?;
+            let found = self.rules.identify(&known, &scope, steps);
             events.messages.push(found.message(part));
             return Ok(());
         };
+        let provider = self.verifier.provider();
+        let of_provider = provider.items_at().is_some_and(|list| for_each.takes(list));
         let id_of_all = self.rules.id_of_request(&known, &scope);
-        let split = match for_each.split(&part.json, &scope)? {
-            Ok(split) => split,
-            Err(nothing) => {
+        let of_request = if of_provider && provider.items_have_ids() && self.rules.dedupe.is_none() {
+            IdOfRequest::ItemsHaveTheirOwn
+        } else {
+            IdOfRequest::Has(id_of_all.as_deref())
+        };
+        let split = match for_each.split(&part.json, &scope) {
+            items::Found::List(split) => split,
+            items::Found::Failed(why) => {
+                steps.say(|| why.clone());
+                events.messages.push(known.whole(part, why));
+                return Ok(());
+            }
+            items::Found::NoList(nothing) => {
                 steps.say(|| nothing.clone());
                 events.nothing = Some(nothing);
                 return Ok(());
@@ -284,12 +309,13 @@ impl Prepared {
             )));
         }
         for (index, json) in split.items.into_iter().enumerate() {
+            let of_item = of_provider.then(|| trusted.of_item(provider, &json));
+            let of_item = of_item.map(|trusted| identity::known(&self.verifier, &trusted, &part, headers));
+            let known = of_item.as_ref().unwrap_or(&known);
             let scope = MessageScope::new(&known.event_type, &[], &json)
                 .with_headers(headers)
                 .with_item(split.rest.as_deref().map(str::as_bytes));
-            let mut found = self
-                .rules
-                .identify_item(&known, &scope, id_of_all.as_deref(), index, steps)?;
+            let mut found = self.rules.identify_item(known, &scope, of_request, index, steps);
             found.item = Some(Item {
                 index: u32::try_from(index).unwrap_or(u32::MAX),
                 count: u32::try_from(count).unwrap_or(u32::MAX),
@@ -323,7 +349,11 @@ impl Prepared {
         if let Some(at) = trusted.signed_at {
             words += &format!(", signed {at}");
         }
-        words + &format!("; it covers {}", trusted.covers)
+        words += &format!("; it covers {}", trusted.covers);
+        match trusted.unconfirmed {
+            Some(why) => format!("{words}; {why}"),
+            None => words,
+        }
     }
 }
 

@@ -248,7 +248,7 @@ fn json_that_is_called_text_is_json() {
         );
         assert_eq!(
             (message.event_type.as_str(), message.event_id.as_deref()),
-            ("a.b", Some("1"))
+            ("a.b", None)
         );
     }
 }
@@ -294,11 +294,132 @@ fn cloud_events_of_all_modes_are_the_same_messages() {
     assert_eq!((broken.status, broken.reason), (400, "malformed"));
 }
 
+#[test]
+fn unsigned_headers_make_no_other_event_of_a_signed_request() {
+    let evil = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "evil"),
+        ("ce-source", "/evil"),
+        ("ce-type", "evil.type"),
+        ("webhook-id", "evil"),
+    ];
+    for (kind, secret, id) in [
+        ("stripe", "whsec_x", "evt_1"),
+        ("svix", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "evt-1"),
+    ] {
+        let (headers, body) = signed(kind, secret, r#"{"id":"evt_1","type":"invoice.paid"}"#);
+        let mut headers = pairs(&headers);
+        headers.extend(evil);
+        let prepared = prepare(&source(kind, &[("secret", secret)], SourceRules::default())).unwrap();
+        let Ok(Taken::Events(events)) = prepared.take(&post(&headers, body), AT) else {
+            panic!("{kind}")
+        };
+        let message = &events.messages[0];
+        assert_eq!(
+            (message.event_type.as_str(), message.event_id.as_deref()),
+            ("invoice.paid", Some(id)),
+            "{kind}"
+        );
+    }
+}
+
+#[test]
+fn an_id_that_is_signed_outranks_that_of_a_cloud_event_in_headers() {
+    let settings = [
+        ("secret", "s"),
+        ("header", "x-sig"),
+        ("content", "{id}.{body}"),
+        ("id", "header:x-id"),
+    ];
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"s");
+    let tag = ring::hmac::sign(&key, b"e1.{}");
+    let tag: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let headers = [
+        ("x-id", "e1"),
+        ("x-sig", tag.as_str()),
+        ("ce-specversion", "1.0"),
+        ("ce-id", "r7"),
+        ("ce-source", "/s"),
+        ("ce-type", "a.b"),
+    ];
+    let prepared = prepare(&source("hmac", &settings, SourceRules::default())).unwrap();
+    let (taken, steps) = prepared.explain(&post(&headers, "{}"), AT);
+    let Ok(Taken::Events(events)) = taken else {
+        panic!("{taken:?}")
+    };
+    let message = &events.messages[0];
+    assert_eq!(
+        (message.event_type.as_str(), message.event_id.as_deref()),
+        ("a.b", Some("e1"))
+    );
+    assert!(steps.contains(&"id e1 from header:x-id".to_owned()), "{steps:?}");
+}
+
+#[test]
+fn extensions_of_a_structured_event_are_headers_and_those_of_the_request_are_not() {
+    let event = r#"{"specversion":"1.0","id":"7","source":"/s","type":"a.b","partitionkey":"k1","data":{}}"#;
+    let headers = [("content-type", "application/cloudevents+json"), ("ce-subject", "evil")];
+    let ordered = rules(r#"{"order":{"by":"headers[\"ce-partitionkey\"]"},"eventType":"headers[\"ce-subject\"]"}"#);
+    let message = events(ordered, &headers, event).0.unwrap().messages.remove(0);
+    assert_eq!(message.ordering_key.as_deref(), Some("k1"));
+    assert_eq!(message.event_type, "a.b");
+}
+
+#[test]
+fn bytes_that_are_no_text_are_kept_as_they_are() {
+    let image = &b"\x89PNG\r\n\x1a\n\xff"[..];
+    let prepared = prepare(&source("none", &[], SourceRules::default())).unwrap();
+    let taken = |headers: &[(&str, &str)], body: Vec<u8>| {
+        let Ok(Taken::Events(events)) = prepared.take(&post(headers, body), AT) else {
+            panic!("{headers:?}")
+        };
+        events.messages[0].clone()
+    };
+    for headers in [&[("content-type", "image/png")][..], &[]] {
+        let message = taken(headers, image.to_vec());
+        assert_eq!((message.payload.as_ref(), message.json.as_ref()), (image, &b"null"[..]));
+    }
+    let event = r#"{"specversion":"1.0","id":"7","source":"/s","type":"t","datacontenttype":"image/png","data_base64":"iVBORw0KGgr/"}"#;
+    let message = taken(&[("content-type", "application/cloudevents+json")], event.into());
+    assert_eq!(message.payload, image);
+    let refused = prepared.take(&post(JSON, image), AT).unwrap_err();
+    assert_eq!((refused.status, refused.reason), (400, "malformed"));
+}
+
+#[test]
+fn each_item_of_a_providers_list_has_the_providers_id_and_type() {
+    let event = |id: u32| {
+        format!(r#"{{"eventId":{id},"subscriptionId":1,"occurredAt":{id},"objectId":4,"subscriptionType":"t{id}"}}"#)
+    };
+    let ids = |rules_json: &str, list: [u32; 2]| {
+        let body = format!("[{},{}]", event(list[0]), event(list[1]));
+        let (headers, body) = signed("hubspot", "s", &body);
+        let prepared = prepare(&source("hubspot", &[("secret", "s")], rules(rules_json))).unwrap();
+        let Ok(Taken::Events(events)) = prepared.take(&post(&pairs(&headers), body), AT) else {
+            panic!("{list:?}")
+        };
+        let of = |message: &Coming| {
+            format!(
+                "{} {}",
+                message.event_type,
+                message.event_id.as_deref().unwrap_or("none")
+            )
+        };
+        events.messages.iter().map(of).collect::<Vec<_>>()
+    };
+    let each = r#"{"forEach":"body"}"#;
+    assert_eq!(ids(each, [1, 2]), ["t1 1/1/1", "t2 2/1/2"]);
+    assert_eq!(ids(each, [9, 2]), ["t9 9/1/9", "t2 2/1/2"]);
+    assert_eq!(ids("{}", [1, 3]), ["t1 1/1/1,3/1/3"]);
+    let own = r#"{"forEach":"body","dedupe":"item.objectId ~ item.eventId"}"#;
+    assert_eq!(ids(own, [1, 2])[1], "t2 42");
+}
+
 const ALERTS: &str = r#"{"id":"g1","receiver":"ops","alerts":[{"fp":"a","n":1.0},{"fp":"b","n":2}]}"#;
 
 #[test]
 fn each_item_is_a_message_of_its_own() {
-    let (found, steps) = events(rules(r#"{"forEach":"body.alerts"}"#), JSON, ALERTS);
+    let (found, steps) = events(rules(r#"{"forEach":"body.alerts","dedupe":"body.id"}"#), JSON, ALERTS);
     let messages = found.unwrap().messages;
     let payloads: Vec<_> = messages.iter().map(|message| message.payload.clone()).collect();
     assert_eq!(payloads, [r#"{"fp":"a","n":1.0}"#, r#"{"fp":"b","n":2}"#]);
@@ -339,6 +460,88 @@ fn a_list_that_is_not_there_makes_no_message_and_says_so() {
         .0
         .unwrap();
     assert_eq!((empty.messages.len(), empty.nothing), (0, None));
+}
+
+#[test]
+fn a_rule_that_fails_is_noted_and_the_event_is_kept() {
+    let typed = rules(r#"{"eventType":"body.id|int","dedupe":"body.id"}"#);
+    let (found, steps) = events(typed, JSON, r#"{"id":"g1"}"#);
+    let message = found.unwrap().messages.remove(0);
+    assert_eq!(
+        (message.event_type.as_str(), message.event_id.as_deref()),
+        ("webhook", Some("g1"))
+    );
+    let note = message.note.unwrap();
+    assert!(note.starts_with("`event_type` cannot be applied to it: "), "{note}");
+    assert!(!message.set_aside && steps.contains(&note), "{steps:?}");
+
+    let each =
+        rules(r#"{"forEach":"body.alerts|select(\"gt\", 1)|list","order":{"by":"item.fp","sequence":"item.n"}}"#);
+    let body = r#"{"id":"g1","alerts":7}"#;
+    let messages = events(each, JSON, body).0.unwrap().messages;
+    assert_eq!(messages.len(), 1);
+    let whole = &messages[0];
+    assert_eq!((&whole.payload[..], whole.place.as_ref()), (body.as_bytes(), None));
+    let note = whole.note.as_deref().unwrap();
+    assert!(
+        whole.set_aside && note.contains("`for_each` cannot be applied to it"),
+        "{note}"
+    );
+}
+
+#[test]
+fn a_number_or_version_that_cannot_be_read_is_noted() {
+    let by = |rule: &str| rules(&format!(r#"{{"order":{{"by":"body.of",{rule}}}}}"#));
+    let numbered = |n: &str| {
+        let body = format!(r#"{{"of":"a","n":{n}}}"#);
+        events(by(r#""sequence":"body.n""#), JSON, &body)
+            .0
+            .unwrap()
+            .messages
+            .remove(0)
+    };
+    for (n, said) in [
+        ("-1", "-1"),
+        ("18446744073709551616", "\"18446744073709551616\""),
+        ("1.5", "1.5"),
+        ("\"x\"", "\"x\""),
+        ("[]", "[]"),
+    ] {
+        let message = numbered(n);
+        let note = message.note.unwrap();
+        let expected = format!("in no order: `body.n` is {said}");
+        assert!(message.place.is_none() && note.starts_with(&expected), "{n}: {note}");
+    }
+    for n in ["null", "\"\"", "7"] {
+        assert_eq!(numbered(n).note, None, "{n}");
+    }
+    let versioned = |bytes: usize| {
+        let body = format!(r#"{{"of":"a","v":"{}"}}"#, "9".repeat(bytes));
+        events(by(r#""version":"body.v""#), JSON, &body)
+            .0
+            .unwrap()
+            .messages
+            .remove(0)
+    };
+    assert!(matches!(versioned(256).place, Some(ArrivalPlace::Version(_))));
+    let long = versioned(257);
+    assert!(long.place.is_none() && long.note.unwrap().contains("longer than 256 bytes"));
+    let time = "9".repeat(300);
+    let headers = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "1"),
+        ("ce-source", "s"),
+        ("ce-type", "t"),
+        ("ce-subject", "a"),
+        ("ce-time", time.as_str()),
+        JSON[0],
+    ];
+    let providers = rules(r#"{"order":{"by":"headers[\"ce-subject\"]"}}"#);
+    let message = events(providers, &headers, "{}").0.unwrap().messages.remove(0);
+    assert!(
+        message.place.is_none() && message.note.is_some(),
+        "the provider's own is bounded, too"
+    );
 }
 
 #[test]

@@ -135,7 +135,14 @@ impl Monitors {
                         busy: false,
                         ..kept
                     },
-                    _ => Followed {
+                    // Something else is watched by that name, such as a URL that was corrected: what was said still stands.
+                    Some(kept) => Followed {
+                        watch: kept.watch.of_another(),
+                        target: Arc::new(target),
+                        due: now,
+                        busy: false,
+                    },
+                    None => Followed {
                         watch: Watch::restored(last.get(&target.name).map(String::as_str)),
                         target: Arc::new(target),
                         due: now,

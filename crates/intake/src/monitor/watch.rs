@@ -46,6 +46,14 @@ impl Watch {
         }
     }
 
+    /// Something else is watched from now on: that it is down was said, and is not taken back before the new one was seen to be up.
+    pub fn of_another(&self) -> Self {
+        Self {
+            standing: self.standing,
+            ..Self::default()
+        }
+    }
+
     /// Something was seen. Answers what is to be said.
     pub fn observe(&mut self, target: &Target, probed: &Probed, now: Timestamp) -> Vec<Coming> {
         let mut said = Vec::new();
@@ -132,6 +140,8 @@ fn message(
         content_type: Some("application/json".to_owned()),
         item: None,
         attributes: Vec::new(),
+        note: None,
+        set_aside: false,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use bellwire_core::source::Source;
+use bellwire_core::{source::Source, time::Timestamp};
 use bellwire_intake::Probed;
+use bellwire_store::Clock as _;
 use tokio_util::sync::CancellationToken;
 
 use super::world::{NOON, World};
@@ -63,6 +64,61 @@ async fn of_the_times_that_were_missed_only_the_last_recent_one_is_made_up_for()
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_change_does_not_take_a_time_that_was_due() {
+    let mut world = World::new().await;
+    let settings = [("schedule", "*/5 * * * *"), ("payload", "1")];
+    let source = world.source("often", "cron", &settings, "{}").await;
+    let payload = |text: &'static str, at: Timestamp| {
+        move |source: &mut Source| {
+            source.settings.insert("payload".to_owned(), vec![text.to_owned()]);
+            source.updated_at = at;
+        }
+    };
+    let payloads = async |world: &World| {
+        let messages = world.messages(&source).await;
+        let texts = messages.into_iter().map(|message| message.payload.unwrap());
+        texts.collect::<Vec<_>>()
+    };
+    // It fires; then it is due, and changes before the next look.
+    world.clock.advance(Duration::from_secs(301));
+    let stop = CancellationToken::new();
+    let changes = async {
+        while world.messages(&source).await.is_empty() {
+            tokio::time::advance(Duration::from_millis(100)).await;
+            tokio::task::yield_now().await;
+        }
+        world.clock.advance(Duration::from_secs(300));
+        world.change(&source, payload("2", world.clock.now())).await;
+        while world.messages(&source).await.len() < 2 {
+            tokio::time::advance(Duration::from_millis(100)).await;
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+    };
+    tokio::join!(world.intake.run(stop.clone()), changes);
+    assert_eq!(payloads(&world).await, ["1", "1"], "as it was when it was due");
+    // The file changes while the server is down.
+    world.clock.advance(Duration::from_secs(400));
+    world.change(&source, payload("3", world.clock.now())).await;
+    world.restart().await;
+    world.finish().await;
+    assert_eq!(payloads(&world).await, ["1", "1", "3"], "the same times");
+    // A new schedule has missed nothing.
+    world.clock.advance(Duration::from_secs(300));
+    let at = world.clock.now();
+    let often = |source: &mut Source| {
+        source
+            .settings
+            .insert("schedule".to_owned(), vec!["* * * * *".to_owned()]);
+        source.updated_at = at;
+    };
+    world.change(&source, often).await;
+    world.restart().await;
+    world.finish().await;
+    assert_eq!(payloads(&world).await.len(), 3);
+}
+
 fn seen(status: u16) -> Probed {
     Probed {
         status: Some(status),
@@ -110,4 +166,46 @@ async fn a_monitor_says_down_and_up_and_a_restart_repeats_neither() {
     assert_eq!(payload["status"], 500);
     assert_eq!(payload["latencyMs"], 7);
     assert!(payload["since"].as_str().unwrap() > NOON.to_string().as_str());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_monitor_whose_url_is_corrected_while_it_is_down_says_up() {
+    let world = World::new().await;
+    let watched =
+        |host: &str| format!(r#"{{"name":"api","http":"https://{host}.example.com/","every":"1s","fails":1}}"#);
+    let source = world
+        .source("watch", "monitor", &[("monitor", &watched("wrogn"))], "{}")
+        .await;
+    world.outside.looks.lock().unwrap().push_back(seen(500));
+    let stop = CancellationToken::new();
+    let story = async {
+        let until = async |messages: usize| {
+            for _ in 0..60 {
+                if world.messages(&source).await.len() >= messages {
+                    break;
+                }
+                world.clock.advance(Duration::from_secs(1));
+                tokio::time::advance(Duration::from_secs(1)).await;
+                tokio::task::yield_now().await;
+            }
+        };
+        until(1).await;
+        let corrected = vec![watched("right")];
+        world
+            .change(&source, |source| {
+                drop(source.settings.insert("monitor".to_owned(), corrected))
+            })
+            .await;
+        world.outside.looks.lock().unwrap().push_back(seen(200));
+        until(2).await;
+        stop.cancel();
+    };
+    tokio::join!(world.intake.run(stop.clone()), story);
+    let types: Vec<_> = world
+        .messages(&source)
+        .await
+        .into_iter()
+        .map(|message| message.event_type)
+        .collect();
+    assert_eq!(types, ["monitor.down", "monitor.up"]);
 }

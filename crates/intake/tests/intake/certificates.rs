@@ -35,12 +35,15 @@ fn certificate() -> Bytes {
     params.self_signed(&pair).unwrap().pem().into()
 }
 
+/// That of [`signed`].
+const TOPIC: &[(&str, &str)] = &[("topicArn", "arn:aws:sns:us-east-1:123456789012:test")];
+
 const TEXT: &[(&str, &str)] = &[("content-type", "text/plain; charset=UTF-8")];
 
 #[tokio::test]
 async fn a_certificate_is_fetched_once_and_its_lack_is_nobodys_fault_but_ours() {
     let world = World::new().await;
-    let source = world.source("sns", "aws-sns", &[], "{}").await;
+    let source = world.source("sns", "aws-sns", TOPIC, "{}").await;
     let body = signed(r#"{"Type":"Notification","Message":"hello"}"#);
     let at = |found| world.outside.at.lock().unwrap().insert(CERTIFICATE.to_owned(), found);
     at(Err(FetchError::Unreachable("down".to_owned())));
@@ -65,7 +68,7 @@ async fn a_certificate_is_fetched_once_and_its_lack_is_nobodys_fault_but_ours() 
 #[tokio::test]
 async fn a_subscription_is_confirmed_in_the_background() {
     let world = World::new().await;
-    let source = world.source("sns", "aws-sns", &[], "{}").await;
+    let source = world.source("sns", "aws-sns", TOPIC, "{}").await;
     world
         .outside
         .at
@@ -103,4 +106,27 @@ async fn a_subscription_is_confirmed_in_the_background() {
         list[0].reason, "unconfirmed",
         "there is nothing at that URL, and people are told"
     );
+}
+
+#[tokio::test]
+async fn a_source_that_believes_every_account_is_reached_by_its_token_alone_and_confirms_nothing() {
+    let world = World::new().await;
+    let source = world.source("sns", "aws-sns", &[], "{}").await;
+    let found = Ok(certificate());
+    world.outside.at.lock().unwrap().insert(CERTIFICATE.to_owned(), found);
+    let url = "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&Token=t";
+    let body = signed(&format!(
+        r#"{{"Type":"SubscriptionConfirmation","Message":"m","SubscribeURL":"{url}","Token":"t"}}"#
+    ));
+    assert_eq!(world.ask("POST", "/in/sns", TEXT, body.clone()).await.status, 404);
+    assert_eq!(world.ask("POST", "/in/token-sns", TEXT, body).await.status, 200);
+    world.finish().await;
+    assert!(!world.outside.asked.lock().unwrap().iter().any(|asked| asked == url));
+    let verdict = world.messages(&source).await[0]
+        .inbound
+        .clone()
+        .unwrap()
+        .verdict
+        .clone();
+    assert!(verdict.contains("topicArn"), "{verdict}");
 }

@@ -1,6 +1,10 @@
 //! Handshakes: what providers ask before they send.
 
-use super::world::World;
+use std::{sync::Arc, time::Duration};
+
+use bellwire_testkit::FaultPlan;
+
+use super::world::{NOON, World};
 
 #[tokio::test]
 async fn providers_questions_are_answered() {
@@ -56,4 +60,42 @@ async fn a_secret_is_taken_from_a_handshake_once_and_only_while_armed() {
         let list = format!("{:?}", world.refused(&source).await);
         assert!(list.contains("handshake") && !list.contains("another"), "{list}");
     }
+}
+
+#[tokio::test]
+async fn until_a_time_each_subscription_brings_a_secret_of_its_own() {
+    let world = World::new().await;
+    let until = NOON.plus(Duration::from_secs(60)).to_string();
+    let source = world.source("asana", "asana", &[("armed", &until)], "{}").await;
+    let greet = async |secret: &str| world.ask("POST", "/in/asana", &[("x-hook-secret", secret)], "{}").await;
+    for n in 0..12 {
+        assert_eq!(greet(&format!("secret-{n}")).await.status, 200);
+    }
+    for (secret, status) in [("secret-11", 200), ("secret-2", 200), ("secret-1", 401)] {
+        let event = world.sign("asana", secret, r#"{"events":[]}"#, "1");
+        assert_eq!(world.send("/in/asana", &event).await.status, status, "{secret}");
+    }
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!(greet("late").await.status, 403);
+    let kept = world.directory.source_by_id(source.id).unwrap();
+    assert_eq!(kept.settings["secret"].len(), 10);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_no_half_kept_secret() {
+    let faults = Arc::new(FaultPlan::new(1));
+    let world = World::failing(Arc::clone(&faults)).await;
+    let source = world.source("asana", "asana", &[("armed", "true")], "{}").await;
+    let gone = async {
+        let asks = world.ask("POST", "/in/asana", &[("x-hook-secret", "s")], "{}");
+        // It is asked for once, and then nobody waits for the answer any more.
+        futures_util::future::poll_immediate(asks).await
+    };
+    faults.slow_down(Duration::from_millis(1));
+    assert!(gone.await.is_none());
+    world.finish().await;
+    assert_eq!(
+        world.directory.source_by_id(source.id).unwrap().settings["secret"],
+        ["s"]
+    );
 }

@@ -39,7 +39,10 @@ async fn a_signed_event_is_kept_byte_for_byte_with_how_it_came() {
         let endpoint = world.endpoint(&source).await;
         let mut signed = world.sign("github", "s", BODY, "d-1");
         signed.headers.push(("authorization".to_owned(), "canary".to_owned()));
-        let answer = world.send("/in/token-deploy?x=1", &signed).await;
+        signed
+            .headers
+            .push(("referer".to_owned(), "https://h/in/token-d%65ploy".to_owned()));
+        let answer = world.send("/in/token%2Ddeploy?x=1", &signed).await;
         assert_eq!((answer.status, answer.body.as_str()), (200, ""));
         let message = world.messages(&source).await.remove(0);
         assert_eq!(message.payload.unwrap(), BODY);
@@ -61,6 +64,8 @@ async fn a_signed_event_is_kept_byte_for_byte_with_how_it_came() {
                 .any(|(name, value)| name == "x-github-event" && value == "push")
         );
         assert!(!inbound.headers.iter().any(|(_, value)| value == "canary"));
+        let referer = inbound.headers.iter().find(|(name, _)| name == "referer");
+        assert_eq!(referer.unwrap().1, "https://h/in/…");
         assert_eq!(world.deliveries(source.app, message.id).await[0].endpoint, endpoint);
     }
 }
@@ -113,7 +118,7 @@ async fn items_are_kept_all_or_the_sender_is_asked_again() {
     let faults = Arc::new(FaultPlan::new(1));
     let world = World::failing(Arc::clone(&faults)).await;
     let source = world
-        .source("alerts", "none", &[], r#"{"forEach":"body.alerts"}"#)
+        .source("alerts", "none", &[], r#"{"forEach":"body.alerts","dedupe":"body.id"}"#)
         .await;
     let body = r#"{"id":"g","alerts":[{"a":1},{"a":2},{"a":3}]}"#;
     let json = [("content-type", "application/json")];
@@ -166,4 +171,96 @@ async fn what_comes_before_its_turn_waits_and_is_released() {
         let late = world.messages(&source).await.pop().unwrap();
         assert!(late.inbound.as_ref().unwrap().note.is_some(), "{late:?}");
     }
+}
+
+/// Numbered events about `a`, which wait 5 s for those before them.
+const NUMBERED: &str = r#"{"dedupe":"body.n","order":{"by":"body.of","sequence":"body.n","start":1,"wait":"5s"}}"#;
+
+async fn put(world: &World, n: u32) -> u16 {
+    let json = [("content-type", "application/json")];
+    let body = format!(r#"{{"of":"a","n":{n}}}"#);
+    world.ask("POST", "/in/token-orders", &json, body).await.status
+}
+
+async fn numbers(world: &World, source: &Source) -> Vec<String> {
+    let messages = world.messages(source).await;
+    messages.into_iter().map(|message| message.event_id.unwrap()).collect()
+}
+
+#[tokio::test]
+async fn time_in_which_the_server_was_down_does_not_count_against_a_wait() {
+    for mut world in [World::new().await, World::embedded().await] {
+        let source = world.source("orders", "none", &[], NUMBERED).await;
+        assert_eq!(put(&world, 2).await, 200);
+        world.clock.advance(Duration::from_secs(4_000));
+        world.restart().await;
+        world.finish().await;
+        assert!(numbers(&world, &source).await.is_empty(), "1 could not come");
+        world.clock.advance(Duration::from_secs(4));
+        assert_eq!(put(&world, 1).await, 200);
+        assert_eq!(numbers(&world, &source).await, ["1", "2"]);
+        assert_eq!(put(&world, 4).await, 200);
+        world.clock.advance(Duration::from_secs(5));
+        world.finish().await;
+        assert_eq!(numbers(&world, &source).await, ["1", "2", "4"], "a wait ends");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_released_while_requests_are_turned_away() {
+    let faults = Arc::new(FaultPlan::new(1));
+    let world = World::failing(Arc::clone(&faults)).await;
+    let source = world.source("orders", "none", &[], NUMBERED).await;
+    assert_eq!(put(&world, 2).await, 200);
+    world.clock.advance(Duration::from_secs(6));
+    faults.fail_next(Verb::Append, 1);
+    assert_eq!(put(&world, 1).await, 503);
+    world.finish().await;
+    assert!(numbers(&world, &source).await.is_empty());
+    world.clock.advance(Duration::from_secs(4));
+    world.finish().await;
+    assert_eq!(put(&world, 1).await, 200);
+    assert_eq!(numbers(&world, &source).await, ["1", "2"]);
+}
+
+#[tokio::test]
+async fn an_old_version_that_failed_is_not_begun_anew_behind_a_newer_one() {
+    for world in [World::new().await, World::embedded().await] {
+        let rules = r#"{"dedupe":"body.id","order":{"by":"body.of","version":"body.v"}}"#;
+        let source = world.source("orders", "none", &[], rules).await;
+        let endpoint = world.endpoint(&source).await;
+        let put = async |v: u32| {
+            let json = [("content-type", "application/json")];
+            let body = format!(r#"{{"id":"{v}","of":"a","v":{v}}}"#);
+            assert_eq!(world.ask("POST", "/in/token-orders", &json, body).await.status, 200);
+        };
+        put(1).await;
+        assert_eq!(world.settle(endpoint, source.app, Verdict::Failed).await, 1);
+        put(2).await;
+        assert_eq!(world.settle(endpoint, source.app, Verdict::Failed).await, 1);
+        put(1).await;
+        assert_eq!(world.settle(endpoint, source.app, Verdict::Succeeded).await, 0);
+        put(2).await;
+        assert_eq!(
+            world.settle(endpoint, source.app, Verdict::Succeeded).await,
+            1,
+            "the newest is"
+        );
+        assert_eq!(world.intake.metrics().duplicates.get(), 2);
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_sent_is_taken_though_it_does_not_wait_for_the_answer() {
+    let faults = Arc::new(FaultPlan::new(1));
+    let world = World::failing(Arc::clone(&faults)).await;
+    let source = world.source("orders", "none", &[], NUMBERED).await;
+    faults.slow_down(Duration::from_millis(1));
+    // It is asked for once, and then nobody waits any more.
+    assert!(futures_util::future::poll_immediate(put(&world, 2)).await.is_none());
+    world.finish().await;
+    assert_eq!(world.intake.metrics().held.get(), 1);
+    world.clock.advance(Duration::from_secs(5));
+    world.finish().await;
+    assert_eq!(numbers(&world, &source).await, ["2"]);
 }

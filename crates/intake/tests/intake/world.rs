@@ -148,6 +148,18 @@ impl World {
             .commit(vec![Change::PutEnvironment(made)], None)
             .await
             .unwrap();
+        Self {
+            _folder: folder,
+            ..Self::with(store, clock, directory, environment)
+        }
+    }
+
+    fn with(
+        store: Arc<dyn Store>,
+        clock: Arc<ManualClock>,
+        directory: Arc<Directory>,
+        environment: EnvironmentId,
+    ) -> Self {
         let outside = Arc::new(Outside::default());
         let intake = Intake::new(IntakeParts {
             store: Arc::clone(&store),
@@ -166,15 +178,26 @@ impl World {
         });
         Self {
             router: intake.router(),
-            ids: Mutex::new(IdGenerator::new(1, 0)),
+            ids: Mutex::new(IdGenerator::new(1, directory.new_id::<EnvironmentId>().number())),
             clock,
             store,
             directory,
             intake,
             outside,
             environment,
-            _folder: folder,
+            _folder: None,
         }
+    }
+
+    /// A new process on the same store.
+    pub async fn restart(&mut self) {
+        let (clock, folder) = (Arc::clone(&self.clock), self._folder.take());
+        let directory = Directory::open(Arc::clone(&self.store), clock.clone()).await.unwrap();
+        let again = Self::with(Arc::clone(&self.store), clock, Arc::new(directory), self.environment);
+        *self = Self {
+            _folder: folder,
+            ..again
+        };
     }
 
     fn id<T: Id>(&self) -> T {

@@ -47,6 +47,7 @@ pub(crate) static ADYEN: Own = Own {
         Ok(Proof {
             key_index,
             signed_at: None,
+            ..Proof::default()
         })
     },
     sign: |draft| {

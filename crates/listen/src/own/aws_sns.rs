@@ -4,12 +4,13 @@ use serde_json::Value;
 
 use super::{Own, certificate, unchecked};
 use crate::encoding::Encoding;
+use crate::handshake;
 use crate::key::Algorithm;
-use crate::provider::Provider;
 use crate::recipe::{Proof, Unit};
 use crate::refused::{Reason, Refused};
 use crate::request::Seen;
 use crate::sign::SignError;
+use crate::verify::Verifier;
 
 const NOTIFICATION: &[&str] = &["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"];
 const CONTROL: &[&str] = &[
@@ -65,6 +66,7 @@ pub(crate) static AWS_SNS: Own = Own {
         Ok(Proof {
             key_index: None,
             signed_at: Unit::Rfc3339.read(field("Timestamp")?).ok(),
+            ..Proof::default()
         })
     },
     sign: |draft| {
@@ -128,13 +130,26 @@ fn content(body: &Value) -> Option<String> {
     Some(content)
 }
 
-/// The address that confirms a subscription, when this message asks for it.
-pub(crate) fn confirm(provider: &Provider, seen: &Seen<'_>) -> Option<String> {
-    if provider.name != "aws-sns" || seen.json_text("/Type")? != "SubscriptionConfirmation" {
-        return None;
+/// The address that confirms a subscription, when this message asks for it; or why it is not to be visited. Anybody can have SNS
+/// ask for a subscription to a topic of theirs: only those that the settings name are confirmed unasked.
+pub(crate) fn confirm(verifier: &Verifier, seen: &Seen<'_>) -> (Option<String>, Option<&'static str>) {
+    let is_sns = verifier.provider.name == "aws-sns";
+    if !is_sns || seen.json_text("/Type").as_deref() != Some("SubscriptionConfirmation") {
+        return (None, None);
     }
-    let url = seen.json_text("/SubscribeURL")?;
-    certificate::check_url(&url, pinned).ok().map(|()| url)
+    if verifier.settings.all("topicArn").is_empty() && !handshake::armed(verifier, seen) {
+        let words =
+            "the subscription is not confirmed: name its topic in `topicArn`, or set `armed`, and have SNS ask again";
+        return (None, Some(words));
+    }
+    let url = seen.json_text("/SubscribeURL");
+    match url.filter(|url| certificate::check_url(url, pinned).is_ok()) {
+        Some(url) => (Some(url), None),
+        None => (
+            None,
+            Some("the subscription is not confirmed: `SubscribeURL` is none of SNS"),
+        ),
+    }
 }
 
 #[cfg(test)]

@@ -62,6 +62,7 @@ pub(crate) static JWT: Own = Own {
         Ok(Proof {
             key_index: Some(key_index),
             signed_at: claims.get("iat").and_then(Value::as_i64).map(Timestamp::from_secs),
+            ..Proof::default()
         })
     },
     sign: |draft| {

@@ -6,9 +6,11 @@ use super::Own;
 use crate::encoding::Encoding;
 use crate::key::{Algorithm, HMACS};
 use crate::place::Place;
-use crate::recipe::{Recipe, Time, Unit};
+use crate::recipe::{Proof, ProvenId, Recipe, Time, Unit};
 use crate::refused::{Reason, Refused, shorten};
+use crate::request::Seen;
 use crate::settings::{Settings, SettingsError};
+use crate::verify::Verifier;
 use crate::{sign, template};
 
 /// A recipe and the place it borrows.
@@ -24,13 +26,29 @@ impl Custom<'_> {
             ..self.recipe
         }
     }
+
+    /// Proves the request; the event's id is where the settings say.
+    fn prove(&self, verifier: &Verifier, seen: &Seen<'_>, any_age: bool) -> Result<Proof, Refused> {
+        let recipe = self.recipe();
+        let proof = recipe.prove(&verifier.keys, seen, any_age)?;
+        let id = recipe.id.map(|place| place.one(seen)).transpose()?.flatten();
+        let is_signed = template::uses(recipe.content, "id") || matches!(recipe.id, Some(Place::Json(_)));
+        Ok(Proof {
+            id: id.filter(|text| !text.is_empty()).map(|text| ProvenId {
+                text: text.into_owned(),
+                is_signed,
+            }),
+            ..proof
+        })
+    }
 }
 
 pub(crate) static HMAC: Own = Own {
     check: |settings| hmac(settings).map(drop),
     prove: |verifier, seen, any_age| {
-        let custom = hmac(&verifier.settings).map_err(refused)?;
-        custom.recipe().prove(&verifier.keys, seen, any_age)
+        hmac(&verifier.settings)
+            .map_err(refused)?
+            .prove(verifier, seen, any_age)
     },
     sign: |draft| {
         let settings = draft.settings;
@@ -42,8 +60,9 @@ pub(crate) static HMAC: Own = Own {
 pub(crate) static ED25519: Own = Own {
     check: |settings| ed25519(settings).map(drop),
     prove: |verifier, seen, any_age| {
-        let custom = ed25519(&verifier.settings).map_err(refused)?;
-        custom.recipe().prove(&verifier.keys, seen, any_age)
+        ed25519(&verifier.settings)
+            .map_err(refused)?
+            .prove(verifier, seen, any_age)
     },
     sign: |draft| {
         let settings = draft.settings;

@@ -29,6 +29,7 @@ pub(crate) static MS_GRAPH: Own = Own {
             Some(_) => Ok(Proof {
                 key_index,
                 signed_at: None,
+                ..Proof::default()
             }),
             None => Err(Refused::new(
                 Reason::Mismatch,

@@ -42,6 +42,7 @@ pub(crate) static PAYPAL: Own = Own {
         Ok(Proof {
             key_index: Some(0),
             signed_at: time.parse().ok(),
+            ..Proof::default()
         })
     },
     sign: |draft| {

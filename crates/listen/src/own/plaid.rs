@@ -42,6 +42,7 @@ pub(crate) static PLAID: Own = Own {
         Ok(Proof {
             key_index: Some(key_index),
             signed_at: Some(issued),
+            ..Proof::default()
         })
     },
     sign: |draft| {

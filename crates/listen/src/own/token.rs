@@ -39,6 +39,7 @@ pub(crate) fn compare(secrets: &[String], token: &str, what: &str) -> Result<Pro
         Some(_) => Ok(Proof {
             key_index,
             signed_at: None,
+            ..Proof::default()
         }),
         None => Err(Refused::new(
             Reason::Mismatch,

@@ -47,6 +47,7 @@ pub(crate) static TWILIO: Own = Own {
             return Ok(Proof {
                 key_index: Some(key_index),
                 signed_at: None,
+                ..Proof::default()
             });
         }
         Err(Refused::new(

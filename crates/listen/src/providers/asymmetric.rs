@@ -3,6 +3,7 @@
 use crate::Covers;
 use crate::encoding::Encoding::Base64;
 use crate::facts::Fact::Json;
+use crate::facts::Items;
 use crate::handshake::Handshake;
 use crate::key::Algorithm;
 use crate::own::{aws_sns, paypal, plaid};
@@ -15,7 +16,7 @@ pub(super) const ROWS: &[Provider] = &[
         name: "discord",
         title: "Discord",
         about: "Ed25519 of time and body, hex",
-        source: "Discord developer docs, \"Interactions\": security and authorization",
+        source: "Discord developer docs, \"Webhook events\": preparing for events; \"Interactions\": security and authorization",
         settings: &[Setting::public_key(
             "the application's public key, 64 hex digits",
             Form::Ed25519,
@@ -78,9 +79,15 @@ pub(super) const ROWS: &[Provider] = &[
             ..Recipe::HMAC
         }),
         event_type: &[Json("/0/event")],
-        id: &[Json("/0/sg_event_id")],
         order_by: &[Json("/0/sg_message_id")],
         version: &[Json("/0/timestamp")],
+        items: Some(Items {
+            event_type: &["/event"],
+            id: &["/sg_event_id"],
+            order_by: &["/sg_message_id"],
+            version: &["/timestamp"],
+            ..Items::NONE
+        }),
         ..Provider::ROW
     },
     Provider {
@@ -126,12 +133,16 @@ pub(super) const ROWS: &[Provider] = &[
         name: "aws-sns",
         aliases: &["sns"],
         title: "AWS SNS",
-        about: "RSA of the message's fields, with a certificate from sns.*.amazonaws.com; confirms subscriptions",
+        about: "RSA of the message's fields, with a certificate from sns.*.amazonaws.com; confirms subscriptions to the topics named",
         source: "Amazon SNS docs, \"Verifying the signatures of Amazon SNS messages\"",
-        settings: &[Setting::optional(
-            "topicArn",
-            "the topics to accept; all when not given, so name them",
-        )],
+        settings: &[
+            Setting::optional(
+                "topicArn",
+                "the topics to accept; without it every AWS account is believed: the URL must be the one with the token, and no \
+             subscription is confirmed",
+            ),
+            Setting::optional("armed", "`true` while subscriptions to any topic are confirmed"),
+        ],
         covers: Covers::Fields("message, id, subject, time, topic and type"),
         scheme: Scheme::Own(&aws_sns::AWS_SNS),
         event_type: &[Json("/Type")],

@@ -2,6 +2,7 @@
 
 use crate::encoding::Encoding::{Base64, Base64UrlPadded};
 use crate::facts::Fact::{Header, Json};
+use crate::facts::Items;
 use crate::handshake::Handshake;
 use crate::key::Algorithm;
 use crate::place::Place;
@@ -133,6 +134,12 @@ pub(super) const ROWS: &[Provider] = &[
         event_type: &[Json("/object")],
         order_by: &[Json("/entry/0/id")],
         version: &[Json("/entry/0/time")],
+        items: Some(Items {
+            list: "/entry",
+            order_by: &["/id"],
+            version: &["/time"],
+            ..Items::NONE
+        }),
         ..ROW
     },
     Provider {
@@ -185,7 +192,10 @@ pub(super) const ROWS: &[Provider] = &[
         source: "Asana developers, \"Webhooks\": security",
         settings: &[
             Setting::secret("what the handshake's X-Hook-Secret brought", Form::Text),
-            Setting::optional("armed", "`true` while a handshake may set the secret"),
+            Setting::optional(
+                "armed",
+                "`true` until a handshake brings a secret, or the time until which handshakes may",
+            ),
         ],
         scheme: hex(&[Place::Header("x-hook-signature")], ""),
         handshakes: &[Handshake::AsanaSecret],
@@ -197,7 +207,10 @@ pub(super) const ROWS: &[Provider] = &[
         source: "Notion developers, \"Webhooks\": validating requests",
         settings: &[
             Setting::secret("the subscription's verification token", Form::Text),
-            Setting::optional("armed", "`true` while a handshake may set the secret"),
+            Setting::optional(
+                "armed",
+                "`true` until a handshake brings a secret, or the time until which handshakes may",
+            ),
         ],
         scheme: hex(&[Place::Header("x-notion-signature")], "sha256="),
         handshakes: &[Handshake::NotionToken],
@@ -213,8 +226,8 @@ pub(super) const ROWS: &[Provider] = &[
         about: BASE64,
         source: "WooCommerce docs, \"Webhooks\": signature",
         scheme: base64(&[Place::Header("x-wc-webhook-signature")], ""),
+        // No id: the delivery id is made of the webhook and the second (`WC_Webhook::get_new_delivery_id`), so that two events share one.
         event_type: &[Header("x-wc-webhook-topic")],
-        id: &[Header("x-wc-webhook-delivery-id")],
         order_by: &[Json("/id")],
         version: &[Json("/date_modified_gmt")],
         ..ROW
@@ -332,8 +345,8 @@ pub(super) const ROWS: &[Provider] = &[
         source: "Veriff developers, \"HMAC authentication and endpoint security\"",
         settings: &[Setting::secret("the integration's shared secret key", Form::Text)],
         scheme: hex(&[Place::Header("x-hmac-signature")], ""),
+        // No id: `attemptId` is the same in all events of an attempt.
         event_type: &[Json("/action"), Json("/status")],
-        id: &[Json("/attemptId")],
         order_by: &[Json("/verification/id"), Json("/id")],
         ..ROW
     },

@@ -1,7 +1,8 @@
 //! The generic forms: for senders that have no row, described in settings.
 
 use crate::Covers;
-use crate::facts::Fact::{Header, Json};
+use crate::cloudevents::Mode;
+use crate::facts::Fact::{self, Json};
 use crate::handshake::Handshake;
 use crate::own::{basic, bearer_jwt, generic, ip, none};
 use crate::provider::{Form, Provider, Scheme, Setting};
@@ -26,17 +27,22 @@ const CONTENT: Setting = Setting::optional(
     "what is signed, such as {ts}.{body}; {body} when not given; also {id}, {url}, {method}, {header:NAME}",
 );
 const SEPARATOR: Setting = Setting::optional("separator", "what separates several signatures in one value");
-const ID: Setting = Setting::optional("id", "where {id} is, such as header:x-id");
+const ID: Setting = Setting::optional(
+    "id",
+    "where the event's id is, and {id}: such as header:x-id or json:/id",
+);
 const TS: Setting = Setting::optional("ts", "where {ts} is: header:NAME, json:/POINTER or entry:HEADER,t=");
 const TS_UNIT: Setting = Setting::optional("tsUnit", "s (the default), ms or rfc3339");
 const TOLERANCE: Setting = Setting::optional("tolerance", "how old or new it may be; 300s when not given");
 
+/// Only what the settings name is an id: a member that happens to be called so may be any thing's.
+const FROM_SETTING: &[Fact] = &[Fact::Setting("id")];
+
 const ROW: Provider = Provider {
     source: SOURCE,
     handshakes: &[Handshake::CloudEvents],
-    event_type: &[Header("ce-type"), Json("/type")],
-    id: &[Header("ce-id"), Header("webhook-id"), Json("/id")],
-    version: &[Header("ce-time")],
+    event_type: &[Json("/type")],
+    cloud_events: &[Mode::Binary, Mode::Structured, Mode::Batched],
     ..Provider::ROW
 };
 
@@ -60,6 +66,7 @@ pub(super) const ROWS: &[Provider] = &[
             ORIGIN,
         ],
         scheme: Scheme::Own(&generic::HMAC),
+        id: FROM_SETTING,
         ..ROW
     },
     Provider {
@@ -81,6 +88,7 @@ pub(super) const ROWS: &[Provider] = &[
             TOLERANCE,
         ],
         scheme: Scheme::Own(&generic::HMAC),
+        id: FROM_SETTING,
         handshakes: &[],
         ..ROW
     },
@@ -102,6 +110,7 @@ pub(super) const ROWS: &[Provider] = &[
             ORIGIN,
         ],
         scheme: Scheme::Own(&generic::ED25519),
+        id: FROM_SETTING,
         ..ROW
     },
     Provider {

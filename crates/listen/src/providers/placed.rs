@@ -2,7 +2,8 @@
 
 use crate::Covers;
 use crate::encoding::Encoding::Base64;
-use crate::facts::Fact::{Form as Field, Json};
+use crate::facts::Fact::{Form as Field, Header, Json};
+use crate::facts::Items;
 use crate::handshake::Handshake;
 use crate::key::Algorithm;
 use crate::own::{adyen, twilio};
@@ -26,7 +27,8 @@ pub(super) const ROWS: &[Provider] = &[
         settings: &[Setting::secret("the account's auth token", Form::Text)],
         scheme: Scheme::Own(&twilio::TWILIO),
         event_type: &[Field("EventType"), Field("SmsStatus"), Field("CallStatus")],
-        id: &[Field("EventSid")],
+        // The field is signed, and the header is not.
+        id: &[Field("EventSid"), Header("i-twilio-idempotency-token")],
         order_by: &[Field("MessageSid"), Field("CallSid")],
         version: &[Field("SequenceNumber")],
         ..ROW
@@ -90,9 +92,16 @@ pub(super) const ROWS: &[Provider] = &[
             ..Recipe::HMAC
         }),
         event_type: &[Json("/0/subscriptionType")],
-        id: &[Json("/0/eventId")],
         order_by: &[Json("/0/objectId")],
         version: &[Json("/0/occurredAt")],
+        // `eventId` alone is not promised to be unique.
+        items: Some(Items {
+            event_type: &["/subscriptionType"],
+            id: &["/eventId", "/subscriptionId", "/occurredAt"],
+            order_by: &["/objectId"],
+            version: &["/occurredAt"],
+            ..Items::NONE
+        }),
         ..ROW
     },
     Provider {
@@ -107,8 +116,15 @@ pub(super) const ROWS: &[Provider] = &[
             ..Recipe::HMAC
         }),
         event_type: &[Json("/0/event")],
+        id: &[Header("x-pandadoc-webhook-event-id")],
         order_by: &[Json("/0/data/id")],
         version: &[Json("/0/data/date_modified")],
+        items: Some(Items {
+            event_type: &["/event"],
+            order_by: &["/data/id"],
+            version: &["/data/date_modified"],
+            ..Items::NONE
+        }),
         ..ROW
     },
     Provider {
@@ -161,12 +177,16 @@ pub(super) const ROWS: &[Provider] = &[
         covers: Covers::Fields("the eight signed fields of each item"),
         scheme: Scheme::Own(&adyen::ADYEN),
         event_type: &[Json("/notificationItems/0/NotificationRequestItem/eventCode")],
-        // It changes with every field that tells events apart, and stays when one is sent again.
-        id: &[Json(
-            "/notificationItems/0/NotificationRequestItem/additionalData/hmacSignature",
-        )],
         order_by: &[Json("/notificationItems/0/NotificationRequestItem/merchantReference")],
         version: &[Json("/notificationItems/0/NotificationRequestItem/eventDate")],
+        items: Some(Items {
+            list: "/notificationItems",
+            event_type: &["/NotificationRequestItem/eventCode"],
+            // It changes with every field that tells events apart, and stays when one is sent again.
+            id: &["/NotificationRequestItem/additionalData/hmacSignature"],
+            order_by: &["/NotificationRequestItem/merchantReference"],
+            version: &["/NotificationRequestItem/eventDate"],
+        }),
         accepted: "[accepted]",
         ..ROW
     },

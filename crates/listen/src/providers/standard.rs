@@ -1,5 +1,6 @@
 //! Providers that sign as Standard Webhooks says, most of them through Svix.
 
+use crate::cloudevents::Mode;
 use crate::facts::Fact::{Header, Json};
 use crate::provider::{Form, Provider, Scheme, Setting};
 
@@ -15,6 +16,8 @@ const ROW: Provider = Provider {
     event_type: &[Json("/type"), Json("/event_type"), Json("/eventType")],
     id: &[Header("webhook-id"), Header("svix-id")],
     version: &[Json("/timestamp")],
+    // Those whose attributes are in the body, which is signed.
+    cloud_events: &[Mode::Structured, Mode::Batched],
     ..Provider::ROW
 };
 

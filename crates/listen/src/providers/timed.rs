@@ -2,6 +2,7 @@
 
 use crate::encoding::Encoding::Base64;
 use crate::facts::Fact::{Header, Json};
+use crate::facts::Items;
 use crate::handshake::Handshake;
 use crate::place::Place;
 use crate::provider::{Form, Provider, Scheme, Setting};
@@ -88,6 +89,11 @@ pub(super) const ROWS: &[Provider] = &[
         ),
         event_type: &[Json("/0/type")],
         version: &[Json("/0/timestamp")],
+        items: Some(Items {
+            event_type: &["/type"],
+            version: &["/timestamp"],
+            ..Items::NONE
+        }),
         ..ROW
     },
     Provider {
@@ -168,7 +174,8 @@ pub(super) const ROWS: &[Provider] = &[
             ..Recipe::HMAC
         }),
         event_type: &[Json("/type")],
-        id: &[Json("/id"), Header("x-zendesk-webhook-invocation-id")],
+        // Customers write the bodies of triggers and automations: an `id` there is a ticket's as likely as an event's.
+        id: &[Header("x-zendesk-webhook-invocation-id")],
         order_by: &[Json("/detail/id")],
         version: &[Json("/time")],
         ..ROW

@@ -2,6 +2,7 @@
 
 use crate::Covers;
 use crate::facts::Fact::{Header, Json};
+use crate::facts::Items;
 use crate::handshake::Handshake;
 use crate::own::{gitlab, ms_graph};
 use crate::provider::{Form, Provider, Scheme, Setting};
@@ -37,11 +38,7 @@ pub(super) const ROWS: &[Provider] = &[
         ],
         scheme: Scheme::Own(&gitlab::GITLAB),
         event_type: &[Header("x-gitlab-event")],
-        id: &[
-            Header("idempotency-key"),
-            Header("webhook-id"),
-            Header("x-gitlab-event-uuid"),
-        ],
+        id: &[Header("idempotency-key"), Header("webhook-id")],
         order_by: &[Json("/object_attributes/id")],
         version: &[Json("/object_attributes/updated_at")],
         ..ROW
@@ -80,8 +77,14 @@ pub(super) const ROWS: &[Provider] = &[
         scheme: Scheme::Own(&ms_graph::MS_GRAPH),
         handshakes: &[Handshake::GraphValidationToken],
         event_type: &[Json("/value/0/changeType"), Json("/value/0/lifecycleEvent")],
-        id: &[Json("/value/0/id")],
         order_by: &[Json("/value/0/resource")],
+        items: Some(Items {
+            list: "/value",
+            event_type: &["/changeType", "/lifecycleEvent"],
+            id: &["/id"],
+            order_by: &["/resource"],
+            ..Items::NONE
+        }),
         ..ROW
     },
     Provider {

@@ -170,3 +170,137 @@ fn sendgrid_as_in_the_tests_of_its_library() {
     }
     .verify();
 }
+
+#[test]
+fn standard_webhooks_and_svix_as_in_verifying_payloads() {
+    for (provider, prefix) in [("standard-webhooks", "webhook"), ("svix", "svix")] {
+        let [id, time, signature] = ["id", "timestamp", "signature"].map(|name| format!("{prefix}-{name}"));
+        let trusted = Documented {
+            provider,
+            setting: ("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            url: URL,
+            headers: &[
+                (&id, "msg_p5jXN8AQM9LWM0D4loKWxJek"),
+                (&time, "1614265330"),
+                (&signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+            ],
+            body: r#"{"test": 2432232314}"#,
+            at: "2021-02-25T15:02:11Z",
+        }
+        .verify();
+        assert_eq!(trusted.id.as_deref(), Some("msg_p5jXN8AQM9LWM0D4loKWxJek"));
+    }
+}
+
+#[test]
+fn square_as_in_validate_webhook_events() {
+    Documented {
+        provider: "square",
+        setting: ("secret", "asdf1234"),
+        url: "https://example.com/webhook",
+        headers: &[(
+            "X-Square-HmacSha256-Signature",
+            "2kRE5qRU2tR+tBGlDwMEw2avJ7QM4ikPYD/PJ3bd9Og=",
+        )],
+        body: r#"{"hello":"world"}"#,
+        at: "2026-01-01T00:00:00Z",
+    }
+    .verify();
+}
+
+#[test]
+fn notion_as_in_validating_event_payloads() {
+    Documented {
+        provider: "notion",
+        setting: ("secret", "secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl"),
+        url: URL,
+        headers: &[(
+            "X-Notion-Signature",
+            "sha256=461e8cbcba8a75c3edd866f0e71280f5a85cbf21eff040ebd10fe266df38a735",
+        )],
+        body: r#"{"verification_token":"secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl"}"#,
+        at: "2026-01-01T00:00:00Z",
+    }
+    .verify();
+}
+
+#[test]
+fn paddle_as_in_the_tests_of_its_library() {
+    for (signature, body) in [
+        (
+            "ts=1698796800;h1=a300428748dce5c70e4da19bffd60769591ea969c99dea3105d0ec9612cf43f9",
+            r#"{"data": ["1", "2"]}"#,
+        ),
+        (
+            "ts=1698796800;h1=28981e941fae76e53db32f3d2a83cb69db41476595e84e1970a1b5d98f62b261;\
+             h1=28981e941fae76e53db32f3d2a83cb69db41476595e84e1970a1b5d98f62b261;h2=RANDOM_HASH",
+            r#"{"data": "value"}"#,
+        ),
+    ] {
+        Documented {
+            provider: "paddle",
+            setting: ("secret", "VALID_SECRET"),
+            url: URL,
+            headers: &[("Paddle-Signature", signature)],
+            body,
+            at: "2023-11-01T00:00:05Z",
+        }
+        .verify();
+    }
+}
+
+#[test]
+fn pagerduty_as_in_the_tests_of_its_library() {
+    let trusted = Documented {
+        provider: "pagerduty",
+        setting: (
+            "secret",
+            "lDQHScfUeXUKaQRNF+8XIiDKZ7XX3itBAYzwU0TARw8lJqRnkKl2iB1anSb0Z+IK",
+        ),
+        url: URL,
+        headers: &[(
+            "X-PagerDuty-Signature",
+            "v1=0c0b9495b893a39e70d1fea2fe11fbe0a825f88b9f67846f6cc07dd2bc5476cd",
+        )],
+        body: include_str!("../data/pagerduty.json"),
+        at: "2026-01-01T00:00:00Z",
+    }
+    .verify();
+    assert_eq!(trusted.id.as_deref(), Some("01BWDWL3NYY7LUFPZCC28QUCMK"));
+    assert_eq!(trusted.event_type.as_deref(), Some("incident.priority_updated"));
+}
+
+#[test]
+fn razorpay_as_in_the_tests_of_its_library() {
+    let trusted = Documented {
+        provider: "razorpay",
+        setting: ("secret", "key_secret"),
+        url: URL,
+        headers: &[(
+            "X-Razorpay-Signature",
+            "d60e67fd884556c045e9be7dad57903e33efc7172c17c6e3ef77db42d2b366e9",
+        )],
+        body: include_str!("../data/razorpay.json"),
+        at: "2026-01-01T00:00:00Z",
+    }
+    .verify();
+    assert_eq!(trusted.event_type.as_deref(), Some("payment.authorized"));
+}
+
+#[test]
+fn jira_and_bitbucket_as_in_their_webhooks_pages() {
+    for provider in ["jira", "bitbucket"] {
+        Documented {
+            provider,
+            setting: ("secret", "It's a Secret to Everybody"),
+            url: URL,
+            headers: &[(
+                "X-Hub-Signature",
+                "sha256=a4771c39fbe90f317c7824e83ddef3caae9cb3d976c214ace1f2937e133263c9",
+            )],
+            body: "Hello World!",
+            at: "2026-01-01T00:00:00Z",
+        }
+        .verify();
+    }
+}

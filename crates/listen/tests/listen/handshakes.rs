@@ -85,6 +85,38 @@ fn slack_zoom_and_discord_are_answered_when_they_signed() {
 }
 
 #[test]
+fn discords_webhook_events_are_no_pings_and_both_are_answered_204() {
+    let discord = Sample::of(providers::by_name("discord").unwrap());
+    let ping = ask_signed(&discord, r#"{"version":1,"application_id":"1","type":0}"#).unwrap();
+    assert_eq!((ping.status, ping.body.as_slice()), (204, &b""[..]));
+    let event = r#"{"version":1,"application_id":"1","type":1,"event":{"type":"APPLICATION_AUTHORIZED","data":{}}}"#;
+    assert_eq!(ask_signed(&discord, event), None);
+    let signed = discord.sign_body(event.as_bytes(), AT).unwrap();
+    let headers = pairs(&signed);
+    let trusted = discord.verify(&discord.verifier(), &signed, AT).unwrap();
+    assert_eq!(trusted.event_type.as_deref(), Some("APPLICATION_AUTHORIZED"));
+    assert_eq!(acknowledge(discord.provider, &request(&signed, &headers)).status, 204);
+    let interaction = discord.sign_body(br#"{"type":2,"id":"7"}"#, AT).unwrap();
+    let headers = pairs(&interaction);
+    assert_eq!(
+        acknowledge(discord.provider, &request(&interaction, &headers)).status,
+        200
+    );
+}
+
+#[test]
+fn of_several_secrets_the_one_that_signed_zooms_question_answers_it() {
+    let mut zoom = Sample::of(providers::by_name("zoom").unwrap());
+    let body = r#"{"event":"endpoint.url_validation","payload":{"plainToken":"q9"}}"#;
+    let signed = zoom.sign_body(body.as_bytes(), AT).unwrap();
+    let headers = pairs(&signed);
+    let alone = handshake(&zoom.verifier(), &request(&signed, &headers)).unwrap();
+    zoom.settings = Settings::new().with("secret", "newer").with("secret", SECRET);
+    let of_two = handshake(&zoom.verifier(), &request(&signed, &headers)).unwrap();
+    assert_eq!(json_of(&of_two), json_of(&alone));
+}
+
+#[test]
 fn challenges_in_the_query_are_echoed_as_plain_text() {
     let dropbox = verifier("dropbox", secret());
     let answer = ask(&dropbox, "GET", "https://h/in/x?challenge=a%3Cb%3E", &[], "").unwrap();
@@ -197,6 +229,14 @@ fn a_secret_that_a_request_brings_is_kept_only_while_armed() {
             "{provider}"
         );
     }
+    // A time is as good until it comes.
+    for (until, status) in [("2100-01-01T00:00:00Z", 200), ("2020-01-01T00:00:00Z", 403)] {
+        let timed = verifier("asana", secret().with("armed", until));
+        assert_eq!(asks(&timed, "asana").status, status, "{until}");
+    }
+    let unread = Settings::new().with("armed", "yes");
+    let error = Verifier::new(providers::by_name("asana").unwrap(), unread).unwrap_err();
+    assert!(error.to_string().contains("`armed` is not usable"), "{error}");
     // Before the first handshake there is no secret; nothing is trusted then.
     let armed = verifier("asana", Settings::new().with("armed", "true"));
     let event = [("x-hook-signature", "00".repeat(32))];
@@ -235,6 +275,7 @@ fn cloudevents_origins_are_allowed_as_the_settings_say() {
 #[test]
 fn a_subscription_of_sns_is_confirmed_only_on_its_own_hosts() {
     let mut sample = Sample::of(providers::by_name("aws-sns").unwrap());
+    sample.settings = Settings::new().with("topicArn", "arn:aws:sns:us-east-1:123456789012:test");
     for (url, confirmed) in [
         ("https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription", true),
         ("https://evil.example/?Action=ConfirmSubscription", false),

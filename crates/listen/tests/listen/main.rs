@@ -4,6 +4,7 @@
 
 mod documentation;
 mod documented;
+mod facts;
 mod handshakes;
 mod rows;
 mod support;

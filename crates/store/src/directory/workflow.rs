@@ -73,7 +73,7 @@ impl Workflow {
         let throttle = settings.throttle.as_ref().map(|settings| Throttle {
             settings: settings.clone(),
             key: settings.key.as_ref().map(|key| {
-                Template::compile(key, Escape::None, Missing::Empty).map_err(|error| told("throttle key", error))
+                Template::compile(key, Escape::None, Missing::Error).map_err(|error| told("throttle key", error))
             }),
             seen: Arc::default(),
         });
@@ -133,7 +133,8 @@ impl Workflow {
 
     /// Asks whether a message may be acted upon now, as far as the throttle says.
     ///
-    /// A message whose kind cannot be told, because its key fails, is acted upon: rather too often than never.
+    /// A message whose kind cannot be told, because it lacks what the key is made of or the key fails, is acted upon: rather too
+    /// often than never.
     pub fn begin(&self, scope: &MessageScope<'_>, now: Timestamp) -> Begun {
         let Some(throttle) = &self.throttle else {
             return Begun::Free;
@@ -141,8 +142,8 @@ impl Workflow {
         let name = match &throttle.key {
             None => String::new(),
             Some(Ok(key)) => match key.render(scope) {
-                Ok(name) => name,
-                Err(_) => return Begun::Free,
+                Ok(name) if !name.trim().is_empty() => name,
+                Ok(_) | Err(_) => return Begun::Free,
             },
             Some(Err(_)) => return Begun::Free,
         };

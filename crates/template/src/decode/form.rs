@@ -2,7 +2,7 @@
 
 use super::{
     DecodeError,
-    error::name,
+    charset::Charset,
     members::{Members, Value},
 };
 
@@ -10,9 +10,11 @@ use super::{
 const FIELDS_MAX: usize = 10_000;
 
 /// The fields of a form: texts, and a list of texts where a name is repeated. JSON in a field stays a text.
-pub(super) fn read(text: &str) -> Result<Value, DecodeError> {
+pub(super) fn read(body: &[u8], charset: Charset) -> Result<Value, DecodeError> {
     let mut members = Members::default();
-    let fields = text.trim_end_matches(['\r', '\n']).split('&');
+    let end = body.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n'));
+    let body = end.map_or(&[][..], |end| &body[..=end]);
+    let fields = body.split(|byte| *byte == b'&');
     for (number, field) in fields.filter(|field| !field.is_empty()).enumerate() {
         if number == FIELDS_MAX {
             return Err(DecodeError::TooMuch {
@@ -20,19 +22,18 @@ pub(super) fn read(text: &str) -> Result<Value, DecodeError> {
                 max: FIELDS_MAX,
             });
         }
-        let (key, value) = field.split_once('=').unwrap_or((field, ""));
-        let decoded = |part| {
-            unescape(part).ok_or_else(|| DecodeError::malformed("form", format!("field {} is not UTF-8", name(key))))
-        };
-        members.add(&decoded(key)?, Value::Text(decoded(value)?));
+        let mut halves = field.splitn(2, |byte| *byte == b'=');
+        let mut half = || unescape(halves.next().unwrap_or_default());
+        let (key, value) = (half(), half());
+        members.add(&charset.text(&key), Value::Text(charset.text(&value).into_owned()));
     }
     Ok(Value::Object(members))
 }
 
-/// The text that a name or a value stands for; `None` when its bytes are not UTF-8.
-fn unescape(part: &str) -> Option<String> {
+/// The bytes that a name or a value stands for.
+fn unescape(part: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(part.len());
-    let mut rest = part.as_bytes();
+    let mut rest = part;
     while let [byte, after @ ..] = rest {
         rest = after;
         match (byte, after) {
@@ -44,7 +45,7 @@ fn unescape(part: &str) -> Option<String> {
             _ => bytes.push(*byte),
         }
     }
-    String::from_utf8(bytes).ok()
+    bytes
 }
 
 fn byte_of(high: u8, low: u8) -> Option<u8> {
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     fn form(text: &str) -> String {
-        serde_json::to_string(&read(text).expect(text)).unwrap()
+        serde_json::to_string(&read(text.as_bytes(), Charset::Utf8).expect(text)).unwrap()
     }
 
     #[test]
@@ -75,11 +76,11 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_utf_8_and_too_many_fields_are_errors() {
-        let error = read("ok=1&bad=%ff").unwrap_err();
-        assert_eq!(error.to_string(), "the body is no form: field `bad` is not UTF-8");
-        assert!(read(&"a&".repeat(FIELDS_MAX)).is_ok());
-        let error = read(&"a&".repeat(FIELDS_MAX + 1)).unwrap_err();
+    fn bytes_that_are_no_letters_are_replaced_and_too_many_fields_are_an_error() {
+        assert_eq!(form("ok=1&bad=%ff"), "{\"ok\":\"1\",\"bad\":\"\u{fffd}\"}");
+        let fields = |count: usize| read("a&".repeat(count).as_bytes(), Charset::Utf8);
+        assert!(fields(FIELDS_MAX).is_ok());
+        let error = fields(FIELDS_MAX + 1).unwrap_err();
         assert_eq!(error.to_string(), "the body has more than 10000 fields");
     }
 }

@@ -6,6 +6,7 @@
 //! It deliberately guesses little. JSON inside of a field stays a text, a number in XML stays a text, and nothing that a
 //! document asks for is looked up: XML with a document type is refused.
 
+mod charset;
 mod error;
 mod form;
 mod json;
@@ -18,6 +19,7 @@ use std::borrow::Cow;
 
 pub use self::error::DecodeError;
 use self::{
+    charset::Charset,
     media::{Kind, Media},
     members::Value,
 };
@@ -28,16 +30,19 @@ pub const DEPTH_MAX: usize = 100;
 /// The longest body that is not JSON already, in bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// What nothing is decoded to.
 const NOTHING: &[u8] = b"null";
 
 /// The body as JSON text, borrowed when it is JSON already.
 ///
 /// The content type decides. JSON that is called a text or a form is taken as JSON all the same; without a content type, or with
-/// `application/octet-stream`, what begins like an object or a list is JSON and anything else a text. An empty body is `null`.
+/// `application/octet-stream`, what is an object or a list is JSON and anything else a text. An empty body is `null`, and so are
+/// bytes that nobody called JSON, XML or a form and that are no text: expressions see nothing of an image.
 ///
 /// # Errors
-/// When the body is not what its content type says, or is larger or deeper than allowed. The text says where.
+/// When the body is not the JSON, XML or form that its content type says, or is larger or deeper than allowed. The text says where.
 pub fn decode<'a>(content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>, DecodeError> {
     if body.is_empty() {
         return Ok(Cow::Borrowed(NOTHING));
@@ -48,29 +53,55 @@ pub fn decode<'a>(content_type: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>, D
         let boundary = media.parameter("boundary").unwrap_or_default();
         return made(multipart::read(boundary, body)?);
     }
-    let text = text(body, &media)?;
-    let begins_like_json = text.trim_start().starts_with(['{', '[']);
-    if media.kind == Kind::Json || (media.kind == Kind::Unknown && begins_like_json) {
-        json::check(text)?;
-        return Ok(Cow::Borrowed(text.as_bytes()));
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let charset = charset(&media, body);
+    let text = match text(&media, charset, body)? {
+        Some(text) => text,
+        None => return Ok(Cow::Borrowed(NOTHING)),
+    };
+    if media.kind == Kind::Json {
+        json::check(&text)?;
+        return Ok(bytes(text));
+    }
+    if media.kind != Kind::Xml && text.trim_start().starts_with(['{', '[']) && json::check(&text).is_ok() {
+        return Ok(bytes(text));
     }
     bounded(body)?;
     match media.kind {
-        Kind::Xml => made(xml::read(text)?),
-        _ if begins_like_json && json::check(text).is_ok() => Ok(Cow::Borrowed(text.as_bytes())),
-        Kind::Form => made(form::read(text)?),
-        _ => made(Value::Text(text.to_owned())),
+        Kind::Xml => made(xml::read(&text)?),
+        Kind::Form => made(form::read(body, charset)?),
+        _ => made(Value::Text(text.into_owned())),
     }
 }
 
-/// The body as text, without a byte order mark.
-fn text<'a>(body: &'a [u8], media: &Media) -> Result<&'a str, DecodeError> {
-    match std::str::from_utf8(body) {
-        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
-        Err(error) => Err(DecodeError::NotUtf8 {
+/// What the content type says, or in XML the document itself.
+fn charset(media: &Media, body: &[u8]) -> Charset {
+    let said = media.parameter("charset").map(str::to_owned);
+    let declared = || charset::of_declaration(body).filter(|_| media.kind == Kind::Xml);
+    said.or_else(declared)
+        .map_or(Charset::Utf8, |name| Charset::named(&name))
+}
+
+/// The body as text; nothing where its bytes are none, and nobody said that they are.
+fn text<'a>(media: &Media, charset: Charset, body: &'a [u8]) -> Result<Option<Cow<'a, str>>, DecodeError> {
+    let Err(error) = std::str::from_utf8(body) else {
+        return Ok(Some(charset.text(body)));
+    };
+    match (media.kind, charset) {
+        (Kind::Form, _) | (_, Charset::Western) => Ok(Some(charset.text(body))),
+        // JSON is UTF-8 (RFC 8259, section 8.1), and so is XML that does not say otherwise.
+        (Kind::Json, _) | (Kind::Xml, Charset::Utf8) => Err(DecodeError::NotUtf8 {
             at: error.valid_up_to(),
             said: media.parameter("charset").map(str::to_owned),
         }),
+        _ => Ok(None),
+    }
+}
+
+fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
     }
 }
 
@@ -132,7 +163,9 @@ mod tests {
         }
         assert_eq!(json("text/plain", "[INFO] up"), "\"[INFO] up\"");
         assert_eq!(json("application/x-www-form-urlencoded", "[a]=1"), r#"{"[a]":"1"}"#);
-        assert!(decode("", b"{\"a\": 1").is_err() && decode("", b"[INFO] up").is_err());
+        // Nobody said that these are JSON.
+        assert_eq!(json("", "{\"a\": 1"), "\"{\\\"a\\\": 1\"");
+        assert_eq!(json("application/octet-stream", "[INFO] up"), "\"[INFO] up\"");
     }
 
     #[test]
@@ -146,17 +179,45 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_passed_over_and_other_encodings_are_named() {
+    fn a_byte_order_mark_is_passed_over_and_json_in_another_encoding_is_named() {
         assert_eq!(json("application/json", "\u{feff}{}"), "{}");
         assert_eq!(json("text/plain", "\u{feff}x"), "\"x\"");
         assert_eq!(json("text/xml", "\u{feff}<a/>"), r#"{"a":""}"#);
-        let error = decode("text/plain; charset=\"ISO-8859-1\"", b"caf\xe9").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the body is not UTF-8 (byte 3) but, by its content type, ISO-8859-1; send UTF-8"
-        );
         let error = decode("application/json", b"\xff\xfe{\0}\0").unwrap_err();
         assert_eq!(error.to_string(), "the body is not UTF-8 (byte 0); send UTF-8");
+    }
+
+    #[test]
+    fn western_letters_are_read_where_somebody_says_that_they_are_such() {
+        let read = |content_type: &str, body: &[u8]| {
+            String::from_utf8(decode(content_type, body).unwrap().into_owned()).unwrap()
+        };
+        assert_eq!(read("text/plain; charset=\"ISO-8859-1\"", b"caf\xe9"), "\"café\"");
+        assert_eq!(
+            read("application/json; charset=latin1", b"{\"a\":\"\xe9\"}"),
+            "{\"a\":\"é\"}"
+        );
+        let declared = b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a>caf\xe9</a>";
+        assert_eq!(read("text/xml", declared), r#"{"a":"café"}"#);
+        let form = "application/x-www-form-urlencoded; charset=windows-1252";
+        assert_eq!(read(form, b"a=%E9\xe9&b=%80"), r#"{"a":"éé","b":"€"}"#);
+    }
+
+    #[test]
+    fn bytes_that_nobody_called_a_text_of_some_form_are_nothing() {
+        for content_type in [
+            "image/png",
+            "",
+            "application/octet-stream",
+            "text/plain",
+            "text/xml; charset=utf-16",
+        ] {
+            let decoded = decode(content_type, b"\x89PNG\r\n\x1a\n\xff").unwrap();
+            assert_eq!(decoded.as_ref(), b"null", "{content_type}");
+        }
+        for content_type in ["application/json", "application/soap+xml", "text/xml; charset=utf-8"] {
+            assert!(decode(content_type, b"\x89PNG").is_err(), "{content_type}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! here is the same value again, as far as the format can say it: all plain values come back as texts.
 
 mod form;
+mod names;
 mod value;
 mod xml;
 

@@ -1,6 +1,10 @@
 //! JSON as an XML document.
 
-use super::{EncodeError, bounded, value::Tree};
+use super::{
+    EncodeError, bounded,
+    names::{Attributes, Prefixes},
+    value::Tree,
+};
 
 /// The root of a payload that does not name one itself.
 const ROOT: &str = "message";
@@ -14,90 +18,105 @@ const TEXT: &str = "#text";
 ///
 /// The text is known to be JSON. An object with one member that is no list is an element of that name; any other value is the
 /// content of `<message>`. Members are elements, lists are repeated elements, plain values text; `@name` is an attribute and
-/// `#text` the element's own text. What may not stand in a name is replaced by `_`, and characters that XML cannot say by
-/// U+FFFD.
+/// `#text` the element's own text. What may not stand in a name is replaced by `_`, and so is a colon unless an `@xmlns:…` around
+/// it binds the prefix; an attribute whose name is taken is numbered. Characters that XML cannot say are replaced by U+FFFD.
 ///
 /// # Errors
 /// `TooDeep`, `TooLong`.
 pub fn xml(json: &str) -> Result<String, EncodeError> {
     let tree = Tree::read(json)?;
-    let mut out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
+    let mut writer = Writer {
+        out: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned(),
+        prefixes: Prefixes::default(),
+    };
     match &tree {
         Tree::Object(members) => match members.as_slice() {
             [(name, value)] if names_an_element(name) && !matches!(value, Tree::List(_)) => {
-                element(&mut out, name, value)?;
+                writer.element(name, value)?;
             }
-            _ => element(&mut out, ROOT, &tree)?,
+            _ => writer.element(ROOT, &tree)?,
         },
-        _ => element(&mut out, ROOT, &tree)?,
+        _ => writer.element(ROOT, &tree)?,
     }
-    Ok(out)
+    Ok(writer.out)
 }
 
 fn names_an_element(name: &str) -> bool {
     !name.starts_with('@') && name != TEXT
 }
 
-fn element(out: &mut String, name: &str, value: &Tree<'_>) -> Result<(), EncodeError> {
-    let start = out.len() + 1;
-    out.push('<');
-    push_name(out, name);
-    let tag = out.get(start..).unwrap_or_default().to_owned();
-    match value {
-        Tree::Plain(text) if text.is_empty() => {
-            out.push_str("/>");
-            return bounded(out);
-        }
-        Tree::Plain(text) => {
-            out.push('>');
-            push_text(out, text, false);
-        }
-        Tree::List(items) => {
-            out.push('>');
-            items.iter().try_for_each(|item| element(out, ITEM, item))?;
-        }
-        Tree::Object(members) => {
-            let is_attribute = |(name, value): &&(_, Tree<'_>)| {
-                let name: &std::borrow::Cow<'_, str> = name;
-                name.starts_with('@') && value.is_plain()
-            };
-            for (name, value) in members.iter().filter(is_attribute) {
-                if let Tree::Plain(text) = value {
-                    out.push(' ');
-                    push_name(out, &name[1..]);
-                    out.push_str("=\"");
-                    push_text(out, text, true);
-                    out.push('"');
-                }
-            }
-            out.push('>');
-            for (name, value) in members.iter().filter(|member| !is_attribute(member)) {
-                match value {
-                    Tree::Plain(text) if *name == TEXT => push_text(out, text, false),
-                    // A list in a list has no name to repeat.
-                    Tree::List(items) => items.iter().try_for_each(|item| element(out, name, item))?,
-                    other => element(out, name, other)?,
-                }
-            }
-        }
-    }
-    out.push_str("</");
-    out.push_str(&tag);
-    out.push('>');
-    bounded(out)
+struct Writer<'a> {
+    out: String,
+    prefixes: Prefixes<'a>,
 }
 
-/// Extensible Markup Language 1.0, section 2.3, without its rarer letters.
-fn push_name(out: &mut String, name: &str) {
-    let begins = |letter: char| letter.is_alphabetic() || letter == '_';
-    if !name.starts_with(begins) {
-        out.push('_');
+impl<'a> Writer<'a> {
+    fn element(&mut self, name: &str, value: &'a Tree<'_>) -> Result<(), EncodeError> {
+        let outside = self.prefixes.count();
+        let attributes = attributes(value);
+        for (name, value) in &attributes {
+            self.prefixes.bind(name, value);
+        }
+        let tag = self.prefixes.element(name).into_owned();
+        self.out.push('<');
+        self.out.push_str(&tag);
+        let mut names = Attributes::default();
+        for (name, value) in &attributes {
+            let name = names.name(&self.prefixes, name, value);
+            self.out.push(' ');
+            self.out.push_str(&name);
+            self.out.push_str("=\"");
+            push_text(&mut self.out, value, true);
+            self.out.push('"');
+        }
+        match value {
+            Tree::Plain(text) if text.is_empty() => self.out.push_str("/>"),
+            _ => {
+                self.out.push('>');
+                self.content(value)?;
+                self.out.push_str("</");
+                self.out.push_str(&tag);
+                self.out.push('>');
+            }
+        }
+        self.prefixes.leave(outside);
+        bounded(&self.out)
     }
-    out.extend(name.chars().map(|letter| match letter {
-        '-' | '.' | ':' | '_' => letter,
-        other if other.is_alphanumeric() => other,
-        _ => '_',
-    }));
+
+    fn content(&mut self, value: &'a Tree<'_>) -> Result<(), EncodeError> {
+        match value {
+            Tree::Plain(text) => push_text(&mut self.out, text, false),
+            Tree::List(items) => items.iter().try_for_each(|item| self.element(ITEM, item))?,
+            Tree::Object(members) => {
+                for (name, value) in members.iter().filter(|(name, value)| !is_attribute(name, value)) {
+                    match value {
+                        Tree::Plain(text) if *name == TEXT => push_text(&mut self.out, text, false),
+                        // A list in a list has no name to repeat.
+                        Tree::List(items) => items.iter().try_for_each(|item| self.element(name, item))?,
+                        other => self.element(name, other)?,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The attributes of an element with this content, and their values.
+fn attributes<'a>(value: &'a Tree<'_>) -> Vec<(&'a str, &'a str)> {
+    let Tree::Object(members) = value else {
+        return Vec::new();
+    };
+    let members = members.iter().filter(|(name, value)| is_attribute(name, value));
+    let named = members.filter_map(|(name, value)| match value {
+        Tree::Plain(text) => Some((name.strip_prefix('@')?, text.as_ref())),
+        _ => None,
+    });
+    named.collect()
+}
+
+fn is_attribute(name: &str, value: &Tree<'_>) -> bool {
+    name.starts_with('@') && value.is_plain()
 }
 
 /// For text, and for attributes between double quotes.
@@ -159,6 +178,44 @@ mod tests {
             body(r#"{"odd name": {"1st": "a\u0001\r", "": "b", "<x>": {"@a b": "\""}}}"#),
             "<odd_name><_1st>a\u{fffd}&#13;</_1st><_>b</_><__x_ a_b=\"&quot;\"></__x_></odd_name>"
         );
+    }
+
+    #[test]
+    fn names_are_those_of_xml() {
+        for (json, written) in [
+            (r#"{"x²": 1, "½": 2}"#, "<message><x_>1</x_><__>2</__></message>"),
+            (
+                r#"{"é·-.9": 1, "日本": 2}"#,
+                "<message><é·-.9>1</é·-.9><日本>2</日本></message>",
+            ),
+            (
+                r#"{"e": {"@a b": 1, "@a_b": 2, "@a.b": 3, "@a+b": 4}}"#,
+                "<e a_b=\"1\" a_b_2=\"2\" a.b=\"3\" a_b_3=\"4\"></e>",
+            ),
+            (
+                r#"{"e": {"@a_b_2": 1, "@a b": 2, "@a_b": 3}}"#,
+                "<e a_b_2=\"1\" a_b=\"2\" a_b_3=\"3\"></e>",
+            ),
+            (r#"{"a:b": {"@c:d": 1, "::": 2}}"#, "<a_b c_d=\"1\"><___>2</___></a_b>"),
+            (
+                r#"{"s:e": {"@xmlns:s": "urn:s", "s:a": {"@s:b": 1, "@xml:lang": "de"}, "t:a": 1}}"#,
+                "<s:e xmlns:s=\"urn:s\"><s:a s:b=\"1\" xml:lang=\"de\"></s:a><t_a>1</t_a></s:e>",
+            ),
+            (
+                r#"{"x": {"a": {"@xmlns:s": "u"}, "s:b": 1}}"#,
+                "<x><a xmlns:s=\"u\"></a><s_b>1</s_b></x>",
+            ),
+            (
+                r#"{"x": {"@xmlns:s": "", "@xmlns:xml": "u"}}"#,
+                "<x xmlns_s=\"\" xmlns_xml=\"u\"></x>",
+            ),
+            (
+                r#"{"x": {"@xmlns:s": "u", "@xmlns:t": "u", "@s:a": 1, "@t:a": 2}}"#,
+                "<x xmlns:s=\"u\" xmlns:t=\"u\" s:a=\"1\" t_a=\"2\"></x>",
+            ),
+        ] {
+            assert_eq!(body(json), written, "{json}");
+        }
     }
 
     #[test]

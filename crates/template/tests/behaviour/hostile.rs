@@ -2,7 +2,9 @@
 
 use std::thread;
 
-use bellwire_template::{Escape, Expression, JsonTemplate, MessageScope, Missing, Reason, Template, TemplateError};
+use bellwire_template::{
+    Escape, Expression, JsonTemplate, MessageScope, Missing, Reason, TEMPLATES_MAX, Template, TemplateError,
+};
 
 /// A large payload: a long text, a long list, and two large equal objects that are not the same.
 fn payload() -> String {
@@ -242,6 +244,48 @@ fn deep_texts_are_refused_before_they_overflow_the_stack() {
     };
     let small = thread::Builder::new().stack_size(1024 * 1024).spawn(run).unwrap();
     assert!(small.join().is_ok());
+}
+
+/// Each would take some kilobytes of the server's memory for a few bytes of text.
+#[test]
+fn a_value_of_very_many_templates_is_refused() {
+    let value = |text: &str, count| serde_json::Value::from(vec![text; count]);
+    let compile = |value: &serde_json::Value| JsonTemplate::compile(value, Missing::Empty);
+    assert!(compile(&value("a{{ a }}", TEMPLATES_MAX)).is_ok());
+    for text in ["a{{ a }}", "{{ a }}", "{# #}"] {
+        let error = compile(&value(text, TEMPLATES_MAX + 1)).unwrap_err();
+        assert_eq!(error.reason, Reason::Refused);
+        assert!(error.what.starts_with("at /256: more than 256 templates"), "{error}");
+    }
+    assert!(compile(&value("a {brace}", 10 * TEMPLATES_MAX)).is_ok());
+}
+
+#[test]
+fn what_the_templates_of_a_message_do_together_is_bounded() {
+    let payload = payload();
+    let scope = || MessageScope::new("a", &[], payload.as_bytes());
+    for text in [
+        "{{ l|sum }}",
+        "sum: {{ l|sum }}",
+        "{% if x|tojson %}{% endif %}",
+        "{{ x }}",
+    ] {
+        let value = |count| JsonTemplate::compile(&serde_json::Value::from(vec![text; count]), Missing::Empty).unwrap();
+        assert!(value(2).render(&scope()).is_ok(), "{text}");
+        let error = value(TEMPLATES_MAX).render(&scope()).unwrap_err();
+        assert!(matches!(error.reason, Reason::Exhausted | Reason::TooLong), "{error}");
+    }
+    for text in ["{{ l|sum }}", "{{ x|tojson }}", "{% if x == z %}{% endif %}"] {
+        let template = Template::compile(text, Escape::None, Missing::Empty).unwrap();
+        let scope = scope();
+        let mut rendered = (0..TEMPLATES_MAX).map(|_| template.render(&scope));
+        assert!(rendered.by_ref().take(2).all(|text| text.is_ok()), "{text}");
+        let error = rendered.find_map(Result::err).unwrap();
+        assert_eq!(error.reason, Reason::Exhausted, "{error}");
+        // Filters are on their own account: one endpoint's work is not another's.
+        let filter = Expression::compile("x == z and l|sum == 0", Missing::Empty).unwrap();
+        assert_eq!(filter.holds(&scope), Ok(true));
+    }
 }
 
 #[test]

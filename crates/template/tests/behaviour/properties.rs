@@ -1,5 +1,5 @@
 use bellwire_core::order::check_key;
-use bellwire_template::{Escape, Expression, KeyExpression, MessageScope, Missing, Template};
+use bellwire_template::{Escape, Expression, KeyExpression, MessageScope, Missing, Template, encode};
 use proptest::prelude::*;
 
 use crate::PAYLOAD;
@@ -89,6 +89,28 @@ fn words() -> impl Strategy<Value = String> {
     prop::collection::vec(word, 0..14).prop_map(|words| words.join(" "))
 }
 
+/// JSON whose names are hard for XML.
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let name = || {
+        let piece = prop::sample::select(vec![
+            "@", "#text", "xmlns", "xml", ":", "s", "t", "²", "½", "·", "é", "-", " ", "1", "\u{300}", "\u{e000}",
+        ]);
+        prop_oneof![
+            4 => prop::collection::vec(piece, 0..5).prop_map(|pieces| pieces.concat()),
+            1 => any::<String>(),
+        ]
+    };
+    let text = prop_oneof![Just(String::new()), Just("urn:s".to_owned()), any::<String>()];
+    text.prop_map(serde_json::Value::from)
+        .prop_recursive(4, 40, 8, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::from),
+                prop::collection::btree_map(name(), inner, 0..8)
+                    .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+            ]
+        })
+}
+
 fn try_all(text: &str, payload: &str) {
     let channels = vec!["eu".to_owned()];
     let scope = MessageScope::new("a.b", &channels, payload.as_bytes());
@@ -125,6 +147,13 @@ proptest! {
         try_all(&text, PAYLOAD);
         try_all(&format!("{{{{ {text} }}}}"), PAYLOAD);
         try_all(&format!("{{% {text} %}}"), PAYLOAD);
+    }
+
+    #[test]
+    fn what_is_written_as_xml_is_xml(json in json()) {
+        let text = json.to_string();
+        let document = encode::xml(&text).unwrap();
+        prop_assert!(roxmltree::Document::parse(&document).is_ok(), "{text}\n{document}");
     }
 
     #[test]

@@ -130,6 +130,7 @@ pub async fn an_event_id_is_taken_once_in_an_application<B: Backend>(mut bench: 
     let taken = AppendError::EventIdTaken {
         event_id: "evt-1".to_owned(),
         existing,
+        overtaken: false,
     };
     assert_eq!(bench.append(new.clone()).await, Err(taken.clone()));
     bench.crash().await;
@@ -161,7 +162,8 @@ pub async fn racing_appends_with_one_event_id_make_one_message<B: Backend>(bench
                 *refused,
                 AppendError::EventIdTaken {
                     event_id,
-                    existing: made[0]
+                    existing: made[0],
+                    overtaken: false,
                 }
             );
         }

@@ -184,6 +184,39 @@ pub async fn who_waits_shorter_takes_those_before_it_along<B: Backend>(bench: Be
     assert_eq!(bench.stream("a").await.unwrap().gaps, [(1, 1), (3, 3)]);
 }
 
+/// Whoever has its turn does not wait any longer, and others' waits are theirs.
+pub async fn a_wait_that_is_prolonged_ends_later<B: Backend>(mut bench: Bench<B>) {
+    bench.arrive_as("a", 3).await;
+    bench.arrive_as("b", 2).await;
+    let mut other = bench.numbered("a", 2, &[]);
+    other.message.app = bench.app().await;
+    bench.arrive(other).await.unwrap();
+    bench.clock.advance(DAY);
+    let until = bench.now().plus(WAIT);
+    assert_eq!(bench.store().prolong(bench.app, until).await, Ok(2));
+    assert_eq!(bench.store().prolong(bench.app, until).await, Ok(0));
+    assert_eq!(
+        bench.store().prolong(bench.app, NOON).await,
+        Ok(0),
+        "it is not made shorter"
+    );
+    bench.crash().await;
+    let next = Some(until);
+    assert_eq!(bench.release().await, Released { messages: 1, next }, "the other's");
+    assert_eq!(bench.stream("a").await.unwrap().until, next);
+    accepted(&bench.arrive_as("a", 1).await);
+    accepted(&bench.arrive_as("a", 2).await);
+    bench.clock.set(until);
+    assert_eq!(
+        bench.release().await,
+        Released {
+            messages: 1,
+            next: None
+        }
+    );
+    assert_eq!(bench.accepted_ids().await, ["a/1", "a/2", "a/3", "b/2"]);
+}
+
 /// As a message that says why.
 pub async fn what_is_stale_is_kept_and_goes_nowhere<B: Backend>(mut bench: Bench<B>) {
     let endpoint = bench.endpoint().await;
@@ -229,6 +262,7 @@ pub async fn an_event_id_is_taken_once<B: Backend>(mut bench: Bench<B>) {
             let taken = AppendError::EventIdTaken {
                 event_id: event_id.to_owned(),
                 existing,
+                overtaken: false,
             };
             assert_eq!(bench.arrive(again(event_id, key)).await, Err(taken));
         }
@@ -240,6 +274,29 @@ pub async fn an_event_id_is_taken_once<B: Backend>(mut bench: Bench<B>) {
     let mut other = again("a/3", "a");
     other.message.app = bench.app().await;
     accepted(&bench.arrive(other).await.unwrap());
+}
+
+/// Whoever begins anew what had failed must not bring back what was.
+pub async fn an_event_that_comes_again_too_late_is_said_to_be_overtaken<B: Backend>(mut bench: Bench<B>) {
+    let again = async |bench: &Bench<B>, arrival| match bench.arrive(arrival).await {
+        Err(AppendError::EventIdTaken { overtaken, .. }) => overtaken,
+        other => panic!("taken, not {other:?}"),
+    };
+    for version in ["1", "2"] {
+        accepted(&bench.arrive(bench.versioned("v", version, &[])).await.unwrap());
+        accepted(&bench.arrive_as("n", version.parse().unwrap()).await);
+        bench.crash().await;
+        assert!(
+            !again(&bench, bench.versioned("v", version, &[])).await,
+            "it is the newest"
+        );
+        assert!(!again(&bench, bench.numbered("n", version.parse().unwrap(), &[])).await);
+    }
+    assert!(again(&bench, bench.versioned("v", "1", &[])).await);
+    assert!(again(&bench, bench.numbered("n", 1, &[])).await);
+    let mut elsewhere = bench.numbered("n", 1, &[]);
+    elsewhere.key = "m".to_owned();
+    assert!(!again(&bench, elsewhere).await, "nothing came after it there");
 }
 
 /// Until a later one was accepted.

@@ -59,7 +59,9 @@ fn answer(key: u8) -> StoredAnswer {
 /// As it was put, and as it was replaced.
 pub async fn everything_reads_back_after_a_crash<B: Backend>(mut bench: Bench<B>) {
     let mut app = bench.new_app(bench.id(), Some("customer-1"));
-    let endpoint = bench.new_endpoint(app.id, Some("main"));
+    let mut endpoint = bench.new_endpoint(app.id, Some("main"));
+    endpoint.action.settings = Some(r#"{"url": "https://example.com/s3cr3t"}"#.into());
+    endpoint.action.hidden = ["/url".to_owned()].into();
     let paid = event_type(&bench, "invoice.paid");
     let token = token(&bench, Some(app.id));
     bench
@@ -95,6 +97,7 @@ pub async fn everything_reads_back_after_a_crash<B: Backend>(mut bench: Bench<B>
         all.endpoints.iter().map(|e| (e.id, e.app)).collect::<Vec<_>>(),
         [(endpoint.id, app.id)]
     );
+    assert!(all.endpoints.iter().all(|kept| kept.action == endpoint.action));
     bench.apply(vec![Change::DeleteToken(all.tokens[0].id)]).await;
     assert!(bench.store().configuration().await.unwrap().tokens.is_empty());
 }

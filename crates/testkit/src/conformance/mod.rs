@@ -174,9 +174,11 @@ macro_rules! conformance {
                 a_held_message_is_accepted_as_it_came
                 without_a_start_the_least_of_the_first_wait_is_the_first
                 a_wait_that_is_over_ends_in_a_gap
+                a_wait_that_is_prolonged_ends_later
                 who_waits_shorter_takes_those_before_it_along
                 what_is_stale_is_kept_and_goes_nowhere
                 an_event_id_is_taken_once
+                an_event_that_comes_again_too_late_is_said_to_be_overtaken
                 two_with_one_number_are_both_accepted
                 an_event_that_was_published_meanwhile_is_not_accepted_twice
                 idempotency_keys_of_arrivals_are_not_looked_at
@@ -196,6 +198,7 @@ macro_rules! conformance {
                 numbers_may_be_as_large_as_they_come
                 streams_are_listed_by_key
                 a_stream_shows_how_it_stands
+                a_stream_that_is_reset_begins_anew
                 an_erased_application_leaves_no_stream
                 an_unused_stream_is_forgotten_like_old_messages
             }

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use super::{
     Backend, Bench,
     bench::{DAY, NOON, SECOND},
-    brought::{WAIT, accepted, held_since},
+    brought::{WAIT, accepted, held_since, stale},
 };
 
 /// Numbers of some keys, shuffled.
@@ -286,6 +286,37 @@ pub async fn a_stream_shows_how_it_stands<B: Backend>(mut bench: Bench<B>) {
         (Some("3"), 2, until)
     );
     assert_eq!(stream.gaps, [(1, 2)]);
+}
+
+/// For a number that was a mistake: what waits is accepted first, and the others' streams stay.
+pub async fn a_stream_that_is_reset_begins_anew<B: Backend>(mut bench: Bench<B>) {
+    accepted(&bench.arrive_as("a", 1).await);
+    bench.arrive_as("a", 500).await;
+    bench.clock.advance(WAIT);
+    bench.release().await;
+    stale(&bench.arrive_as("a", 2).await);
+    let store = bench.store();
+    let early = (502..=1_200).map(|number| store.arrive(bench.numbered("a", number, &[])));
+    assert!(join_all(early).await.iter().all(Result::is_ok));
+    bench.arrive_as("b", 7).await;
+    assert_eq!(store.reset_stream(bench.app, "a".to_owned()).await, Ok(true));
+    assert_eq!(store.reset_stream(bench.app, "a".to_owned()).await, Ok(false));
+    assert_eq!(store.reset_stream(bench.app, "c".to_owned()).await, Ok(false));
+    drop(store);
+    bench.crash().await;
+    assert_eq!(bench.stream("a").await, None);
+    assert_eq!(bench.stream("b").await.unwrap().held, 1);
+    let numbers = accepted_by_key(&bench).await["a"].clone();
+    assert!(
+        numbers.ends_with(&[1_199, 1_200]) && numbers[3..].is_sorted(),
+        "{numbers:?}"
+    );
+    let mut anew = bench.numbered("a", 1, &[]);
+    anew.message.event_id = Some("another 1".to_owned());
+    accepted(&bench.arrive(anew).await.unwrap());
+    let mut next = bench.numbered("a", 2, &[]);
+    next.message.event_id = Some("another 2".to_owned());
+    accepted(&bench.arrive(next).await.unwrap());
 }
 
 /// Its held messages with it, a piece at a time; those of others stay.

@@ -219,6 +219,18 @@ impl Store for MemoryStore {
             .await
     }
 
+    async fn prolong(&self, app: AppId, until: Timestamp) -> Result<u64, StoreError> {
+        self.call(Verb::Append, |state, _, _| Ok(state.prolong(app, until)))
+            .await
+    }
+
+    async fn reset_stream(&self, app: AppId, key: String) -> Result<bool, StoreError> {
+        self.call(Verb::Append, |state, now, told| {
+            Ok(state.reset_stream(app, key, now, told))
+        })
+        .await
+    }
+
     async fn streams(&self, app: AppId, query: StreamQuery) -> Result<Rows<StreamRow>, StoreError> {
         self.read(|state| state.stream_rows(app, &query)).await
     }

@@ -112,6 +112,7 @@ impl State {
             Some(existing) => Err(AppendError::EventIdTaken {
                 event_id: event_id.to_owned(),
                 existing: *existing,
+                overtaken: false,
             }),
         }
     }

@@ -38,9 +38,14 @@ pub(super) struct Held {
     missing: Option<u64>,
 }
 
+/// Behind what is noted already.
 fn note(message: &mut NewMessage, what: &impl Display) {
     if let Some(inbound) = &mut message.inbound {
-        Arc::make_mut(inbound).note = Some(what.to_string());
+        let inbound = Arc::make_mut(inbound);
+        inbound.note = Some(match inbound.note.take() {
+            Some(note) => format!("{note}; {what}"),
+            None => what.to_string(),
+        });
     }
 }
 
@@ -53,7 +58,13 @@ impl State {
         } = arrival;
         message.idempotency = None;
         if let Some(event_id) = &message.event_id {
-            self.refuse_taken(message.app, event_id)?;
+            if let Some(existing) = self.event_ids.get(&(message.app, event_id.clone())) {
+                return Err(AppendError::EventIdTaken {
+                    event_id: event_id.clone(),
+                    existing: *existing,
+                    overtaken: self.would_be_stale(&(message.app, key), &place),
+                });
+            }
             if let Some(until) = self.held_until(message.app, event_id) {
                 return Ok(Arrived::Held { until });
             }
@@ -100,6 +111,18 @@ impl State {
         };
         self.streams.insert(name, kept);
         arrived
+    }
+
+    fn would_be_stale(&self, name: &Name, place: &ArrivalPlace) -> bool {
+        let kept = self.streams.get(name).cloned().unwrap_or_default();
+        match place {
+            ArrivalPlace::Version(version) => kept.stream.judge_version(version).is_err(),
+            ArrivalPlace::Sequence { number, start, .. } => {
+                let least_held = kept.held.keys().next().map(|(number, _)| *number);
+                let judged = { kept.stream }.judge_number(*number, *start, least_held);
+                matches!(judged, Judged::Stale(_))
+            }
+        }
     }
 
     fn append_stale(
@@ -189,6 +212,25 @@ impl State {
         let held = self.streams.values().flat_map(|kept| kept.held.values());
         released.next = held.map(|held| held.until).min();
         released
+    }
+
+    pub fn reset_stream(&mut self, app: AppId, key: String, now: Timestamp, told: &mut Told) -> bool {
+        let Some(mut kept) = self.streams.remove(&(app, key)) else {
+            return false;
+        };
+        self.accept_held(&mut kept, Some(u64::MAX), usize::MAX, now, told);
+        true
+    }
+
+    pub fn prolong(&mut self, app: AppId, until: Timestamp) -> u64 {
+        let of_app = self.streams.iter_mut().filter(|((of, _), _)| *of == app);
+        let waits = |held: &&mut Held| held.until < until && held.until > held.came_at;
+        let mut changed = 0;
+        for held in of_app.flat_map(|(_, kept)| kept.held.values_mut()).filter(waits) {
+            held.until = until;
+            changed += 1;
+        }
+        changed
     }
 
     pub fn stream_rows(&self, app: AppId, query: &StreamQuery) -> Rows<StreamRow> {

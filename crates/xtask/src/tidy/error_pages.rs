@@ -9,7 +9,7 @@ use crate::tidy::Finding;
 use crate::tidy::tree::Tree;
 
 /// Where the codes are written down, as string literals.
-const CODES_IN: &str = "crates/api/src/error.rs";
+const CODES_IN: [&str; 2] = ["crates/api/src/error.rs", "crates/intake/src/door.rs"];
 const PAGES: &str = "docs/errors/*.md";
 /// Pages that are about no code.
 const OTHER_PAGES: [&str; 2] = ["README", "index"];
@@ -27,9 +27,9 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let no_page = codes
         .iter()
         .filter(|(code, _)| !pages.iter().any(|(_, name)| *name == **code))
-        .map(|(code, line)| {
+        .map(|(code, (file, line))| {
             Finding::error(
-                CODES_IN,
+                file,
                 *line,
                 format!("code `{code}` has no page; write docs/errors/{code}.md"),
             )
@@ -47,19 +47,22 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     no_page.chain(no_code).collect()
 }
 
-/// THE HOOK: which strings are public codes, with the line each is first seen on.
+/// THE HOOK: which strings are public codes, with the file and line each is first seen on.
 ///
 /// As it stands: every literal outside the tests of [`CODES_IN`] that is nothing but lower-case words joined by `_`. When
 /// the codes move to a table of their own, point this at it.
-fn public_codes(tree: &Tree) -> BTreeMap<&str, usize> {
+fn public_codes(tree: &Tree) -> BTreeMap<&str, (&str, usize)> {
     let mut codes = BTreeMap::new();
-    for (_, source) in tree.rust().filter(|(path, _)| glob(CODES_IN, path)) {
+    for (path, source) in tree
+        .rust()
+        .filter(|(path, _)| CODES_IN.iter().any(|file| glob(file, path)))
+    {
         for literal in source
             .strings
             .iter()
             .filter(|literal| !source.is_test_line(literal.line) && is_code(&literal.text))
         {
-            codes.entry(literal.text.as_str()).or_insert(literal.line);
+            codes.entry(literal.text.as_str()).or_insert((path, literal.line));
         }
     }
     codes
@@ -85,7 +88,9 @@ mod tests {
     #[test]
     fn a_code_without_a_page_and_a_page_without_a_code_are_errors() {
         let found = texts(&[
-            (CODES_IN, ERRORS),
+            (CODES_IN[0], ERRORS),
+            (CODES_IN[1], "fn code() { \"not_verified\" }"),
+            ("docs/errors/not_verified.md", ""),
             ("docs/errors/not_found.md", ""),
             ("docs/errors/gone_away.md", ""),
             ("docs/errors/README.md", ""),
@@ -100,6 +105,6 @@ mod tests {
 
     #[test]
     fn nothing_is_said_before_there_are_pages() {
-        assert_eq!(texts(&[(CODES_IN, ERRORS)]), [""; 0]);
+        assert_eq!(texts(&[(CODES_IN[0], ERRORS)]), [""; 0]);
     }
 }

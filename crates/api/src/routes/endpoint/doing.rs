@@ -1,8 +1,8 @@
 //! What an endpoint does with a message: the members `url`, `kind` and `action`, and the rules between them.
 
-use bellwire_action::{KINDS, Kind, Problem as ActionProblem, Reach};
+use bellwire_action::{Callee, KINDS, Kind, Problem as ActionProblem, Reach, settings::hide_at};
 use bellwire_core::{
-    address::check_url,
+    address::{AddressError, AddressPolicy, check_host, check_url},
     endpoint::{ActionSettings, Endpoint, HTTP},
 };
 use serde_json::{Map, Value};
@@ -54,9 +54,8 @@ impl Doing {
             return Ok(());
         };
         (row.check)(&settings).map_err(refused)?;
-        if let Some(url) = (row.calls)(&settings).map_err(refused)? {
-            check_url(&url, &state.address_policy)
-                .map_err(|error| url_refused(&["action", "url"], error.to_string()))?;
+        if let Some(called) = (row.calls)(&settings).map_err(refused)? {
+            judge(&called.what, &state.address_policy).map_err(|why| url_refused(&["action", called.setting], why))?;
         }
         let target = (row.target)(&settings).map_err(refused)?;
         described_by(self.url, kind, &target)?;
@@ -65,6 +64,7 @@ impl Doing {
             kind: kind.into(),
             settings: Some(settings.to_string().into()),
             trusted: false,
+            hidden: Default::default(),
         };
         Ok(())
     }
@@ -88,7 +88,9 @@ pub(super) fn shown(action: &ActionSettings) -> Option<Value> {
     let settings: Value = serde_json::from_str(action.settings.as_deref()?).ok()?;
     // What an older or newer version wrote is not shown: nobody knows what of it is secret.
     let row = KINDS.iter().find(|row| row.name == &*action.kind)?;
-    Some((row.shown)(&settings))
+    let mut shown = (row.shown)(&settings);
+    hide_at(&mut shown, &action.hidden);
+    Some(shown)
 }
 
 fn row(kind: &str) -> Result<&'static Kind, ApiError> {
@@ -113,6 +115,28 @@ fn posted_to(state: &ApiState, url: Option<String>) -> Result<String, ApiError> 
         Ok(_) => Ok(url),
         Err(error) => Err(url_refused(&["url"], error.to_string())),
     }
+}
+
+/// Whether an action that anybody wrote may call this, as far as that can be said without resolving a name. What calls judges it
+/// again, by the same rules.
+fn judge(callee: &Callee, policy: &AddressPolicy) -> Result<(), String> {
+    let judged = match callee {
+        Callee::Url(url) => check_url(url, policy).map(drop),
+        Callee::Server { host, port, usual } => check_host(host, policy).and_then(|_| {
+            if usual.contains(port) || policy.allows_port(*port) {
+                Ok(())
+            } else {
+                Err(AddressError::Port { port: *port })
+            }
+        }),
+        Callee::Local => {
+            return Err(
+                "only the operator's hooks file may name a database file or a socket of this machine; name a server"
+                    .to_owned(),
+            );
+        }
+    };
+    judged.map_err(|error| error.to_string())
 }
 
 fn url_refused(path: &[&str], msg: String) -> ApiError {

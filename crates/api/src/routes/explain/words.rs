@@ -19,6 +19,9 @@ use serde::Serialize;
 
 use super::held;
 
+/// The kinds of action that ask somebody who answers.
+const ANSWERED: [&str; 3] = ["http", "forward", "chat"];
+
 /// Why a delivery is where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -129,7 +132,7 @@ impl Found<'_> {
                 (Reason::Waiting, summary.to_owned(), None)
             }
             DeliveryState::Pending | DeliveryState::Cancelled => {
-                let last = self.last.map(last_words).unwrap_or_default();
+                let last = self.last_words();
                 let summary = format!("cancelled: the endpoint was deleted before it had the message{last}");
                 (Reason::Cancelled, summary, None)
             }
@@ -138,10 +141,11 @@ impl Found<'_> {
 
     fn with_delivery(&self, delivery: DeliveryRow) -> Words {
         let tries = delivery.progress.tries;
-        let last = self.last.map(last_words).unwrap_or_default();
+        let last = self.last_words();
         match delivery.state {
             DeliveryState::Succeeded => {
                 let summary = match self.last {
+                    Some(last) if last.status_code == 0 => format!("done at {}", last.at),
                     Some(last) => format!("delivered: the receiver answered {} at {}", last.status_code, last.at),
                     None => "delivered".to_owned(),
                 };
@@ -157,11 +161,12 @@ impl Found<'_> {
             }
             DeliveryState::Pending | DeliveryState::Sending => self.waits(&delivery),
             DeliveryState::Failed => {
-                let summary = format!("given up after {tries} attempts{last}");
-                let advice = "correct the receiver, then resend the message or recover the endpoint";
+                let plural = if tries == 1 { "" } else { "s" };
+                let summary = format!("given up after {tries} attempt{plural}{last}");
+                let advice = format!("{}, then resend the message or recover the endpoint", self.mend());
                 match held::blocks(&delivery, self.line) {
                     Some((so, advice)) => (Reason::LineBlocked, format!("{summary}{so}"), Some(advice.to_owned())),
-                    None => (Reason::Exhausted, summary, Some(advice.to_owned())),
+                    None => (Reason::Exhausted, summary, Some(advice)),
                 }
             }
             DeliveryState::Cancelled if self.last.is_some_and(was_held_back) => {
@@ -203,6 +208,30 @@ impl Found<'_> {
         }
     }
 
+    /// Whether there is somebody who answers: a command, a file or a letter has no receiver.
+    fn is_answered(&self) -> bool {
+        ANSWERED.contains(&&*self.endpoint.action.kind)
+    }
+
+    /// What to do about its failures.
+    fn mend(&self) -> &'static str {
+        match self.is_answered() {
+            true => "correct the receiver",
+            false => "mend the cause",
+        }
+    }
+
+    /// The last attempt, to follow what is said.
+    fn last_words(&self) -> String {
+        let Some(last) = self.last else { return String::new() };
+        let (at, why) = (last.at, last.failure.as_deref().unwrap_or("success"));
+        match last.status_code {
+            0 if self.is_answered() => format!("; the last attempt, at {at}, got no answer ({why})"),
+            0 => format!("; the last attempt, at {at}, ended with {why}"),
+            code => format!("; the last attempt, at {at}, was answered {code}"),
+        }
+    }
+
     /// What a delivery of an endpoint that is not paused waits for.
     fn waits(&self, delivery: &DeliveryRow) -> Words {
         if let Some(held) = held::held(delivery, self.line, self.lane, self.now) {
@@ -214,10 +243,15 @@ impl Found<'_> {
             .map(|at| at.to_string())
             .unwrap_or_else(|| "soon".to_owned());
         if tries > 0 {
-            let last = self.last.map(last_words).unwrap_or_default();
-            let summary = format!("failed {tries} times so far{last}; tried again at {next}");
-            let advice = "correct the receiver; resend to try at once";
-            return (Reason::Retrying, summary, Some(advice.to_owned()));
+            let last = self.last_words();
+            let times = if tries == 1 {
+                "once".to_owned()
+            } else {
+                format!("{tries} times")
+            };
+            let summary = format!("failed {times} so far{last}; tried again at {next}");
+            let advice = format!("{}; resend to try at once", self.mend());
+            return (Reason::Retrying, summary, Some(advice));
         }
         match self.message.deliver_at {
             Some(at) if at > self.now => {
@@ -331,14 +365,6 @@ fn found(read: &[(String, Option<String>)]) -> String {
     match read {
         [] => String::new(),
         read => format!(": {}", read.iter().map(each).collect::<Vec<_>>().join(", ")),
-    }
-}
-
-fn last_words(last: &Attempt) -> String {
-    let why = last.failure.as_deref().unwrap_or("success");
-    match last.status_code {
-        0 => format!("; the last attempt, at {}, got no answer ({why})", last.at),
-        code => format!("; the last attempt, at {}, was answered {code}", last.at),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use bellwire_core::source::{CRON, MONITOR};
-use bellwire_listen::{Covers, Provider, Settings, SettingsError, Verifier, providers};
+use bellwire_listen::{Provider, Settings, SettingsError, Verifier, providers};
 use http::{HeaderMap, header};
 
 use crate::{error::ApiError, problem::Problem, state::ApiState};
@@ -127,8 +127,8 @@ impl Kind {
     }
 
     /// Whether anybody who knows its URL is believed, so that the URL is the only secret.
-    pub fn is_open(self) -> bool {
-        matches!(self, Self::Provider(provider) if provider.covers == Covers::Nothing)
+    pub fn is_open(self, values: &Values) -> bool {
+        matches!(self, Self::Provider(provider) if provider.is_open(|name| values.contains_key(name)))
     }
 
     /// Whether a setting is never shown.

@@ -14,9 +14,11 @@ use std::{
 use axum::body::Body as HttpBody;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bellwire_core::{
-    id::{AppId, Id as _, MessageId, first_number_at},
+    id::{Id as _, MessageId, first_number_at},
     message::Message,
+    source::Source,
 };
+use bellwire_listen::{Settings, Verifier, providers};
 use bellwire_store::{
     feed::FeedEvent,
     query::{MessageFilter, Order, Page, Start},
@@ -50,6 +52,10 @@ const LOOK: Duration = Duration::from_secs(1);
 const ASK: Duration = Duration::from_secs(5);
 /// Messages read at once.
 const BATCH: usize = 20;
+/// The forms that are trusted for what `Authorization` says.
+const BY_AUTHORIZATION: [&str; 2] = ["basic", "jwt"];
+/// What the names of headers have in them that hold a proof over a body, in lower case.
+const SIGNATURES: [&str; 5] = ["signature", "hmac", "digest", "-sig", "content-md5"];
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
@@ -61,8 +67,9 @@ pub(super) fn operations() -> Vec<Operation> {
         .summary("Receive what comes in at a source")
         .about(
             "A stream of server-sent events. Each `message` is one that came in, with its request's headers and its body in \
-             base64; its id is the message's. Connect again with `Last-Event-ID`, and nothing is missed. What the source's \
-             endpoints do is not touched by it.",
+             base64; its id is the message's. One item of a request that brought several has none of the headers that sign the \
+             whole. The first event, `listening`, names the headers that are credentials, so that nobody has them. Connect \
+             again with `Last-Event-ID`, and nothing is missed. What the source's endpoints do is not touched by it.",
         )
         .to(listen),
     ]
@@ -94,7 +101,7 @@ async fn listen(Call { cx, query, .. }: Call<From>) -> Result<Reply<Nothing>, Ap
     let arrivals = Arrivals {
         events: cx.server.feed.watch(),
         server: Arc::clone(&cx.server),
-        app: source.app,
+        source,
         behind,
         read: VecDeque::new(),
         said: None,
@@ -116,7 +123,7 @@ async fn listen(Call { cx, query, .. }: Call<From>) -> Result<Reply<Nothing>, Ap
 struct Arrivals {
     events: Receiver<FeedEvent>,
     server: Arc<Server>,
-    app: AppId,
+    source: Arc<Source>,
     /// The number of the last message that was sent, or where it began.
     behind: u64,
     /// Read, and not sent yet.
@@ -131,8 +138,9 @@ impl Arrivals {
         let frame = match self.said {
             // With an id, so that who is cut off before the first message misses nothing either.
             None => format!(
-                "id: {}\nevent: listening\ndata: {{}}\n\n",
-                MessageId::from_number(self.behind)
+                "id: {}\nevent: listening\ndata: {}\n\n",
+                MessageId::from_number(self.behind),
+                json!({ "withheld": withheld(&self.source) })
             ),
             Some(said) => self.wait(said).await?,
         };
@@ -142,15 +150,17 @@ impl Arrivals {
 
     async fn wait(&mut self, said: Instant) -> Option<String> {
         while self.server.ready.load(Ordering::Relaxed) {
+            // Whoever connects again is told that there is no such source.
+            self.server.directory.source_by_id(self.source.id)?;
             // Watched before it is asked: what comes in between is told.
             self.events = self.server.feed.watch();
             if let Some(message) = self.take().await? {
-                return Some(frame(&message));
+                return Some(frame(&message, &self.source));
             }
             let asked = Instant::now();
             while asked.elapsed() < ASK && self.server.ready.load(Ordering::Relaxed) {
                 match tokio::time::timeout(LOOK, self.events.recv()).await {
-                    Ok(Ok(FeedEvent::Message { app, .. })) if app == self.app => break,
+                    Ok(Ok(FeedEvent::Message { app, .. })) if app == self.source.app => break,
                     Ok(Ok(_)) | Err(_) => {}
                     Ok(Err(RecvError::Lagged(_))) => break,
                     Ok(Err(RecvError::Closed)) => return None,
@@ -174,7 +184,7 @@ impl Arrivals {
             let rows = self
                 .server
                 .store
-                .messages(self.app, MessageFilter::default(), page, true)
+                .messages(self.source.app, MessageFilter::default(), page, true)
                 .await;
             match rows {
                 Ok(rows) => self.read.extend(rows.items),
@@ -193,12 +203,49 @@ impl Arrivals {
 }
 
 /// A message on the wire.
-fn frame(message: &Message) -> String {
-    format!("id: {}\nevent: message\ndata: {}\n\n", message.id, shown(message))
+fn frame(message: &Message, source: &Source) -> String {
+    format!(
+        "id: {}\nevent: message\ndata: {}\n\n",
+        message.id,
+        shown(message, source)
+    )
 }
 
-fn shown(message: &Message) -> Value {
+/// The headers of such a source's requests that are credentials: they are not kept, so nobody can be given them.
+fn withheld(source: &Source) -> Vec<String> {
+    let mut settings = Settings::new();
+    for (name, value) in source
+        .settings
+        .iter()
+        .flat_map(|(name, values)| values.iter().map(move |value| (name, value)))
+    {
+        settings.add(name, value.as_str());
+    }
+    let verifier = providers::by_name(&source.kind)
+        .ok()
+        .and_then(|provider| Verifier::new(provider, settings).ok());
+    let mut headers = verifier.map_or_else(Vec::new, |verifier| verifier.secret_headers());
+    if BY_AUTHORIZATION.contains(&source.kind.as_str()) && headers.is_empty() {
+        headers.push(header::AUTHORIZATION.as_str().to_owned());
+    }
+    headers
+}
+
+/// Whether a header signs the whole body of a request, by its name: what one item is no part of.
+fn signs(name: &str, source: &Source) -> bool {
+    let named = source.settings.get("header").into_iter().flatten();
+    let mut own = named.map(|named| named.trim());
+    own.any(|own| name.eq_ignore_ascii_case(own)) || SIGNATURES.iter().any(|part| name.contains(part))
+}
+
+fn shown(message: &Message, source: &Source) -> Value {
     let inbound = message.inbound.as_deref();
+    let is_item = inbound.is_some_and(|inbound| inbound.item.is_some());
+    let headers = inbound.map_or(&[][..], |inbound| &inbound.headers);
+    let headers: Vec<_> = headers
+        .iter()
+        .filter(|(name, _)| !(is_item && signs(name, source)))
+        .collect();
     json!({
         "id": message.id,
         "eventType": message.event_type,
@@ -206,7 +253,8 @@ fn shown(message: &Message) -> Value {
         "timestamp": message.created_at,
         "method": inbound.map_or("POST", |inbound| inbound.method.as_str()),
         "target": inbound.map(|inbound| &inbound.target),
-        "headers": inbound.map_or(&[][..], |inbound| &inbound.headers),
+        "headers": headers,
+        "item": inbound.and_then(|inbound| inbound.item.as_ref()).map(|item| item.index),
         "contentType": message.content_type,
         // Gone when it has expired.
         "body": message.payload.as_ref().map(|payload| STANDARD.encode(payload)),
@@ -215,13 +263,41 @@ fn shown(message: &Message) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use bellwire_core::{id::SourceId, source::Inbound, time::Timestamp};
+    use bellwire_core::{
+        id::{AppId, EnvironmentId, SourceId},
+        source::{Inbound, Item, SourceRules},
+        time::Timestamp,
+    };
 
     use super::*;
 
-    #[test]
-    fn a_message_is_shown_with_its_request_and_its_bytes() {
-        let message = Message {
+    fn source(kind: &str, settings: &[(&str, &str)]) -> Source {
+        let settings = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
+        Source {
+            id: SourceId::from_number(1),
+            environment: EnvironmentId::from_number(1),
+            app: AppId::from_number(2),
+            uid: None,
+            name: String::new(),
+            kind: kind.to_owned(),
+            token: String::new(),
+            former_tokens: Vec::new(),
+            settings: settings.collect(),
+            rules: SourceRules::default(),
+            managed: false,
+            metadata: Default::default(),
+            created_at: Timestamp::MAX,
+            updated_at: Timestamp::MAX,
+        }
+    }
+
+    fn message(headers: &[(&str, &str)], item: Option<Item>) -> Message {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Message {
             id: MessageId::from_number(3),
             app: AppId::from_number(2),
             event_type: "push".to_owned(),
@@ -238,24 +314,73 @@ mod tests {
                 source: SourceId::from_number(1),
                 method: "POST".to_owned(),
                 target: "/in/deploy?x=1".to_owned(),
-                headers: vec![("x-github-event".to_owned(), "push".to_owned())],
+                headers: headers.collect(),
                 peer: None,
                 verdict: String::new(),
                 note: None,
-                item: None,
+                item,
             })),
             created_at: Timestamp::from_secs(1_766_000_000),
-        };
-        let text = frame(&message);
+        }
+    }
+
+    #[test]
+    fn a_message_is_shown_with_its_request_and_its_bytes() {
+        let message = message(
+            &[("x-github-event", "push"), ("x-hub-signature-256", "sha256=00")],
+            None,
+        );
+        let text = frame(&message, &source("github", &[]));
         assert_eq!(text.lines().count(), 4, "{text}");
         let data = text.lines().nth(2).unwrap().strip_prefix("data: ").unwrap();
         let data: Value = serde_json::from_str(data).unwrap();
         let body = STANDARD.decode(data["body"].as_str().unwrap()).unwrap();
         assert_eq!(body, message.payload.as_deref().unwrap());
-        assert_eq!(data["headers"], json!([["x-github-event", "push"]]));
+        assert_eq!(
+            (&data["headers"], &data["item"]),
+            (
+                &json!([["x-github-event", "push"], ["x-hub-signature-256", "sha256=00"]]),
+                &Value::Null
+            )
+        );
         assert_eq!(
             (&data["method"], &data["target"]),
             (&json!("POST"), &json!("/in/deploy?x=1"))
         );
+    }
+
+    #[test]
+    fn an_item_is_not_shown_under_the_signature_of_the_whole() {
+        let item = Item {
+            index: 1,
+            count: 2,
+            rest: None,
+        };
+        let headers = [
+            ("x-hub-signature-256", "sha256=00"),
+            ("x-proof", "00"),
+            ("x-github-event", "push"),
+        ];
+        let data = shown(
+            &message(&headers, Some(item)),
+            &source("hmac", &[("header", "X-Proof")]),
+        );
+        assert_eq!(
+            (&data["headers"], &data["item"]),
+            (&json!([["x-github-event", "push"]]), &json!(1))
+        );
+    }
+
+    #[test]
+    fn headers_that_are_kept_nowhere_are_named() {
+        for (source, named) in [
+            (source("gitlab", &[("secret", "s")]), &["x-gitlab-token"][..]),
+            (source("token", &[("secret", "s"), ("header", "X-Key")]), &["x-key"]),
+            (source("bearer", &[("secret", "s")]), &["authorization"]),
+            (source("github", &[("secret", "s")]), &[]),
+            (source("cron", &[]), &[]),
+        ] {
+            assert_eq!(withheld(&source), named, "{}", source.kind);
+        }
     }
 }

@@ -44,7 +44,7 @@ struct OrderIn {
     start: Option<u64>,
     /// How long a message waits for those before it, at most 1h; 5s when left out.
     wait: Option<SpanText>,
-    /// An expression for a version or time: nothing is done with a message that is not newer than the newest of its key.
+    /// An expression for a version or time: nothing is done with a message that is older than the newest of its key.
     version: Option<String>,
 }
 

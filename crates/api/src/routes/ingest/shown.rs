@@ -110,7 +110,7 @@ impl<'a> Viewer<'a> {
         };
         // Published clients take no config with this type.
         let bare = shown == GENERIC && (self.hosted_only || open.is_empty());
-        let hidden = self.reads_only && kind.is_some_and(Kind::is_open);
+        let hidden = self.reads_only && kind.is_some_and(|kind| kind.is_open(&source.settings));
         SourceOut {
             id: source.id,
             uid: source.uid.clone(),

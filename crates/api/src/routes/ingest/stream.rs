@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     auth::Access,
-    call::{Call, Reply},
+    call::{Call, Nothing, Reply},
     error::ApiError,
     field::Time,
-    operation::{Operation, get},
+    operation::{Operation, delete, get},
     pagination::{Limit, ListResponse, key_of, mark},
 };
 
@@ -27,7 +27,26 @@ pub(super) fn operations() -> Vec<Operation> {
              waited for in vain. Keys can be walked one way only: `prevIterator` stays null.",
         )
         .to(list),
+        delete(
+            "/ingest/api/v1/source/{source_id}/stream",
+            "reset_source_stream",
+            Access::ADMIN,
+        )
+        .summary("Let a key that a source keeps in order begin anew")
+        .about(
+            "For a number or version that was a mistake and makes all others stale. What waits for the key is accepted first, in \
+             the order of its numbers; the next message of the key is its first then. What was kept as stale stays so: resend it \
+             where it is still wanted.",
+        )
+        .to(reset),
     ]
+}
+
+/// Which key.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct ResetQuery {
+    /// The key.
+    key: String,
 }
 
 /// Which keys are wanted.
@@ -91,4 +110,12 @@ async fn list(Call { cx, query, .. }: Call<StreamsQuery>) -> Result<Reply<ListRe
     };
     let rows = cx.server.store.streams(cx.source()?.app, wanted).await?;
     Reply::ok(&ListResponse::one_way(rows, |row| mark(&row.key), StreamOut::from))
+}
+
+async fn reset(Call { cx, query, .. }: Call<ResetQuery>) -> Result<Reply<Nothing>, ApiError> {
+    let app = cx.source()?.app;
+    if !cx.server.store.reset_stream(app, query.key.clone()).await? {
+        return Err(ApiError::not_found("stream", &query.key));
+    }
+    Ok(Reply::nothing())
 }

@@ -23,6 +23,7 @@ use crate::{
     error::ApiError,
     extract::{self, Body},
     field::{ChannelName, EventTypeName, EventUid, OrderingKey, Set, TagName, Time},
+    payload_schema,
     problem::Problem,
     routes::application::{ApplicationIn, uid_of_path},
 };
@@ -275,16 +276,7 @@ fn is_too_deep(payload: &str) -> bool {
 
 /// Refuses a payload that does not fit its event type's schema, where that is wanted.
 fn validate(cx: &Context, app: &App, event_type: &str, payload: &str) -> Result<(), ApiError> {
-    let directory = &cx.server.directory;
-    let of_environment = || {
-        directory
-            .environment(app.environment)
-            .is_some_and(|it| it.validate_payloads)
-    };
-    if !app.validate_payloads.unwrap_or_else(of_environment) {
-        return Ok(());
-    }
-    match directory.event_type(app.environment, event_type) {
+    match payload_schema::wanted(&cx.server.directory, app, event_type) {
         Some(event_type) => cx.server.validators.check(&event_type, payload),
         None => Ok(()),
     }

@@ -149,6 +149,22 @@ impl Client {
         page: &PageArgs,
         columns: &[Column],
     ) -> Result<(), Failure> {
+        self.list_with(out, path, query, page, columns, &|_| {})
+    }
+
+    /// As [`Self::list`]; for people each item is changed before it is shown.
+    ///
+    /// # Errors
+    /// Those of the requests and of writing.
+    pub fn list_with(
+        &self,
+        out: &mut Out,
+        path: &str,
+        query: Query,
+        page: &PageArgs,
+        columns: &[Column],
+        change: &dyn Fn(&mut Value),
+    ) -> Result<(), Failure> {
         let order = page.order.map(|order| {
             if matches!(order, Order::Asc) {
                 "ascending"
@@ -186,7 +202,8 @@ impl Client {
             let text = serde_json::to_string(&gathered).map_err(|error| Failure::Failed(error.to_string()))?;
             return out.raw(&text);
         }
-        let items = gathered.values();
+        let mut items = gathered.values();
+        items.iter_mut().for_each(change);
         if items.is_empty() {
             out.note("nothing");
             return Ok(());

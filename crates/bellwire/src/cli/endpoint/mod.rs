@@ -133,9 +133,10 @@ pub enum EndpointCommand {
 
 /// The application that is meant, or the source that owns it.
 #[derive(Args)]
+#[group(required = true, multiple = true)]
 pub struct AppArg {
     /// The application's id or uid
-    #[arg(long, env = "BELLWIRE_APP", required_unless_present = "source")]
+    #[arg(long, env = "BELLWIRE_APP")]
     app: Option<String>,
     /// The id or uid of a source, instead: its own messages and endpoints are meant
     #[arg(long)]

@@ -77,7 +77,7 @@ impl ApplyArgs {
             }
         }
         if !done.findings.is_empty() {
-            return Err(Failure::Usage(located(&done.file, &done.findings)));
+            return Err(Failure::Located(located(&done.file, &done.findings)));
         }
         if let Some(error) = done.error {
             return Err(Failure::Failed(error));

@@ -18,7 +18,7 @@ pub(super) fn run(file: &Path, out: &mut Out) -> Result<(), Failure> {
     if out.is_json() {
         out.line(&as_json(file, &read).to_string())?;
     }
-    let desired = read.map_err(Failure::usage)?;
+    let desired = read?;
     if out.is_json() {
         return Ok(());
     }
@@ -33,7 +33,8 @@ pub(super) fn run(file: &Path, out: &mut Out) -> Result<(), Failure> {
         } else {
             actions.join(", ")
         };
-        out.line(&format!("{}: {} → {actions}", hook.name, origin(hook)))?;
+        let line = format!("{}: {} → {actions}", hook.name, origin(hook));
+        out.line(&desired.veiled(&line))?;
     }
     let actions = desired.hooks.iter().map(|hook| hook.actions.len()).sum();
     out.line(&format!(
@@ -68,7 +69,7 @@ fn as_json(file: &Path, read: &Result<Desired, crate::serve::hooks::HooksError>)
     match read {
         Ok(desired) => {
             let hooks: Vec<Value> = desired.hooks.iter().map(hook).collect();
-            json!({ "file": file, "ok": true, "hooks": hooks, "findings": [] })
+            desired.veiled_json(json!({ "file": file, "ok": true, "hooks": hooks, "findings": [] }))
         }
         Err(error) => {
             let other = error.findings().is_empty().then(|| error.to_string());
@@ -109,6 +110,23 @@ mod tests {
         );
         assert!(lines[2].ends_with("hooks.yaml: 2 hooks, 1 action"), "{text}");
         assert!(!text.contains("canary"));
+    }
+
+    #[test]
+    fn what_a_reference_was_replaced_by_is_not_told() {
+        let text = "hooks:\n  a:\n    verify: none\n    when: body.k == \"${file:secret}\"\n    \
+                    do: [{http: {url: \"https://example.com/${file:secret}\"}}]\n";
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hooks.yaml");
+        std::fs::write(&file, text).unwrap();
+        std::fs::write(folder.path().join("secret"), "canary-0123").unwrap();
+        for json in [false, true] {
+            let captured = Captured::default();
+            run(&file, &mut captured.out(json)).unwrap();
+            let text = captured.text();
+            assert!(!text.contains("canary"), "{text}");
+            assert!(text.contains("https://example.com/${file:secret}"), "{text}");
+        }
     }
 
     #[test]

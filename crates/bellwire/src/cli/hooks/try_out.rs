@@ -26,6 +26,11 @@ use self::{
 use super::read;
 use crate::cli::{exit::Failure, input, out::Out, sign::timestamp, when};
 
+/// The type that is sent where nobody says one, and the provider sends it in a header.
+const STAND_IN: &str = "test";
+/// What a monitor most often has to say.
+const MONITOR_DOWN: &str = "monitor.down";
+
 /// `hooks test`.
 #[derive(Args)]
 pub struct TestArgs {
@@ -38,7 +43,7 @@ pub struct TestArgs {
     /// The file with the request's body, or - for standard input
     #[arg(value_name = "FIXTURE")]
     fixture: String,
-    /// The event type, where the provider sends it in a header
+    /// The event type, where the provider sends it in a header; of what a monitor says `monitor.down` when not given
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
     /// A header of the request, NAME=VALUE or NAME: VALUE; repeat for each
@@ -91,7 +96,7 @@ impl TestArgs {
     /// A usage failure when the file, the hook's name or the fixture is wrong; a failure when the request is refused, or an
     /// action that matches could not act.
     pub(super) fn run(self, out: &mut Out) -> Result<(), Failure> {
-        let desired = read(&self.file).map_err(Failure::usage)?;
+        let desired = read(&self.file)?;
         let hook = desired.hook(&self.hook).ok_or_else(|| {
             let names: Vec<&str> = desired.hooks.iter().map(|hook| hook.name.as_str()).collect();
             Failure::Usage(format!(
@@ -111,20 +116,24 @@ impl TestArgs {
             shown
                 .steps
                 .push(format!("made by a {}: the fixture is the message", hook.kind));
-            let coming = self.made(body);
+            let coming = self.made(hook, body);
             shown.add(&coming, outcomes(hook, &coming, &[], now));
         } else {
             let sent = self.sent(hook, body, now)?;
             self.judge(hook, sent, now, &mut shown)?;
         }
-        shown.print(hook, out)
+        shown.print(&desired, hook, out)
     }
 
     /// What a schedule or a watch would make.
-    fn made(&self, body: Vec<u8>) -> Coming {
+    fn made(&self, hook: &Hook, body: Vec<u8>) -> Coming {
         let body = Bytes::from(body);
+        let usual = || match hook.kind.as_str() {
+            MONITOR => MONITOR_DOWN.to_owned(),
+            kind => judge::event_type(&hook.rules, kind, &body),
+        };
         Coming {
-            event_type: self.event_type.clone().unwrap_or_else(|| "test".to_owned()),
+            event_type: self.event_type.clone().unwrap_or_else(usual),
             event_id: self.id.clone(),
             ordering_key: None,
             place: None,
@@ -133,6 +142,8 @@ impl TestArgs {
             json: body,
             item: None,
             attributes: Vec::new(),
+            note: None,
+            set_aside: false,
         }
     }
 
@@ -219,6 +230,12 @@ impl TestArgs {
         match taken {
             Ok(Taken::Events(events)) => {
                 shown.steps.extend(events.nothing.clone());
+                let is_stand_in = |coming: &Coming| coming.event_type == STAND_IN;
+                if self.event_type.is_none() && events.messages.iter().any(is_stand_in) {
+                    shown
+                        .steps
+                        .push(format!("the type is `{STAND_IN}`; `--type` says another"));
+                }
                 for coming in &events.messages {
                     let headers = [events.headers.as_slice(), &coming.attributes].concat();
                     shown.add(coming, outcomes(hook, coming, &headers, now));

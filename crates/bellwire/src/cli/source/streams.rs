@@ -22,6 +22,9 @@ pub struct StreamsArgs {
     /// Only keys for which something waits
     #[arg(long)]
     held: bool,
+    /// Let this key begin anew: what waits is accepted, and the next message is its first
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["key", "held"])]
+    reset: Option<String>,
     #[command(flatten)]
     page: WalkArgs,
 }
@@ -64,12 +67,18 @@ fn gaps(item: &Value) -> String {
 }
 
 impl StreamsArgs {
-    /// Lists them.
+    /// Lists them, or resets one.
     ///
     /// # Errors
     /// Those of the requests.
     pub fn run(self, session: &mut Session) -> Result<(), Failure> {
         let Session { client, out } = session;
+        if let Some(key) = self.reset {
+            let query = Query::default().maybe("key", Some(&key));
+            client.delete(&self.source.path(&["stream"]), &query)?;
+            out.note(&format!("{key} begins anew"));
+            return Ok(());
+        }
         let query = Query::default()
             .maybe("key", self.key)
             .maybe("held", self.held.then_some(true));

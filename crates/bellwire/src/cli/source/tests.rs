@@ -162,6 +162,17 @@ fn streams_name_the_numbers_that_never_came() {
 }
 
 #[test]
+fn a_stream_is_reset_by_its_key() {
+    let (done, _, seen) = run(&["streams", "code", "--reset", "order 7"], vec![(204, "")]);
+    done.unwrap();
+    let line = &seen[0].line;
+    assert!(
+        line.starts_with("DELETE /ingest/api/v1/source/code/stream?key=order"),
+        "{line}"
+    );
+}
+
+#[test]
 fn providers_are_listed_without_a_server() {
     let (done, captured, _) = run(&["providers"], vec![]);
     done.unwrap();

@@ -1,6 +1,6 @@
 //! What a person does with a new source: which URL to give to whom, and what to look at there.
 
-use bellwire_listen::{Covers, Provider, providers};
+use bellwire_listen::{Provider, providers};
 use serde_json::Value;
 
 use crate::cli::{
@@ -19,7 +19,7 @@ pub fn show(source: &Value, out: &mut Out) -> Result<(), Failure> {
     };
     out.line(&cell(source, "id"))?;
     match (source["ingestUrl"].as_str(), providers::by_name(&cell(source, "type"))) {
-        (Some(url), Ok(provider)) => paste(url, source["uid"].as_str(), provider, out)?,
+        (Some(url), Ok(provider)) => paste(url, source, provider, out)?,
         _ => out.note("it publishes by its schedule"),
     }
     out.note(&format!(
@@ -30,13 +30,13 @@ pub fn show(source: &Value, out: &mut Out) -> Result<(), Failure> {
     Ok(())
 }
 
-fn paste(url: &str, uid: Option<&str>, provider: &Provider, out: &mut Out) -> Result<(), Failure> {
-    let open = provider.covers == Covers::Nothing;
+fn paste(url: &str, source: &Value, provider: &Provider, out: &mut Out) -> Result<(), Failure> {
+    let open = provider.is_open(|name| !source["config"][name].is_null());
     let whom = if open { "the sender" } else { provider.title };
     let shown = out.tint(Tone::Bold, url);
     out.line(&shown)?;
     out.note(&format!("give this URL to {whom}"));
-    if let (Some(uid), false) = (uid, open)
+    if let (Some(uid), false) = (source["uid"].as_str(), open)
         && let Some((base, _)) = url.rsplit_once('/')
     {
         out.note(&format!(

@@ -28,7 +28,7 @@ use self::reading::State;
 pub use self::reading::read;
 pub use self::route::PATH;
 pub(super) use self::{route::routes, watching::watch};
-use crate::config::Config;
+use crate::{cli::Failure, config::Config};
 
 /// Why a hooks file is not in force.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,16 @@ impl HooksError {
         match self {
             Self::Findings { findings, .. } => findings,
             _ => &[],
+        }
+    }
+}
+
+impl From<HooksError> for Failure {
+    /// As a command says it.
+    fn from(error: HooksError) -> Self {
+        match error {
+            HooksError::Findings { .. } => Self::Located(error.to_string()),
+            other => Self::usage(other),
         }
     }
 }
@@ -157,7 +167,7 @@ pub(super) async fn open(
         reading: tokio::sync::Mutex::default(),
         asked: Notify::new(),
     };
-    let applied = hooks.apply().await?;
+    let applied = hooks.apply_in_silence().await?;
     tracing::info!(file = %hooks.file.display(), hooks = applied.hooks, changes = applied.lines.len(), "hooks file in force");
     Ok(Some(Arc::new(hooks)))
 }
@@ -201,8 +211,42 @@ impl Hooks {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the file and puts it in force.
+    /// Reads the file and puts it in force, whoever asked. What came of it is logged.
     async fn apply(&self) -> Result<Applied, HooksError> {
+        let done = self.apply_in_silence().await;
+        self.log(&done);
+        done
+    }
+
+    fn log(&self, done: &Result<Applied, HooksError>) {
+        let file = self.file.display();
+        match done {
+            Ok(applied) => {
+                for line in &applied.lines {
+                    tracing::info!(%file, "hooks: {line}");
+                }
+                tracing::info!(%file, hooks = applied.hooks, changes = applied.lines.len(), "hooks file read again; it is in force");
+            }
+            Err(HooksError::Findings { findings, .. }) => {
+                for finding in findings {
+                    let (line, column) = (finding.at.line, finding.at.column);
+                    tracing::error!(%file, line, column, "hooks: {finding}");
+                }
+                tracing::error!(%file, findings = findings.len(), "the hooks file cannot be used; what was in force before stays in force");
+            }
+            Err(error @ (HooksError::Unreadable { .. } | HooksError::NoRandomness)) => {
+                tracing::error!(%file, %error, "the hooks file cannot be read; what was in force before stays in force");
+            }
+            Err(HooksError::Store(error)) => {
+                tracing::error!(%file, %error, "the hooks file cannot be put in force; it is tried again");
+                // It counts as not looked at: whoever watches reads it again.
+                self.told().seen.clear();
+            }
+        }
+    }
+
+    /// Reads the file and puts it in force.
+    async fn apply_in_silence(&self) -> Result<Applied, HooksError> {
         let done = self.take(false).await;
         let now = self.directory.now();
         let mut told = self.told();

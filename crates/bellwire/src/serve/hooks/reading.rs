@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{self, Read as _},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -53,13 +53,28 @@ fn read_noting(file: &Path) -> Reading {
     let bounded = |file: &Path| -> io::Result<Vec<u8>> {
         seen.borrow_mut().insert(file.to_owned(), state(file));
         let mut bytes = Vec::new();
-        fs::File::open(file)?.take(BYTES_MAX).read_to_end(&mut bytes)?;
+        open(file)?.take(BYTES_MAX).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let desired = read_with(file, &bounded);
     Reading {
         desired,
         seen: seen.into_inner(),
+    }
+}
+
+/// Opens a regular file. A pipe that nobody writes into would be waited for without end, and no file read any more.
+fn open(file: &Path) -> io::Result<fs::File> {
+    let opened = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(file)?;
+    match opened.metadata()?.is_file() {
+        true => Ok(opened),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no regular file, but a folder, a pipe or a device",
+        )),
     }
 }
 
@@ -118,5 +133,38 @@ fn not_text(before: &[u8]) -> Finding {
         path: String::new(),
         what: "the file is not UTF-8 text".to_owned(),
         advice: "save it as UTF-8".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_refused_wherever_a_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let refused = read(&pipe).unwrap_err().to_string();
+        assert!(
+            refused.ends_with("it is no regular file, but a folder, a pipe or a device"),
+            "{refused}"
+        );
+
+        let file = folder.path().join("hooks.yaml");
+        let text = "connections: {m: {smtp: \"smtps://u:p@h\"}}\nhooks:\n  a:\n    verify: {github: \"${file:pipe}\"}\n    \
+                    do: [{email: {via: m, to: a@b.c, subject: s, template: pipe}}]\n";
+        fs::write(&file, text).unwrap();
+        let findings = read(&file).unwrap_err().to_string();
+        assert!(
+            findings.contains(":4:22: hooks.a.verify.github: cannot read the file pipe: it is no regular"),
+            "{findings}"
+        );
+        assert!(
+            findings.contains("cannot read the template pipe: it is no regular file"),
+            "{findings}"
+        );
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Hooks, HooksError,
+    Hooks,
     reading::{State, state},
 };
 use crate::supervise::{OnPanic, Stage, Supervisor};
@@ -43,37 +43,11 @@ impl Hooks {
             let now = self.states().await;
             let is_settled = now == before;
             if was_asked || (is_settled && now != self.told().seen) {
-                self.read_again().await;
+                // What came of it is in the log.
+                drop(self.apply().await);
                 before = self.states().await;
             } else {
                 before = now;
-            }
-        }
-    }
-
-    /// Reads the file and says what came of it.
-    async fn read_again(&self) {
-        let file = self.file.display();
-        match self.apply().await {
-            Ok(applied) => {
-                for line in &applied.lines {
-                    tracing::info!(%file, "hooks: {line}");
-                }
-                tracing::info!(%file, hooks = applied.hooks, changes = applied.lines.len(), "hooks file read again; it is in force");
-            }
-            Err(HooksError::Findings { findings, .. }) => {
-                for finding in &findings {
-                    let (line, column) = (finding.at.line, finding.at.column);
-                    tracing::error!(%file, line, column, "hooks: {finding}");
-                }
-                tracing::error!(%file, findings = findings.len(), "the hooks file cannot be used; what was in force before stays in force");
-            }
-            Err(error @ (HooksError::Unreadable { .. } | HooksError::NoRandomness)) => {
-                tracing::error!(%file, %error, "the hooks file cannot be read; what was in force before stays in force");
-            }
-            Err(HooksError::Store(error)) => {
-                tracing::error!(%file, %error, "the hooks file cannot be put in force; it is tried again");
-                self.told().seen.clear();
             }
         }
     }

@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use bellwire_core::address::{self, AddressPolicy, Target};
-use bellwire_deliver::guard::{Connected, Guard};
+use bellwire_deliver::guard::{ConnectError, Connected, Guard};
 use bellwire_intake::{Check, Fetch, FetchError, Probe, Probed};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Empty};
@@ -52,13 +52,13 @@ impl Fetch for Out {
         };
         let target = address::check_url(url, &policy).map_err(|error| FetchError::Refused(error.to_string()))?;
         let get = async {
-            let connected = self.guard.connect(&target).await.map_err(|error| error.to_string())?;
-            self.ask(&target, connected, true).await
+            let connected = self.guard.connect(&target).await.map_err(not_connected)?;
+            let answered = self.ask(&target, connected, true).await;
+            answered.map_err(FetchError::Unreachable)
         };
         let answered = tokio::time::timeout(FETCH_MAX, get)
             .await
-            .map_err(|_| FetchError::Unreachable(format!("{target} did not answer within 5 s")))?
-            .map_err(FetchError::Unreachable)?;
+            .map_err(|_| FetchError::Unreachable(format!("{target} did not answer within 5 s")))??;
         match answered.status.as_u16() {
             200 => Ok(answered.body),
             status @ (408 | 425 | 429 | 500..=599) => {
@@ -66,6 +66,14 @@ impl Fetch for Out {
             }
             status => Err(FetchError::Refused(format!("{target} answered {status}"))),
         }
+    }
+}
+
+/// A host that is not there, or must not be called, is the sender's invention; all else may pass.
+fn not_connected(error: ConnectError) -> FetchError {
+    match error {
+        ConnectError::DnsNotFound { .. } | ConnectError::AddressRefused(_) => FetchError::Refused(error.to_string()),
+        other => FetchError::Unreachable(other.to_string()),
     }
 }
 
@@ -221,6 +229,16 @@ mod tests {
         for url in ["http://sns.us-east-1.amazonaws.com/x.pem", "https://127.0.0.1/x.pem"] {
             assert!(matches!(out.get(url).await, Err(FetchError::Refused(_))), "{url}");
         }
+    }
+
+    #[test]
+    fn a_host_that_is_not_there_is_the_senders_fault_and_one_that_is_away_is_not() {
+        let name = "sns.us-nowhere-1.amazonaws.com".to_owned();
+        let gone = not_connected(ConnectError::DnsNotFound { name: name.clone() });
+        assert!(matches!(gone, FetchError::Refused(_)), "{gone}");
+        let why = "SERVFAIL".to_owned();
+        let away = not_connected(ConnectError::DnsFailed { name, why });
+        assert!(matches!(away, FetchError::Unreachable(_)), "{away}");
     }
 
     #[tokio::test]

@@ -121,6 +121,42 @@ async fn a_bad_file_changes_nothing_and_says_where_it_is_wrong() {
     stop(server).await;
 }
 
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_an_operator_has_applied_is_in_the_log() {
+    let world = World::new(ONE);
+    let server = world.serve().await;
+    let token = token(&server);
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    for (text, says) in [
+        (TWO, "hooks: + source two"),
+        (BAD, "hooks: 2:17: hooks.one.verify: no provider"),
+    ] {
+        world.write(text);
+        ask(server.address, "POST", PATH, &token, Some(json!({}))).await;
+        let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(logged.contains(says), "{logged}");
+    }
+    stop(server).await;
+}
+
 #[tokio::test]
 async fn a_dry_run_says_what_would_change_and_changes_nothing() {
     let world = World::new(ONE);

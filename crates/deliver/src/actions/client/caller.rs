@@ -6,6 +6,7 @@ use bellwire_core::{
     address::{self, Target},
     attempt::{self, Failure},
     endpoint::Endpoint,
+    hops,
 };
 use bytes::Bytes;
 use http_body_util::Full;
@@ -105,6 +106,9 @@ impl Written {
         let parent = parent.and_then(|parent| super::super::http::continue_trace(parent, fastrand::u64(1..)));
         if let Some(parent) = parent {
             headers.insert(TRACEPARENT, parent);
+        }
+        if let Some((name, value)) = hops::header(task.message) {
+            insert(&mut headers, HeaderName::from_static(name), &value);
         }
         Ok(Self {
             method: call.method,

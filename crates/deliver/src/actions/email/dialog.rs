@@ -158,11 +158,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
         self.say("MAIL FROM", &format!("MAIL FROM:<{from}>{size}{utf8}"), 250)
             .await?;
         for to in envelope.to() {
-            // 251: the server passes it on to another address.
-            let reply = self.ask(&format!("RCPT TO:<{to}>")).await?;
-            if reply.code != 251 {
-                expect("RCPT TO", 250, reply)?;
-            }
+            // 251: the server passes it on to another address. 252: it cannot say whether the address exists, and takes the letter.
+            accepted("RCPT TO", self.ask(&format!("RCPT TO:<{to}>")).await?)?;
         }
         Ok(())
     }
@@ -172,8 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
         self.say("DATA", "DATA", 354).await?;
         self.io.get_mut().write_all(&stuffed(letter)).await?;
         self.io.get_mut().flush().await?;
-        let reply = self.reply().await?;
-        expect("the letter", 250, reply)
+        accepted("the letter", self.reply().await?)
     }
 
     async fn say(&mut self, step: &'static str, line: &str, expected: u16) -> Result<Reply, Trouble> {
@@ -229,6 +225,14 @@ fn expect(step: &'static str, expected: u16, reply: Reply) -> Result<Reply, Trou
         Ok(reply)
     } else {
         Err(Trouble::Refused { step, reply })
+    }
+}
+
+/// A step that is taken by whatever answer of 2xx: the first digit says so alone (RFC 5321 section 4.2.1).
+fn accepted(step: &'static str, reply: Reply) -> Result<Reply, Trouble> {
+    match reply.code {
+        200..=299 => Ok(reply),
+        _ => Err(Trouble::Refused { step, reply }),
     }
 }
 

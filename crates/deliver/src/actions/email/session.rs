@@ -3,16 +3,13 @@
 use std::net::SocketAddr;
 
 use bellwire_action::{
-    email::{Mail, SmtpServer, Tls},
+    email::{Mail, SUBMISSION_PORTS, SmtpServer, Tls},
     is_loopback,
 };
 use bellwire_core::attempt::Failure;
 
 use super::dialog::{Dialog, Offers, Trouble};
 use crate::guard::{Certificate, ConnectError, Guard, Service, Stream};
-
-/// Ports of mail servers that take letters from their users. 25 is not among them: it is how servers talk to each other.
-const USUAL_PORTS: &[u16] = &[465, 587];
 
 /// A conversation that has come as far as the first letter.
 #[derive(Debug)]
@@ -27,7 +24,7 @@ impl Session {
         let service = Service {
             host: &server.host,
             port: server.port,
-            usual: USUAL_PORTS,
+            usual: SUBMISSION_PORTS,
         };
         let mut opened = guard.open(service).await.map_err(not_connected)?;
         let name = our_name(opened.tcp.local_addr().ok());
@@ -159,7 +156,7 @@ fn not_encrypted(trouble: Trouble) -> Failure {
     failure(trouble, "smtp_tls")
 }
 
-/// What a server's no means: 4xx passes, 5xx stays so and is called `permanent`.
+/// What a server's no means: 5xx stays so and is called `permanent`, all else passes, also what has no place here.
 fn failure(trouble: Trouble, permanent: &'static str) -> Failure {
     match trouble {
         Trouble::Broken(error) => Failure {
@@ -172,8 +169,8 @@ fn failure(trouble: Trouble, permanent: &'static str) -> Failure {
         },
         Trouble::Refused { step, reply } => Failure {
             reason: match reply.code {
-                400..=499 => "smtp_transient",
-                _ => permanent,
+                500.. => permanent,
+                _ => "smtp_transient",
             },
             detail: format!("the server's answer to {step}: {reply}"),
         },

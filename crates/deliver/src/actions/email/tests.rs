@@ -260,6 +260,18 @@ async fn what_a_server_says_decides_whether_it_is_tried_again() {
 }
 
 #[tokio::test]
+async fn an_answer_of_2xx_is_a_yes_and_one_of_3xx_in_the_wrong_place_is_not_for_ever() {
+    const UNSURE: Script = &[("RCPT", "252 2.1.5 cannot verify"), (".", "252 2.0.0 taken")];
+    const CONFUSED: Script = &[(".", "354 go on")];
+    let server = Server::start(UNSURE, None, false).await;
+    let sure = action(&format!("smtp://127.0.0.1:{}", server.port), guard(Vec::new()));
+    assert_eq!(send(&sure).await.unwrap(), "252 2.0.0 taken");
+    let server = Server::start(CONFUSED, None, false).await;
+    let confused = action(&format!("smtp://127.0.0.1:{}", server.port), guard(Vec::new()));
+    assert_eq!(reason(send(&confused).await), "smtp_transient");
+}
+
+#[tokio::test]
 async fn a_refused_letter_leaves_the_session_for_the_next() {
     const UNKNOWN: Script = &[("RCPT", "550 no such user")];
     let server = Server::start(UNKNOWN, None, false).await;

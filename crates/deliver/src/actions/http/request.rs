@@ -5,6 +5,7 @@ use bellwire_core::{
     attempt::Failure,
     batch,
     endpoint::Endpoint,
+    hops,
     sign::{http, keep, line},
     time::Timestamp,
 };
@@ -147,6 +148,10 @@ impl Sealed {
             if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
                 set(&mut headers, &name, text.clone());
             }
+        }
+        let hops = order.works.iter().filter_map(|work| hops::header(&work.message));
+        if let Some((name, value)) = hops.max_by_key(|(_, value)| value.len()) {
+            set(&mut headers, &HeaderName::from_static(name), value);
         }
         if order.endpoint.endpoint.http_signatures {
             sign_request(&mut headers, order, prepared);

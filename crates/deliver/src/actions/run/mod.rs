@@ -4,6 +4,7 @@
 //! last of it kept. Deliberately absent: limits of memory and CPU, which the service manager sets for the server and all it
 //! starts.
 
+mod kin;
 mod output;
 mod process;
 mod user;
@@ -27,8 +28,12 @@ use bellwire_action::{
 use bellwire_core::{attempt::Failure, endpoint::Endpoint, time::format_span};
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
-use self::process::{Command, Ended};
+use self::{
+    output::Output,
+    process::{Command, Ended},
+};
 use super::{
     dispatch::ActionParts,
     executor::{Effect, Executor, Task, Undone, unusable},
@@ -37,6 +42,10 @@ use super::{
 /// Where commands are looked for, when the server was not told.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// So many commands of one endpoint may leave something running whose output is read, and thrown away, until it ends. What further
+/// ones leave running has nobody to write to.
+const LEFT_MAX: usize = 64;
+
 /// Runs commands.
 struct RunAction {
     settings: Settings,
@@ -44,6 +53,8 @@ struct RunAction {
     timeout: Duration,
     /// Where they work. Absolute: they are looked for from somewhere else than they start in.
     cwd: Option<PathBuf>,
+    /// See [`LEFT_MAX`].
+    left: Arc<Semaphore>,
     parts: Arc<ActionParts>,
 }
 
@@ -58,6 +69,7 @@ pub(super) fn make(
         cwd: cwd.map_err(|error| unusable(&Problem::at(["cwd"], error.to_string())))?,
         timeout: settings.timeout.or(endpoint.timeout).unwrap_or(TIMEOUT),
         settings,
+        left: Arc::new(Semaphore::new(LEFT_MAX)),
         parts: Arc::clone(parts),
     }))
 }
@@ -72,8 +84,10 @@ impl Executor for RunAction {
             None => None,
             Some(user) => Some(user::find(user.clone()).await?),
         };
-        if let Some(home) = user.as_ref().and_then(|user| user.home.clone()) {
-            env.insert("HOME".to_owned(), home);
+        if let Some(user) = &user {
+            // The server's own is not the user's.
+            env.remove("HOME");
+            env.extend(user.home.clone().map(|home| ("HOME".to_owned(), home)));
         }
         env.extend(plan.env);
         let command = Command {
@@ -86,7 +100,10 @@ impl Executor for RunAction {
             output_max: self.settings.output,
         };
         task.begin()?;
-        let (ended, output) = process::run(command, task.timeout).await?;
+        let (ended, output, open) = process::run(command, task.timeout).await?;
+        if let Some(open) = open {
+            self.read_on(open);
+        }
         let failure = match ended {
             Ended::Exited(status) => self.judge(status),
             Ended::TimedOut => Some(Failure {
@@ -120,6 +137,16 @@ impl Executor for RunAction {
 }
 
 impl RunAction {
+    /// Reads what somebody writes whom a command has left running: it would die of writing to nobody (SIGPIPE).
+    fn read_on(&self, mut output: Output) {
+        if let Ok(permit) = Arc::clone(&self.left).try_acquire_owned() {
+            self.parts.tasks.spawn(async move {
+                output.finish().await;
+                drop(permit);
+            });
+        }
+    }
+
     fn judge(&self, status: ExitStatus) -> Option<Failure> {
         let Some(code) = status.code() else {
             let signal = status.signal().unwrap_or_default();

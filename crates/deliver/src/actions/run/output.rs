@@ -47,9 +47,9 @@ impl Output {
         }
     }
 
-    /// The last of it.
-    pub fn into_tail(self) -> Vec<u8> {
-        self.tail.into_bytes()
+    /// The last of it. Nothing is kept from here on.
+    pub fn take_tail(&mut self) -> Vec<u8> {
+        std::mem::replace(&mut self.tail, Tail::new(0)).into_bytes()
     }
 }
 

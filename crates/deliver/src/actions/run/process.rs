@@ -19,7 +19,11 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{output::Output, user::Identity};
+use super::{
+    kin::{Kin, MARK},
+    output::Output,
+    user::Identity,
+};
 
 /// How long a command whose time is over has between being asked to end (SIGTERM) and being made to (SIGKILL).
 pub(super) const GRACE: Duration = Duration::from_secs(2);
@@ -48,12 +52,17 @@ pub(super) enum Ended {
     TimedOut,
 }
 
-/// Runs a command until it ends or its time is over. Whoever drops this kills it with its children.
-pub(super) async fn run(command: Command, time: Duration) -> Result<(Ended, Vec<u8>), Failure> {
+/// Runs a command until it ends or its time is over. Whoever drops this kills it with its children. Answers the last of its output,
+/// and the output itself while somebody may still write to it.
+pub(super) async fn run(command: Command, time: Duration) -> Result<(Ended, Vec<u8>, Option<Output>), Failure> {
     let deadline = Instant::now() + time;
     let program = command.program.display().to_string();
     let failed = |error: io::Error| Failure {
-        reason: "command_failed",
+        reason: match error.kind() {
+            // It has a bound of its own for each argument and variable, and one for all together (execve(2), E2BIG).
+            io::ErrorKind::ArgumentListTooLong => "command_too_long",
+            _ => "command_failed",
+        },
         detail: format!("`{program}` cannot be run: {error}"),
     };
     if let Some(folder) = command.cwd.as_ref().filter(|folder| !folder.is_dir()) {
@@ -86,7 +95,8 @@ pub(super) async fn run(command: Command, time: Duration) -> Result<(Ended, Vec<
         }
     }
     let _ = timeout(DRAIN, output.finish()).await;
-    Ok((ended, output.into_tail()))
+    let tail = output.take_tail();
+    Ok((ended, tail, output.is_open().then_some(output)))
 }
 
 struct Started {
@@ -99,11 +109,13 @@ struct Started {
 fn start(command: Command) -> io::Result<Started> {
     let (reader, writer) = io::pipe()?;
     let output = Output::new(reader, command.output_max)?;
+    let mark = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
     let mut process = tokio::process::Command::new(&command.program);
     process
         .args(&command.arguments)
         .env_clear()
         .envs(&command.env)
+        .env(MARK, &mark)
         .stdin(if command.stdin.is_empty() {
             Stdio::null()
         } else {
@@ -120,7 +132,7 @@ fn start(command: Command) -> io::Result<Started> {
         process.uid(user.uid).gid(user.gid);
     }
     let mut child = process.spawn()?;
-    let group = Group::of(&child);
+    let group = Group::of(&child, &mark);
     // It holds our ends of the pipes, which would never be at their end.
     drop(process);
     let input = Input {
@@ -161,20 +173,23 @@ impl Input {
     }
 }
 
-/// The process group of a command: itself and all it started, but for what left the group.
-struct Group(Option<Pid>);
+/// A command and all it started, as a process group and as a tree.
+struct Group(Option<(Pid, Kin)>);
 
 impl Group {
     /// The group that the command was put into: it has its number.
-    fn of(child: &Child) -> Self {
-        let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self(id.map(Pid::from_raw))
+    fn of(child: &Child, mark: &str) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        Self(id.map(|id| (id, Kin::new(id, mark))))
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(group) = self.0 {
+        if let Some((group, kin)) = &self.0 {
+            // Before the command is gone: nobody knows its children's children by it afterwards.
+            let members = kin.members();
             // An error means that nobody is left.
-            let _ = killpg(group, signal);
+            let _ = killpg(*group, signal);
+            kin.signal(members, signal);
         }
     }
 

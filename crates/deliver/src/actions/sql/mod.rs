@@ -83,7 +83,7 @@ pub(super) fn make(
     let backend: Box<dyn Backend> = match settings.database() {
         Database::Sqlite(path) => Box::new(sqlite::Sqlite::new(parts.data.join(path))),
         Database::Postgres(server) => Box::new(postgres::Postgres::new(server.clone(), guard, parts.tasks.clone())),
-        Database::Mysql(server) => Box::new(mysql::Mysql::new(server.clone(), guard)),
+        Database::Mysql(server) => Box::new(mysql::Mysql::new(server.clone(), guard, parts.tasks.clone())),
     };
     Ok(Arc::new(SqlAction { settings, backend }))
 }

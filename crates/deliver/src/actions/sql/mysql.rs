@@ -5,13 +5,18 @@
 //!
 //! The library opens its connections itself. It is told the addresses that the guard has judged, and asks no DNS server.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bellwire_action::sql::{Place, Plan, Server, Tls, Value};
 use bellwire_core::attempt::Failure;
 use mysql_async::{Conn, DriverError, Error, OptsBuilder, Params, SslOpts, prelude::Queryable as _};
-use tokio::{sync::OnceCell, time::timeout};
+use tokio::{runtime::Handle, time::timeout};
+use tokio_util::task::TaskTracker;
 
 use super::{
     super::{executor::Undone, pool::Pool},
@@ -25,6 +30,8 @@ use crate::guard::{Guard, Service};
 const NO_SUCH_TABLE: u16 = 1146;
 /// A row of this key is there already.
 const DUPLICATE_KEY: u16 = 1062;
+/// What a server says where a table is not what it was thought to be: no such column, no such table, no such time.
+const OTHER_TABLE: &[u16] = &[1054, NO_SUCH_TABLE, 1292];
 /// After so long without use a connection is taken for closed.
 const WAIT_SECS: usize = 600;
 /// Prepared statements that a connection keeps.
@@ -34,25 +41,64 @@ const CREATE_DONE: &str = "CREATE TABLE IF NOT EXISTS bellwire_done (id VARCHAR(
      at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)";
 const NOTE_DONE: &str = "INSERT INTO bellwire_done (id) VALUES (?)";
 
-const TIME_COLUMNS: &str = "SELECT COLUMN_NAME FROM information_schema.COLUMNS \
-     WHERE TABLE_SCHEMA = coalesce(?, database()) AND TABLE_NAME = ? AND DATA_TYPE IN ('datetime', 'timestamp')";
+const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE IN ('datetime', 'timestamp') FROM information_schema.COLUMNS \
+     WHERE TABLE_SCHEMA = coalesce(?, database()) AND TABLE_NAME = ?";
 
 /// One server, for one endpoint.
 pub(super) struct Mysql {
     server: Server,
     guard: Arc<Guard>,
-    pool: Pool<Conn>,
-    /// The columns of the endpoint's table that are of times.
-    times: OnceCell<Vec<String>>,
+    pool: Pool<Held>,
+    /// The columns of the endpoint's table that are of times; `None` as long as nobody knows, or when it was found to be otherwise.
+    times: Mutex<Option<Times>>,
+    tasks: TaskTracker,
+}
+
+type Times = Arc<Vec<String>>;
+
+/// A connection that is closed within a bounded time once nobody holds it, wherever it stood: the library would read what is left
+/// of an answer, however long that takes to come.
+struct Held {
+    connection: Option<Conn>,
+    tasks: TaskTracker,
+}
+
+impl Deref for Held {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        self.connection.as_ref().unwrap_or_else(|| unreachable!("{GONE}"))
+    }
+}
+
+impl DerefMut for Held {
+    fn deref_mut(&mut self) -> &mut Conn {
+        self.connection.as_mut().unwrap_or_else(|| unreachable!("{GONE}"))
+    }
+}
+
+/// Only dropping takes the connection out.
+const GONE: &str = "a connection is used after it was dropped";
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            // From here on the library closes nothing by itself: when the time is over, the socket is dropped.
+            self.tasks.spawn_on(timeout(GOODBYE, connection.disconnect()), &runtime);
+        }
+    }
 }
 
 impl Mysql {
-    pub fn new(server: Server, guard: Arc<Guard>) -> Self {
+    pub fn new(server: Server, guard: Arc<Guard>, tasks: TaskTracker) -> Self {
         Self {
             server,
             guard,
             pool: Pool::new(CONNECTIONS_MAX),
-            times: OnceCell::new(),
+            times: Mutex::default(),
+            tasks,
         }
     }
 
@@ -61,11 +107,7 @@ impl Mysql {
         let Some(row) = &plan.row else {
             return Ok(plan.values.iter().map(bound).collect());
         };
-        let place = (row.schema.as_deref(), &row.table);
-        let times = self
-            .times
-            .get_or_try_init(|| connection.exec(TIME_COLUMNS, place))
-            .await?;
+        let times = self.times(connection, row.schema.as_deref(), &row.table).await?;
         let values = plan.values.iter().zip(&row.columns);
         Ok(values
             .map(|(value, column)| match value {
@@ -75,10 +117,37 @@ impl Mysql {
             .collect())
     }
 
+    /// The columns of the table that are of times. Of a table that is not there nothing is kept: it may come.
+    async fn times(&self, connection: &mut Conn, schema: Option<&str>, table: &str) -> Result<Times, Error> {
+        if let Some(times) = self.known_times().clone() {
+            return Ok(times);
+        }
+        let columns: Vec<(String, bool)> = connection.exec(COLUMNS, (schema, table)).await?;
+        let is_there = !columns.is_empty();
+        let times = columns.into_iter().filter(|(_, is_time)| *is_time);
+        let times = Arc::new(times.map(|(name, _)| name).collect());
+        if is_there {
+            *self.known_times() = Some(Arc::clone(&times));
+        }
+        Ok(times)
+    }
+
+    fn known_times(&self) -> std::sync::MutexGuard<'_, Option<Times>> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is said of an error of the effect. Where the table is another one by now, what was known of it is forgotten.
+    fn told(&self, error: &Error) -> Failure {
+        if matches!(error, Error::Server(said) if OTHER_TABLE.contains(&said.code)) {
+            *self.known_times() = None;
+        }
+        failure::mysql(error)
+    }
+
     /// Notes that it is done, does it, and commits; in a transaction that was begun, and that the caller rolls back unless rows come
     /// out.
     async fn effect(&self, connection: &mut Conn, plan: &Plan, limit: &Limit) -> Result<Done, Failure> {
-        let told = |error: Error| failure::mysql(&error);
+        let told = |error: Error| self.told(&error);
         if let Some(id) = &plan.once
             && !note_done(connection, id, limit).await?
         {
@@ -95,13 +164,16 @@ impl Mysql {
     }
 
     /// A connection with a transaction begun in it. A kept one may have been closed by the server meanwhile: then a new one is made.
-    async fn begun(&self, limit: &Limit) -> Result<Conn, Failure> {
+    async fn begun(&self, limit: &Limit) -> Result<Held, Failure> {
         while let Some(mut kept) = self.pool.take() {
             if begin_transaction(&mut kept, limit).await.is_ok() {
                 return Ok(kept);
             }
         }
-        let mut connection = self.connect().await?;
+        let mut connection = Held {
+            connection: Some(self.connect().await?),
+            tasks: self.tasks.clone(),
+        };
         begin_transaction(&mut connection, limit)
             .await
             .map_err(|error| failure::mysql(&error))?;

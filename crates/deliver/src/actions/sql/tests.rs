@@ -46,7 +46,11 @@ impl World {
                 Arc::clone(&self.guard),
                 TaskTracker::new(),
             )),
-            Database::Mysql(server) => Box::new(super::mysql::Mysql::new(server.clone(), Arc::clone(&self.guard))),
+            Database::Mysql(server) => Box::new(super::mysql::Mysql::new(
+                server.clone(),
+                Arc::clone(&self.guard),
+                TaskTracker::new(),
+            )),
         };
         SqlAction { settings, backend }
     }

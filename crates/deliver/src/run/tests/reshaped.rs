@@ -1,6 +1,9 @@
 //! Messages at endpoints that want them otherwise: transformed, in another format, or not all of them.
 
-use bellwire_core::endpoint::{Format, Throttle, Workflow};
+use bellwire_core::{
+    delivery::Trigger,
+    endpoint::{Format, Throttle, Workflow},
+};
 
 use super::*;
 
@@ -151,6 +154,7 @@ async fn templates_of_an_action_see_the_payload_and_not_the_format() {
             kind: "forward".into(),
             settings: Some("{}".into()),
             trusted: false,
+            hidden: Default::default(),
         },
         ..wanting(formatted(format))
     };
@@ -225,6 +229,45 @@ async fn one_of_a_kind_is_sent_and_the_others_are_cancelled_with_the_reason() {
         verdicts(&house.run(&receiver, &of(4, "db1")).await),
         [Verdict::Cancelled]
     );
+    house.end().await;
+}
+
+#[tokio::test]
+async fn one_that_lacks_what_the_key_is_made_of_is_of_no_kind() {
+    for key in ["{{ host }}", "{{ host }}-{{ disk }}"] {
+        let house = House::with(wanting(throttled(Some(key)))).await;
+        let receiver = Receiver::answering(200);
+        for (number, payload) in [(1, "{}"), (2, "{\"disk\": \"sda\"}"), (3, "{}")] {
+            let ran = house.run(&receiver, &[work(number, Some(payload), None)]).await;
+            assert_eq!(verdicts(&ran), [Verdict::Succeeded], "{key} {payload}");
+        }
+        house.end().await;
+    }
+    let house = House::with(wanting(throttled(Some("{{ host }}")))).await;
+    let receiver = Receiver::answering(200);
+    for number in [1, 2] {
+        let ran = house
+            .run(&receiver, &[work(number, Some("{\"host\": null}"), None)])
+            .await;
+        assert_eq!(verdicts(&ran), [Verdict::Succeeded], "an empty key");
+    }
+    house.end().await;
+}
+
+#[tokio::test]
+async fn what_somebody_sends_again_by_hand_is_sent_and_not_counted() {
+    let house = House::with(wanting(throttled(None))).await;
+    let receiver = Receiver::answering(200);
+    let by_hand = |number| {
+        let mut work = work(number, Some("{}"), None);
+        work.progress.trigger = Trigger::Manual;
+        [work]
+    };
+    let of = |number| [work(number, Some("{}"), None)];
+    for work in [by_hand(1), of(2), by_hand(3)] {
+        assert_eq!(verdicts(&house.run(&receiver, &work).await), [Verdict::Succeeded]);
+    }
+    assert_eq!(verdicts(&house.run(&receiver, &of(4)).await), [Verdict::Cancelled]);
     house.end().await;
 }
 

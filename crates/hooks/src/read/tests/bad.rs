@@ -202,6 +202,88 @@ const BAD: &[(&str, &[&str])] = &[
         "connections: {m: {smtp: \"smtps://u%40e.com:p@h\"}}\nhooks: {a: {verify: none, do: [{email: {via: m, to: a@b.c, subject: s, template: broken.html}}]}}",
         &["2:82: hooks.a.do[0].email.template: there is no filter `shout`"],
     ),
+    // A monitor that nobody would look at, and connections and monitors that nobody uses, are judged as well.
+    (
+        "monitors: {m: {tcp: \"h:1\"}, n: {tcp: \"h:2\"}}\nhooks: {a: {monitors: [m], do: []}}",
+        &["1:29: monitors.n: no hook names this monitor; nobody looks at it; write `monitors: [n]` in a hook"],
+    ),
+    (
+        "monitors: {m: {http: \"https://never\"}}\nhooks: {}",
+        &["1:15: monitors.m: `never` is no time"],
+    ),
+    (
+        "connections: {o: {htpp: x}}\nhooks: {}",
+        &["1:19: connections.o: it does not say where it leads; did you mean `http`?"],
+    ),
+    (
+        "connections: {o: {http: x, baerer: y}}\nhooks: {}",
+        &["1:28: connections.o.baerer: no action that goes by `http` has a setting `baerer`; did you mean `bearer`?"],
+    ),
+    // What follows from something that is wrong is not said.
+    (
+        "hooks: {a: {verify: none, when: \"${UNSET}\", throttle: \"${UNSET}\", do: [{run: {argv: \"${UNSET}\"}, retry: [\"${UNSET}\"]}]}}",
+        &["1:33: hooks.a.when: the variable UNSET", "1:55: ", "1:85: ", "1:106: "],
+    ),
+    (
+        "monitors: {m: {tpc: \"h:1\"}}\nhooks: {a: {monitors: all, do: []}, b: {monitors: [m], do: []}}",
+        &[
+            "1:12: monitors.m: a monitor watches one thing",
+            "1:16: monitors.m.tpc: a monitor has no `tpc`",
+        ],
+    ),
+    (
+        "connections: {o: {slakc: x}}\nhooks: {a: {verify: none, do: [{chat: {via: o, text: x}}]}}",
+        &["1:19: connections.o: it does not say where it leads; did you mean `slack`?"],
+    ),
+    (
+        "x-v: &v {githbu: s}\nhooks: {a: {verify: *v, do: []}, b: {verify: *v, do: []}}",
+        &["1:10: hooks.a.verify.githbu: no provider or form is called `githbu`"],
+    ),
+    // Traps.
+    (
+        "hooks: {a: {verify: none, when: , do: [{file: {path: a}, when: }]}}",
+        &[
+            "1:27: hooks.a.when: `when` says nothing",
+            "1:58: hooks.a.do[0].when: `when` says nothing",
+        ],
+    ),
+    (
+        "hooks: {a: {verify: {github: $GITHUB_SECRET}, do: []}}",
+        &["1:30: hooks.a.verify.github: `$GITHUB_SECRET` is taken as it stands; did you mean `${GITHUB_SECRET}`?"],
+    ),
+    (
+        "hooks: {a: {verify: {github: {secret: {a: b}}}, do: []}}",
+        &["1:39: hooks.a.verify.github.secret: this is a map; a text is needed"],
+    ),
+    (
+        "hooks: {a: {verify: none, forEach: a, for_each: b, do: []}}",
+        &["1:39: hooks.a.for_each: it is the same as `forEach`; remove one of them"],
+    ),
+    (
+        "hooks: {a: {verify: {hmac: {secret: s, header: x, tolerance: 5m}}, do: []}}",
+        &["1:62: hooks.a.verify.hmac.tolerance: `tolerance` is about `ts`, and there is none"],
+    ),
+    // Beginners.
+    (
+        "hooks: {a: {verify: none, do: [{file: {path: {{ x }}}}]}}",
+        &["a key must be a text; a text with `{{ … }}` is put in quotes as a whole"],
+    ),
+    (
+        "hooks: {a: {verify: none, when: a && b, do: []}}",
+        &["; write `and` and `or`"],
+    ),
+    (
+        "hooks: {a: {verify: none, when: a = 1, do: []}}",
+        &["; write `==` to compare"],
+    ),
+    (
+        "hooks: {a: {verify: none, when: \"{{ a }}\", do: []}}",
+        &["; an expression is written without braces"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{file: {path: a}, retries: [1s]}]}}",
+        &["1:50: hooks.a.do[0].retries: no action is called `retries`; did you mean `retry`?"],
+    ),
     // All of it is said at once, in the order of the file.
     (
         "hooks:\n  a: {verify: nobody, do: [{fiel: {}}]}\n  b: {do: 1}\n",

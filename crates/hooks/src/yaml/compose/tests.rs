@@ -93,6 +93,28 @@ fn aliases_cannot_multiply_without_bound() {
     assert!(wrong(&"x".repeat(BYTES_MAX + 1)).2.contains("at most"));
 }
 
+/// Names that are looked for one after the other keep a check of this file busy for minutes.
+#[test]
+fn as_many_keys_as_fit_in_one_map_are_composed_and_merged() {
+    let many: String = (0..45_000).map(|n| format!("  k{n}: 1\n")).collect();
+    let root = compose(&format!("a: &a\n{many}b:\n  <<: *a\n  k7: 2\n"))
+        .unwrap()
+        .unwrap();
+    let merged = member(&root, "b").value.entries().unwrap();
+    assert_eq!(
+        (merged.len(), merged[0].key.as_str(), merged[1].key.as_str()),
+        (45_000, "k7", "k0")
+    );
+}
+
+#[test]
+fn advice_about_tabs_is_given_about_tabs_alone() {
+    for (text, is_about_tabs) in [("a:\n\tb: 1\n", true), ("a: 1\n\0", false)] {
+        let advice = compose(text).err().unwrap().advice;
+        assert_eq!(advice == "indent with spaces", is_about_tabs, "{text:?}: {advice}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in ".{0,200}") {

@@ -21,7 +21,7 @@ use super::{
     tx::Tx,
 };
 use crate::{
-    contract::{Appended, Arrival, ArrivalPlace, Arrived, Released},
+    contract::{Arrival, ArrivalPlace, Arrived, Released},
     error::AppendError,
 };
 
@@ -129,8 +129,15 @@ fn by_version(tx: &mut Tx<'_>, stream: &mut Stream, message: NewMessage, version
 fn stale(tx: &mut Tx<'_>, mut message: NewMessage, why: &Stale) -> Result<Came, Fault> {
     message.routes.clear();
     note(&mut message, why);
-    let appended = ingest::append(tx, message)?;
-    Ok(appended.map(|appended: Appended| (Arrived::Stale(appended), false)))
+    Ok(match ingest::append(tx, message)? {
+        Ok(appended) => Ok((Arrived::Stale(appended), false)),
+        Err(AppendError::EventIdTaken { event_id, existing, .. }) => Err(AppendError::EventIdTaken {
+            event_id,
+            existing,
+            overtaken: true,
+        }),
+        Err(error) => Err(error),
+    })
 }
 
 /// That an accepted message has the event id.
@@ -142,9 +149,14 @@ fn event_id_taken(tx: &Tx<'_>, message: &NewMessage) -> rusqlite::Result<Option<
     Ok(existing.map(|existing| ingest::taken(event_id, existing)))
 }
 
+/// Behind what is noted already.
 fn note(message: &mut NewMessage, what: &impl Display) {
     if let Some(inbound) = &mut message.inbound {
-        Arc::make_mut(inbound).note = Some(what.to_string());
+        let inbound = Arc::make_mut(inbound);
+        inbound.note = Some(match inbound.note.take() {
+            Some(note) => format!("{note}; {what}"),
+            None => what.to_string(),
+        });
     }
 }
 
@@ -181,7 +193,7 @@ fn accept_held(
             mut message,
             came_at,
             missing,
-        } = held::take(tx, name.app, id)?;
+        } = held::take(tx, name, id)?;
         let lateness = Lateness {
             waited: tx.now.since(came_at),
             missing,
@@ -250,4 +262,26 @@ pub(super) fn release(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Result<P
     }
     piece.released.next = held::next(tx.connection)?;
     Ok(piece)
+}
+
+/// A piece of [`crate::Store::reset_stream`].
+pub(super) struct ResetPiece {
+    /// There was such a stream.
+    pub known: bool,
+    /// There is still something held in it.
+    pub more: bool,
+}
+
+/// Accepts what is held in a stream, as much as one transaction bears, and forgets it when nothing is left.
+pub(super) fn reset(tx: &mut Tx<'_>, name: &Name) -> Result<ResetPiece, Fault> {
+    let mut opened = stream::open(tx.connection, name)?;
+    let turns = accept_held(tx, name, &mut opened.stream, Some(u64::MAX), TURNS_PER_COMMIT)?;
+    let more = held::first(tx.connection, name)?.is_some();
+    let known = if more {
+        stream::write(tx, name, &opened)?;
+        true
+    } else {
+        stream::forget_one(tx, name)? || turns.given > 0
+    };
+    Ok(ResetPiece { known, more })
 }

@@ -1,12 +1,15 @@
 //! Messages that are held until their turn.
 
+use std::{sync::Arc, time::Duration};
+
 use bellwire_core::{
-    id::{AppId, Id},
+    id::{AppId, Id, SourceId},
     message::NewMessage,
+    source::Inbound,
     time::Timestamp,
 };
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     fault::Fault,
@@ -14,13 +17,25 @@ use super::{
     stream::Name,
     tx::Tx,
 };
-use crate::held::{Beside, from_document, to_document};
+use crate::{
+    error::StoreError,
+    held::{Beside, from_document, to_document},
+};
+
+/// The type of a message of which only the payload is left, and how long that is kept.
+const UNREADABLE: &str = "unreadable";
+const REMAINS_FOR: Duration = Duration::from_secs(30 * 86_400);
+/// The source whose application this is. Reads all of them: for what hardly ever happens.
+const SOURCE_OF_APP: &str = "SELECT id FROM source WHERE json_extract(document, '$.app') = ?1";
 
 const PUT: &str = "INSERT INTO held (app, okey, number, until, came_at, missing, event_id, document, body) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 const ONE: &str = "SELECT came_at, missing, event_id, document, body FROM held WHERE id = ?1";
 const DELETE: &str = "DELETE FROM held WHERE id = ?1";
 const DUE_SINCE_IT_CAME: &str = "UPDATE held SET until = min(until, came_at) WHERE id = ?1";
+/// Those of an application that wait for others, and not until a time; of one that has its turn the wait ended when it came.
+pub(super) const PROLONG: &str = "UPDATE held SET until = ?2 WHERE id IN \
+     (SELECT id FROM held WHERE app = ?1 AND until < ?2 AND until > came_at LIMIT ?3)";
 /// The first of a stream.
 pub(super) const FIRST: &str = "SELECT id, number FROM held WHERE app = ?1 AND okey = ?2 ORDER BY number, id LIMIT 1";
 /// The greatest number of a stream whose wait is over.
@@ -143,23 +158,72 @@ pub(super) fn stream_behind(connection: &Connection, name: &Name) -> rusqlite::R
         .optional()
 }
 
-/// Takes a message out.
-pub(super) fn take(tx: &Tx<'_>, app: AppId, id: i64) -> Result<Held, Fault> {
+/// Takes a message out. Of one that cannot be read, what can be read comes out, and goes nowhere: the others of its stream, and
+/// all other streams, would wait for it for ever.
+pub(super) fn take(tx: &Tx<'_>, name: &Name, id: i64) -> Result<Held, Fault> {
     let mut statement = tx.connection.prepare_cached(ONE)?;
     let (came_at, missing, document, beside) = statement.query_row([id], |row| {
         let beside = Beside {
-            app,
-            event_id: row.get(2)?,
+            app: name.app,
+            event_id: lossy(row, 2)?,
             payload: Bytes::from(row.get::<_, Vec<u8>>(4)?),
         };
         let missing: Option<i64> = row.get(1)?;
-        Ok((row.get(0)?, missing, row.get::<_, String>(3)?, beside))
+        Ok((row.get(0)?, missing, lossy(row, 3)?.unwrap_or_default(), beside))
     })?;
     tx.connection.prepare_cached(DELETE)?.execute([id])?;
+    let message = match from_document(&document, beside.clone()) {
+        Ok(message) => message,
+        Err(error) => {
+            tracing::error!(app = %name.app, key = name.okey, %error, "a held message is kept without what it came with");
+            remains(tx, name, beside, &error)?
+        }
+    };
     Ok(Held {
-        message: from_document(&document, beside)?,
+        message,
         came_at: Timestamp::from_micros(came_at),
         missing: missing.map(placed),
+    })
+}
+
+/// A text, also one that is none.
+fn lossy(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    let bytes = row.get_ref(column)?.as_bytes_or_null()?;
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+}
+
+/// What is left of a message that cannot be read.
+fn remains(tx: &Tx<'_>, name: &Name, beside: Beside, error: &StoreError) -> rusqlite::Result<NewMessage> {
+    let source: Option<i64> = tx
+        .connection
+        .prepare_cached(SOURCE_OF_APP)?
+        .query_row([name.app.to_string()], |row| row.get(0))
+        .optional()?;
+    let inbound = source.map(|source| Inbound {
+        source: SourceId::from_number(number(source)),
+        method: String::new(),
+        target: String::new(),
+        headers: Vec::new(),
+        peer: None,
+        verdict: String::new(),
+        note: Some(format!("{error}; its payload is kept and goes nowhere")),
+        item: None,
+    });
+    Ok(NewMessage {
+        app: name.app,
+        event_type: UNREADABLE.to_owned(),
+        event_id: beside.event_id,
+        channels: Vec::new(),
+        tags: Vec::new(),
+        ordering_key: Some(name.okey.clone()),
+        payload: beside.payload,
+        payload_expires_at: tx.now.plus(REMAINS_FOR),
+        deliver_at: None,
+        traceparent: None,
+        content_type: None,
+        inbound: inbound.map(Arc::new),
+        routes: Vec::new(),
+        idempotency: None,
     })
 }
 
@@ -167,6 +231,16 @@ pub(super) fn take(tx: &Tx<'_>, app: AppId, id: i64) -> Result<Held, Fault> {
 pub(super) fn make_due(tx: &Tx<'_>, id: i64) -> rusqlite::Result<()> {
     tx.connection.prepare_cached(DUE_SINCE_IT_CAME)?.execute([id])?;
     Ok(())
+}
+
+/// Makes some of an application wait until a time at least. Answers how many did not.
+pub(super) fn prolong(tx: &Tx<'_>, app: AppId, until: Timestamp, limit: usize) -> Result<usize, Fault> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let changed = tx
+        .connection
+        .prepare_cached(PROLONG)?
+        .execute(params![key(app.number()), until.micros(), limit])?;
+    Ok(changed)
 }
 
 /// A place among the held messages of an application.

@@ -190,6 +190,12 @@ impl Page<'_> {
     }
 }
 
+/// Forgets a stream. Answers whether there was one.
+pub(super) fn forget_one(tx: &Tx<'_>, name: &Name) -> rusqlite::Result<bool> {
+    let gone = tx.connection.prepare_cached(DELETE)?.execute(name.columns())?;
+    Ok(gone > 0)
+}
+
 /// Forgets some streams to which nothing came since a day. Answers how many.
 pub(super) fn forget_unused(tx: &Tx<'_>, day: i64, limit: usize) -> Result<usize, Fault> {
     forget(tx, UNUSED, day, limit)

@@ -49,6 +49,8 @@ const ERASED_PER_COMMIT: usize = 200;
 const SEALED_PER_COMMIT: usize = 500;
 /// Streams forgotten in one transaction.
 const STREAMS_PER_COMMIT: usize = 4_000;
+/// Held messages whose wait is made longer in one transaction.
+const HELD_PER_COMMIT: usize = 4_000;
 /// Steps of forgetting that one call takes.
 const STEPS_PER_CALL: usize = 250;
 
@@ -149,6 +151,32 @@ impl Store for Sqlite {
             if !piece.more || given >= limit {
                 let next = piece.released.next;
                 return Ok(Released { messages, next });
+            }
+        }
+    }
+
+    async fn prolong(&self, app: AppId, until: Timestamp) -> Result<u64, StoreError> {
+        let mut changed = 0;
+        loop {
+            let n = self
+                .write(move |tx| held::prolong(tx, app, until, HELD_PER_COMMIT))
+                .await?;
+            changed += n as u64;
+            if n < HELD_PER_COMMIT {
+                return Ok(changed);
+            }
+        }
+    }
+
+    async fn reset_stream(&self, app: AppId, key: String) -> Result<bool, StoreError> {
+        let name = stream::Name { app, okey: key };
+        let mut known = false;
+        loop {
+            let stream = name.clone();
+            let piece = self.write(move |tx| arrival::reset(tx, &stream)).await?;
+            known |= piece.known;
+            if !piece.more {
+                return Ok(known);
             }
         }
     }

@@ -202,6 +202,26 @@ fn one_that_was_held_back_is_told_why() {
 }
 
 #[test]
+fn what_has_no_receiver_is_not_told_as_if_somebody_had_answered() {
+    let mut endpoint = endpoint();
+    endpoint.action.kind = "run".into();
+    let done = Attempt {
+        failure: None,
+        ..attempt(0)
+    };
+    let (_, summary, _) = words(&endpoint, Some(delivery(DeliveryState::Succeeded, 1)), Some(&done));
+    assert!(summary.starts_with("done at "), "{summary}");
+    let (_, summary, advice) = words(&endpoint, Some(delivery(DeliveryState::Failed, 1)), Some(&attempt(0)));
+    assert!(summary.starts_with("given up after 1 attempt; "), "{summary}");
+    assert!(
+        !format!("{summary}{advice:?}").contains("receiver"),
+        "{summary} {advice:?}"
+    );
+    let (_, summary, _) = words(&endpoint, Some(delivery(DeliveryState::Pending, 1)), Some(&attempt(0)));
+    assert!(summary.starts_with("failed once so far; "), "{summary}");
+}
+
+#[test]
 fn an_endpoint_that_matches_only_now_is_told_since_when() {
     let newer = Endpoint {
         created_at: NOON.plus(HOUR),

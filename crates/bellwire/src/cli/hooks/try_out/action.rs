@@ -6,7 +6,7 @@ use bellwire_core::{
     id::{EndpointId, Id as _, MessageId},
     time::{Timestamp, format_span},
 };
-use bellwire_hooks::HookAction;
+use bellwire_hooks::{Desired, HookAction};
 use bellwire_intake::judge::Coming;
 use bellwire_template::{Escape, Expression, Missing, Read, Template, Transformation};
 use serde_json::Value;
@@ -31,6 +31,18 @@ pub(super) struct Outcome {
     pub remarks: Vec<String>,
     /// What would be done, without what is secret; nothing where nothing would.
     pub preview: Option<Result<Value, String>>,
+}
+
+impl Outcome {
+    /// Errors hold excerpts of what they are about.
+    pub fn veil_errors(&mut self, desired: &Desired) {
+        if let Match::Broken(_, error) = &mut self.matches {
+            *error = desired.veiled_error(error);
+        }
+        if let Some(Err(error)) = &mut self.preview {
+            *error = desired.veiled_error(error);
+        }
+    }
 }
 
 /// Whether an action is for a message.
@@ -102,13 +114,16 @@ fn remarks(action: &HookAction, event: &Event<'_>) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(throttle) = &action.workflow.throttle {
         let every = format_span(throttle.every.0);
-        let key = throttle.key.as_ref().map(|key| {
-            Template::compile(key, Escape::None, Missing::Empty)
-                .and_then(|key| key.render(&event.scope()))
-                .map_or_else(|error| format!("no key: {error}"), |key| format!("of `{key}`"))
+        let key = throttle
+            .key
+            .as_ref()
+            .map(|key| Template::compile(key, Escape::None, Missing::Error).and_then(|key| key.render(&event.scope())));
+        remarks.push(match key {
+            None => format!("at most one in {every}"),
+            Some(Ok(key)) if key.trim().is_empty() => "the throttle's key is empty: not held back".to_owned(),
+            Some(Ok(key)) => format!("at most one of `{key}` in {every}"),
+            Some(Err(error)) => format!("the throttle has no key for it: not held back: {error}"),
         });
-        let of = key.map_or_else(String::new, |key| format!(" {key}"));
-        remarks.push(format!("at most one{of} in {every}"));
     }
     if action.workflow.format != Format::Json {
         let format = serde_json::to_value(action.workflow.format).unwrap_or_default();

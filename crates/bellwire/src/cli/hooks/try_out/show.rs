@@ -1,6 +1,6 @@
 //! What is shown of a test, to people and programs.
 
-use bellwire_hooks::Hook;
+use bellwire_hooks::{Desired, Hook};
 use bellwire_intake::judge::Coming;
 use bellwire_store::ArrivalPlace;
 use bellwire_template::Read;
@@ -15,6 +15,18 @@ use crate::cli::{
 
 /// The longest text of a stranger's that is shown in a line, in characters.
 const LINE_CHARS: usize = 200;
+
+/// What people see: nothing of what a reference of the file was replaced by.
+struct Page<'a> {
+    desired: &'a Desired,
+    out: &'a mut Out,
+}
+
+impl Page<'_> {
+    fn line(&mut self, text: &str) -> Result<(), Failure> {
+        self.out.line(&self.desired.veiled(text))
+    }
+}
 
 /// Everything that happened, or would.
 #[derive(Default)]
@@ -39,13 +51,16 @@ impl Shown {
     ///
     /// # Errors
     /// When the request was refused, or an action that matches could not act.
-    pub fn print(self, hook: &Hook, out: &mut Out) -> Result<(), Failure> {
+    pub fn print(mut self, desired: &Desired, hook: &Hook, out: &mut Out) -> Result<(), Failure> {
+        let outcomes = self.messages.iter_mut().flat_map(|(_, _, outcomes)| outcomes);
+        outcomes.for_each(|outcome| outcome.veil_errors(desired));
         if out.is_json() {
-            out.line(&self.to_json(hook).to_string())?;
+            out.line(&desired.veiled_json(self.to_json(hook)).to_string())?;
         } else {
-            self.print_lines(hook, out)?;
+            self.print_lines(hook, &mut Page { desired, out })?;
         }
         if let Some((status, reason, words)) = self.refused {
+            let words = desired.veiled_error(&words);
             return Err(Failure::Failed(format!("refused with {status} ({reason}): {words}")));
         }
         let cannot = self
@@ -59,23 +74,23 @@ impl Shown {
         cannot.map_or(Ok(()), |text| Err(Failure::Failed(text)))
     }
 
-    fn print_lines(&self, hook: &Hook, out: &mut Out) -> Result<(), Failure> {
+    fn print_lines(&self, hook: &Hook, page: &mut Page<'_>) -> Result<(), Failure> {
         for step in &self.steps {
-            out.line(&pretty::line(step, LINE_CHARS * 4))?;
+            page.line(&pretty::line(step, LINE_CHARS * 4))?;
         }
         if self.refused.is_some() {
             return Ok(());
         }
         for (at, (_, line, outcomes)) in self.messages.iter().enumerate() {
-            out.line(&format!("message {} of {}: {line}", at + 1, self.messages.len()))?;
+            page.line(&format!("message {} of {}: {line}", at + 1, self.messages.len()))?;
             for outcome in outcomes {
-                print_outcome(outcome, out)?;
+                print_outcome(outcome, page)?;
             }
         }
         if hook.actions.is_empty() && !self.messages.is_empty() {
-            out.line("  kept; the hook has no actions")?;
+            page.line("  kept; the hook has no actions")?;
         }
-        out.note("nothing was done");
+        page.out.note("nothing was done");
         Ok(())
     }
 
@@ -131,7 +146,7 @@ fn in_a_line(coming: &Coming) -> String {
     line
 }
 
-fn print_outcome(outcome: &Outcome, out: &mut Out) -> Result<(), Failure> {
+fn print_outcome(outcome: &Outcome, page: &mut Page<'_>) -> Result<(), Failure> {
     let (tone, words) = match &outcome.matches {
         Match::Always => (Tone::Good, "matches".to_owned()),
         Match::Holds(when, reads) => (Tone::Good, format!("matches: {when}{}", told(reads))),
@@ -142,26 +157,26 @@ fn print_outcome(outcome: &Outcome, out: &mut Out) -> Result<(), Failure> {
         ),
         Match::Disabled => (Tone::Dim, "disabled".to_owned()),
     };
-    out.line(&format!(
+    page.line(&format!(
         "  {} ({}): {}",
         outcome.name,
         outcome.target,
-        out.tint(tone, &words)
+        page.out.tint(tone, &words)
     ))?;
     for remark in &outcome.remarks {
-        out.line(&format!("    {}", pretty::line(remark, LINE_CHARS)))?;
+        page.line(&format!("    {}", pretty::line(remark, LINE_CHARS)))?;
     }
     match &outcome.preview {
         Some(Ok(preview)) => {
-            let text = serde_json::to_string_pretty(preview).unwrap_or_default();
+            let text = serde_json::to_string_pretty(&page.desired.veiled_json(preview.clone())).unwrap_or_default();
             for line in text.lines() {
-                out.line(&format!("    {line}"))?;
+                page.line(&format!("    {line}"))?;
             }
             Ok(())
         }
-        Some(Err(error)) => out.line(&format!(
+        Some(Err(error)) => page.line(&format!(
             "    {}",
-            out.tint(Tone::Bad, &format!("could not act: {error}"))
+            page.out.tint(Tone::Bad, &format!("could not act: {error}"))
         )),
         None => Ok(()),
     }

@@ -3,7 +3,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cli::testing::Captured;
 
-const FILE: &str = "hooks:
+const FILE: &str = "monitors: {api: {tcp: \"h.example:1\"}}
+hooks:
   push:
     verify: {github: canary-secret}
     when: type == \"push\"
@@ -16,9 +17,19 @@ const FILE: &str = "hooks:
     for_each: body.alerts
     order: {by: item.id, sequence: item.n}
     do: [{file: {path: a.jsonl, line: \"{{ item.text }}\"}}]
+  secret:
+    verify: none
+    do:
+      - {http: {url: \"https://example.com/${file:key}\", query: {q: \"a ${file:key}\"}, json: {token: \"${file:key}\"}}}
+      - {http: {url: \"https://example.com/\", form: {a: \"${file:key}\"}}}
+      - {http: {url: \"https://example.com/\", body: \"b ${file:key}\"}}
+      - {run: {argv: [x, \"${file:key}\"], env: {DSN: \"${file:key}\"}, stdin: \"${file:key}\"}}
+      - {chat: {slack: \"https://hooks.example.com/x\", text: \"${file:key}\"}}
   daily:
     cron: \"@daily\"
     do: [{forward: {url: \"https://example.com/\"}, transformation: {day: \"{{ day }}\"}}]
+  typed: {cron: \"@daily\", event_type: '\"day.\" ~ body.day', do: []}
+  down: {monitors: all, do: []}
 ";
 
 struct Run {
@@ -32,6 +43,7 @@ fn run(hook: &str, body: &str, options: &[&str], is_json: bool) -> Run {
     let (file, fixture) = (folder.path().join("hooks.yaml"), folder.path().join("fixture.json"));
     std::fs::write(&file, FILE).unwrap();
     std::fs::write(&fixture, body).unwrap();
+    std::fs::write(folder.path().join("key"), "canary \"0123\"").unwrap();
     let mut line = vec![
         "bellwire",
         "hooks",
@@ -51,6 +63,16 @@ fn run(hook: &str, body: &str, options: &[&str], is_json: bool) -> Run {
     Run {
         done,
         text: captured.text(),
+    }
+}
+
+#[test]
+fn what_a_reference_was_replaced_by_is_not_shown() {
+    for is_json in [false, true] {
+        let Run { done, text } = run("secret", "{}", &[], is_json);
+        done.unwrap();
+        assert!(!text.contains("canary") && !text.contains("0123"), "{text}");
+        assert!(text.matches("${file:key}").count() >= 7, "{text}");
     }
 }
 
@@ -150,13 +172,28 @@ fn what_a_schedule_would_make_is_the_fixture() {
 }
 
 #[test]
+fn the_type_of_a_schedule_or_monitor_is_its_own_and_a_stand_in_is_said() {
+    for (hook, body, says) in [
+        ("daily", r#"{"day": 3}"#, "type cron,"),
+        ("typed", r#"{"day": 3}"#, "type day.3,"),
+        ("down", "{}", "type monitor.down,"),
+        ("push", "{}", "the type is `test`; `--type` says another\n"),
+    ] {
+        let text = run(hook, body, &[], false).text;
+        assert!(text.contains(says), "{hook}: {text}");
+    }
+    let text = run("push", "{}", &["--type", "test"], false).text;
+    assert!(!text.contains("says another"), "{text}");
+}
+
+#[test]
 fn a_hook_that_is_not_there_is_a_usage_failure_that_names_those_that_are() {
     let failure = run("nobody", "{}", &[], false).done.unwrap_err();
     assert_eq!(failure.exit_code(), 2);
     assert!(
         failure
             .to_string()
-            .ends_with("has no hook `nobody`; it has push, alerts, daily"),
+            .ends_with("has no hook `nobody`; it has push, alerts, daily, typed, down"),
         "{failure}"
     );
 }

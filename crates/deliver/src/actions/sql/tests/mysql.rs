@@ -1,7 +1,7 @@
 use mysql_async::{Conn, OptsBuilder, prelude::Queryable as _};
 
 use super::{
-    relay::{Cut, relay},
+    relay::{Cut, mute, relay},
     servers::{self, PASSWORD},
     *,
 };
@@ -98,6 +98,38 @@ async fn a_lock_that_another_holds_costs_the_timeout_and_the_transaction_is_give
     assert_eq!(blocked.unwrap_err().reason, "sql_timeout");
     assert_eq!(run(&action, "b", payload).await.map(|_| ()), Ok(()));
     assert_eq!(world.ask("SELECT name FROM customers").await, "bob");
+}
+
+#[tokio::test]
+async fn columns_are_looked_at_anew_when_a_table_comes_or_changes() {
+    let world = world().await;
+    let action = world.action(json!({"insert": "t", "set": {"at": "{{ at }}"}}));
+    let payload = json!({"at": "2026-11-02T09:00:00+01:00"});
+    let failure = run(&action, "1", payload.clone()).await.unwrap_err();
+    assert_eq!(failure.reason, "sql_undefined", "{}", failure.detail);
+    world.sql("CREATE TABLE t (at text)").await;
+    assert_eq!(run(&action, "2", payload.clone()).await, Ok(Done::Rows(1)));
+    world.sql("DELETE FROM t").await;
+    world.sql("ALTER TABLE t MODIFY at datetime").await;
+    // It says that it is no time of its own, and is understood at the next try.
+    assert_eq!(run(&action, "3", payload.clone()).await.unwrap_err().reason, "sql_type");
+    assert_eq!(run(&action, "3", payload).await, Ok(Done::Rows(1)));
+    assert_eq!(world.ask("SELECT at FROM t").await, "2026-11-02 08:00:00");
+}
+
+#[tokio::test]
+async fn a_connection_whose_answer_never_ends_is_closed_when_its_time_is_over() {
+    let world = world().await;
+    world.table().await;
+    let (port, closed) = mute(servers::mariadb().port, "COMMIT").await;
+    let database = world.url.rsplit('/').next().unwrap();
+    let action = elsewhere(&world, url("127.0.0.1", port, database, "?sslmode=disable")).action(insert());
+    let payload = json!({"id": 1, "name": "ada"});
+    let failure = run_within(&action, "msg_1", payload, Duration::from_millis(300))
+        .await
+        .unwrap_err();
+    assert_eq!(failure.reason, "sql_timeout", "{}", failure.detail);
+    closed.await.unwrap();
 }
 
 #[tokio::test]

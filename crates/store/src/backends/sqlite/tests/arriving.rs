@@ -224,3 +224,35 @@ async fn many_streams_are_forgotten_in_pieces() {
     };
     assert!(f.store.streams(app(), query).await.unwrap().items.is_empty());
 }
+
+#[tokio::test]
+async fn a_held_message_that_cannot_be_read_holds_up_nobody() {
+    let f = Fixture::new().await;
+    let mut source = reading::source();
+    source.app = app();
+    f.store
+        .apply(vec![Change::PutSource(Box::new(source.clone()))], None)
+        .await
+        .unwrap();
+    for (key, number) in [("a", 2), ("a", 3), ("b", 2)] {
+        f.store.arrive(numbered(key, number)).await.unwrap();
+    }
+    f.store
+        .write(|tx| {
+            let spoil = "UPDATE held SET document = '{' WHERE okey = 'a' AND number = (SELECT min(number) FROM held)";
+            Ok(tx.connection.execute(spoil, [])?)
+        })
+        .await
+        .unwrap();
+    let released = f.store.release(NOON.plus(DAY), 100).await.unwrap();
+    assert_eq!((released.messages, released.next), (3, None));
+    let rows = f.store.messages(app(), MessageFilter::default(), ALL, true).await;
+    let rows = rows.unwrap().items;
+    let spoiled = rows.iter().find(|row| row.event_id.as_deref() == Some("a/2")).unwrap();
+    assert_eq!(spoiled.event_type, "unreadable");
+    assert!(spoiled.payload.is_some());
+    let inbound = spoiled.inbound.as_ref().unwrap();
+    assert_eq!(inbound.source, source.id);
+    assert!(inbound.note.as_ref().unwrap().contains("cannot be read"), "{inbound:?}");
+    f.proven().await;
+}

@@ -197,7 +197,8 @@ async fn an_event_id_is_used_once_also_across_days_and_a_refusal_harms_nobody_el
         refused,
         Err(AppendError::EventIdTaken {
             event_id: "evt".to_owned(),
-            existing: first
+            existing: first,
+            overtaken: false,
         })
     );
     assert!(fine.is_ok());

@@ -164,6 +164,10 @@ async fn held_messages_are_found_by_their_place_and_due_ones_by_their_time() {
             "SEARCH held USING COVERING INDEX held_place (app=? AND okey=?)",
         ),
         (
+            held::PROLONG.to_owned(),
+            "SEARCH held USING INTEGER PRIMARY KEY (rowid=?); LIST SUBQUERY 1; SEARCH held USING INDEX held_place (app=?)",
+        ),
+        (
             held::OVER.to_owned(),
             "SEARCH held USING COVERING INDEX held_place (app=? AND okey=?)",
         ),
