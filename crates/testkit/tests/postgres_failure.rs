@@ -5,7 +5,7 @@
 
 #[path = "postgres/relay.rs"]
 mod relay;
-#[path = "postgres/server.rs"]
+#[path = "../../store/src/backends/postgres/tests/server.rs"]
 mod server;
 
 use std::{sync::Arc, time::Duration};

@@ -181,7 +181,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         set |c, v| put(&mut c.storage.data, PathBuf::from(one(v)?)),
         get |c| vec![c.storage.data.display().to_string()]),
     setting!("store", Some("store"), "URL", default "", special "unset: an embedded store in `data`",
-        "Another store, such as `sqlite:/srv/bellwire`.",
+        "Another store: `postgres://user@host/database` (see below), or `sqlite:/srv/bellwire`.",
         set |c, v| put(&mut c.storage.store, Some(Hidden::new(one(v)?))),
         get |c| c.storage.store.iter().map(|url| without_password(url.expose())).collect()),
     setting!("admin_token", None, "text, 32 characters or more", default "", special "unset: made on the first start and printed once",

@@ -77,6 +77,7 @@ pub(super) fn taken(event_id: &str, existing: i64) -> AppendError {
     AppendError::EventIdTaken {
         event_id: event_id.to_owned(),
         existing: MessageId::from_number(number(existing)),
+        overtaken: false,
     }
 }
 

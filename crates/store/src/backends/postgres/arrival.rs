@@ -23,7 +23,7 @@ use super::{
     tx::Tx,
 };
 use crate::{
-    contract::{Appended, Arrival, ArrivalPlace, Arrived, Released},
+    contract::{Arrival, ArrivalPlace, Arrived, Released},
     error::AppendError,
 };
 
@@ -131,8 +131,15 @@ async fn by_version(tx: &mut Tx, stream: &mut Stream, message: NewMessage, versi
 async fn stale(tx: &mut Tx, mut message: NewMessage, why: &Stale) -> Result<Came, Fault> {
     message.routes.clear();
     note(&mut message, why);
-    let appended = append::append_one(tx, message).await?;
-    Ok(appended.map(|appended: Appended| (Arrived::Stale(appended), false)))
+    Ok(match append::append_one(tx, message).await? {
+        Ok(appended) => Ok((Arrived::Stale(appended), false)),
+        Err(AppendError::EventIdTaken { event_id, existing, .. }) => Err(AppendError::EventIdTaken {
+            event_id,
+            existing,
+            overtaken: true,
+        }),
+        Err(error) => Err(error),
+    })
 }
 
 /// That an accepted message has the event id.
@@ -144,9 +151,14 @@ async fn event_id_taken(tx: &mut Tx, message: &NewMessage) -> Result<Option<Appe
     Ok(existing.map(|existing| append::taken(event_id, existing)))
 }
 
+/// Behind what is noted already.
 fn note(message: &mut NewMessage, what: &impl Display) {
     if let Some(inbound) = &mut message.inbound {
-        Arc::make_mut(inbound).note = Some(what.to_string());
+        let inbound = Arc::make_mut(inbound);
+        inbound.note = Some(match inbound.note.take() {
+            Some(note) => format!("{note}; {what}"),
+            None => what.to_string(),
+        });
     }
 }
 
@@ -183,7 +195,7 @@ async fn accept_held(
             mut message,
             came_at,
             missing,
-        } = held::take(tx, name.app, id).await?;
+        } = held::take(tx, name, id).await?;
         let lateness = Lateness {
             waited: tx.now.since(came_at),
             missing,
@@ -257,4 +269,26 @@ pub(super) async fn release(tx: &mut Tx, now: Timestamp, limit: usize) -> Result
     }
     piece.released.next = held::next(tx).await?;
     Ok(piece)
+}
+
+/// A piece of [`crate::Store::reset_stream`].
+pub(super) struct ResetPiece {
+    /// There was such a stream.
+    pub known: bool,
+    /// There is still something held in it.
+    pub more: bool,
+}
+
+/// Accepts what is held in a stream, as much as one transaction bears, and forgets it when nothing is left.
+pub(super) async fn reset(tx: &mut Tx, name: &Name) -> Result<ResetPiece, Fault> {
+    let mut opened = stream::open(tx, name).await?;
+    let turns = accept_held(tx, name, &mut opened.stream, Some(u64::MAX), TURNS_PER_COMMIT).await?;
+    let more = held::first(tx, name).await?.is_some();
+    let known = if more {
+        stream::write(tx, name, &opened);
+        true
+    } else {
+        stream::forget_one(tx, name).await? || turns.given > 0
+    };
+    Ok(ResetPiece { known, more })
 }

@@ -1,8 +1,11 @@
 //! Messages that are held until their turn.
 
+use std::{sync::Arc, time::Duration};
+
 use bellwire_core::{
-    id::{AppId, Id},
+    id::{AppId, Id, SourceId},
     message::NewMessage,
+    source::Inbound,
     time::Timestamp,
 };
 use bytes::Bytes;
@@ -20,9 +23,18 @@ use crate::{
     held::{Beside, from_document, to_document},
 };
 
+/// The type of a message of which only the payload is left, and how long that is kept.
+const UNREADABLE: &str = "unreadable";
+const REMAINS_FOR: Duration = Duration::from_secs(30 * 86_400);
+/// The source whose application this is. Reads all of them: for what hardly ever happens.
+const SOURCE_OF_APP: &str = "SELECT id FROM source WHERE document::json ->> 'app' = $1";
+
 const PUT: &str = "INSERT INTO held (app, okey, number, until, came_at, missing, event_id, document, body) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 const TAKE: &str = "DELETE FROM held WHERE id = $1 RETURNING came_at, missing, event_id, document, body";
+/// Those of an application that wait for others, and not until a time; of one that has its turn the wait ended when it came.
+pub(super) const PROLONG: &str = "UPDATE held SET until = $2 WHERE id IN \
+     (SELECT id FROM held WHERE app = $1 AND until < $2 AND until > came_at LIMIT $3)";
 /// The first of a stream.
 pub(super) const FIRST: &str = "SELECT id, number FROM held WHERE app = $1 AND okey = $2 ORDER BY number, id LIMIT 1";
 /// The greatest number of a stream whose wait is over.
@@ -124,26 +136,71 @@ pub(super) async fn count(connection: &Connection, name: &Name) -> Result<(u64, 
     Ok((number(row.get(0)), until.map(Timestamp::from_micros)))
 }
 
-/// Takes a message out.
-pub(super) async fn take(tx: &mut Tx, app: AppId, id: i64) -> Result<Held, Fault> {
+/// Takes a message out. Of one that cannot be read, what can be read comes out, and goes nowhere: the others of its stream, and
+/// all other streams, would wait for it for ever.
+pub(super) async fn take(tx: &mut Tx, name: &Name, id: i64) -> Result<Held, Fault> {
     let row = tx.row(TAKE, args![id]).await?;
     let row = row.ok_or(StoreError::NotFound("the held message"))?;
     let beside = Beside {
-        app,
+        app: name.app,
         event_id: row.get::<_, Option<String>>(2).map(plain),
         payload: Bytes::from(row.get::<_, Vec<u8>>(4)),
     };
     let document: &str = row.get(3);
+    let message = match from_document(document, beside.clone()) {
+        Ok(message) => message,
+        Err(error) => {
+            tracing::error!(app = %name.app, key = name.okey, %error, "a held message is kept without what it came with");
+            remains(tx, name, beside, &error).await?
+        }
+    };
     Ok(Held {
-        message: from_document(document, beside)?,
+        message,
         came_at: Timestamp::from_micros(row.get(0)),
         missing: row.get::<_, Option<i64>>(1).map(placed),
+    })
+}
+
+/// What is left of a message that cannot be read.
+async fn remains(tx: &mut Tx, name: &Name, beside: Beside, error: &StoreError) -> Result<NewMessage, Fault> {
+    let source = tx.row(SOURCE_OF_APP, args![name.app.to_string()]).await?;
+    let inbound = source.map(|row| Inbound {
+        source: SourceId::from_number(number(row.get(0))),
+        method: String::new(),
+        target: String::new(),
+        headers: Vec::new(),
+        peer: None,
+        verdict: String::new(),
+        note: Some(format!("{error}; its payload is kept and goes nowhere")),
+        item: None,
+    });
+    Ok(NewMessage {
+        app: name.app,
+        event_type: UNREADABLE.to_owned(),
+        event_id: beside.event_id,
+        channels: Vec::new(),
+        tags: Vec::new(),
+        ordering_key: Some(name.okey.clone()),
+        payload: beside.payload,
+        payload_expires_at: tx.now.plus(REMAINS_FOR),
+        deliver_at: None,
+        traceparent: None,
+        content_type: None,
+        inbound: inbound.map(Arc::new),
+        routes: Vec::new(),
+        idempotency: None,
     })
 }
 
 /// Its turn has come, and it waits for the next piece of work only.
 pub(super) fn make_due(tx: &mut Tx, id: i64) {
     tx.queue("UPDATE held SET until = least(until, came_at) WHERE id = $1", kept![id]);
+}
+
+/// Makes some of an application wait until a time at least. Answers how many did not.
+pub(super) async fn prolong(tx: &mut Tx, app: AppId, until: Timestamp, limit: usize) -> Result<usize, Fault> {
+    let args = args![key(app.number()), until.micros(), limit as i64];
+    Ok(tx.execute(PROLONG, args).await? as usize)
 }
 
 /// Removes some that belong to an application. Answers how many.

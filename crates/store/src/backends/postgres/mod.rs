@@ -53,6 +53,8 @@ mod settle;
 mod shard;
 mod stream;
 mod tend;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod tx;
 mod upkeep;

@@ -25,7 +25,7 @@ const PUT: &str = "INSERT INTO stream (app, okey, number, start, version, gaps, 
      gaps = excluded.gaps, day = excluded.day";
 /// Forgets some streams to which nothing came since a day.
 pub(super) const FORGET_UNUSED: &str = "DELETE FROM stream WHERE (app, okey) IN (SELECT app, okey FROM stream AS s WHERE day < $1 \
-     AND NOT EXISTS (SELECT 1 FROM held WHERE held.app = s.app AND held.okey = s.okey) LIMIT $2)";
+     AND NOT EXISTS (SELECT 1 FROM held WHERE held.app = s.app AND held.okey = s.okey) ORDER BY day LIMIT $2)";
 /// Forgets some streams of an application.
 pub(super) const FORGET_OF_APP: &str =
     "DELETE FROM stream WHERE (app, okey) IN (SELECT app, okey FROM stream WHERE app = $1 LIMIT $2)";
@@ -174,6 +174,13 @@ pub(super) async fn streams(
         });
     }
     Ok(Rows { items, more })
+}
+
+/// Forgets a stream. Answers whether there was one.
+pub(super) async fn forget_one(tx: &mut Tx, name: &Name) -> Result<bool, Fault> {
+    let (app, okey) = name.columns();
+    let sql = "DELETE FROM stream WHERE app = $1 AND okey = $2";
+    Ok(tx.execute(sql, args![app, okey]).await? > 0)
 }
 
 /// Forgets some streams to which nothing came since a day. Answers how many.

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::{
     Postgres,
     arrival::{self, Answer},
-    attempt, check, claim, closed, configuration, delivery, hand, known, lines, message, partition,
+    attempt, check, claim, closed, configuration, delivery, hand, held, known, lines, message, partition,
     queue::{AppendJob, SettleJob},
     refused,
     retain::{self, Step},
@@ -46,6 +46,8 @@ const ERASED_PER_COMMIT: usize = 500;
 const SEALED_PER_COMMIT: usize = 500;
 /// Streams forgotten in one transaction.
 const STREAMS_PER_COMMIT: usize = 4_000;
+/// Held messages whose wait is made longer in one transaction.
+const HELD_PER_COMMIT: usize = 4_000;
 /// Deliveries started anew in one transaction.
 const STARTED_PER_COMMIT: usize = 200;
 /// Steps of forgetting that one call takes.
@@ -156,6 +158,30 @@ impl Store for Postgres {
             if !piece.more || given >= limit {
                 let next = piece.released.next;
                 return Ok(Released { messages, next });
+            }
+        }
+    }
+
+    async fn prolong(&self, app: AppId, until: Timestamp) -> Result<u64, StoreError> {
+        let mut changed = 0;
+        loop {
+            let n = write!(self, |tx| held::prolong(tx, app, until, HELD_PER_COMMIT))?;
+            changed += n as u64;
+            if n < HELD_PER_COMMIT {
+                return Ok(changed);
+            }
+        }
+    }
+
+    async fn reset_stream(&self, app: AppId, key: String) -> Result<bool, StoreError> {
+        let name = stream::Name { app, okey: key };
+        let mut known = false;
+        loop {
+            let stream = name.clone();
+            let piece = write!(self, |tx| arrival::reset(tx, &stream))?;
+            known |= piece.known;
+            if !piece.more {
+                return Ok(known);
             }
         }
     }
