@@ -4,7 +4,7 @@ use bellwire_store::query::CheckReport;
 use clap::Args;
 use serde_json::json;
 
-use super::{keys_of, open, place::existing_file, with_config};
+use super::{keys_of, open, place::must_be_there, with_config};
 use crate::{
     cli::{Failure, Out, count},
     config::ConfigArgs,
@@ -30,7 +30,7 @@ impl CheckArgs {
     /// When something contradicts itself, or the store cannot be opened.
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
         let report = with_config(&self.config, async |config| {
-            existing_file(&config)?;
+            must_be_there(&config)?;
             let store = open(&config, &keys_of(&config)?).await?;
             let report = store.check().await.map_err(super::failed);
             store.close().await;

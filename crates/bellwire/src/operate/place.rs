@@ -48,6 +48,18 @@ pub(super) fn existing_file(config: &Config) -> Result<PathBuf, Failure> {
     }
 }
 
+/// That the configured store is there, for commands that work on whatever store and must not make one. A store in a database is
+/// looked for when it is opened.
+///
+/// # Errors
+/// When its file is not there.
+pub(super) fn must_be_there(config: &Config) -> Result<(), Failure> {
+    if config.storage.url().starts_with("sqlite:") {
+        existing_file(config)?;
+    }
+    Ok(())
+}
+
 /// Whether a server (or another command) has the store open.
 pub(super) fn is_in_use(database: &Path) -> bool {
     let lock = File::open(database.with_extension("lock"));

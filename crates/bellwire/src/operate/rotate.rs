@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{failed, keys_of, open, place::existing_file, with_config};
+use super::{failed, keys_of, open, place::must_be_there, with_config};
 use crate::{
     cli::{Failure, Out},
     config::{Config, ConfigArgs},
@@ -44,7 +44,7 @@ pub(super) async fn rotate(config: Config) -> Result<String, Failure> {
     if configured && config.secrets.previous.is_empty() && !keys::kept_file(&config.storage.data).exists() {
         return Err(Failure::Usage(TWO_STEPS.to_owned()));
     }
-    existing_file(&config)?;
+    must_be_there(&config)?;
     let old = keys_of(&config)?;
     // Proves that nobody has the store open and that everything opens with the secrets at hand, before anything changes.
     let store = open(&config, &old).await?;

@@ -1,12 +1,8 @@
 //! Deliveries started anew or called off by hand.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use bellwire_core::{
-    delivery::{Progress, Trigger},
-    id::Id,
-    time::Timestamp,
-};
+use bellwire_core::{delivery::Progress, id::Id, time::Timestamp};
 
 use super::{
     argument::{args, kept},
@@ -26,16 +22,47 @@ use crate::query::Requeue;
 pub(super) const CANCELLABLE: &str = "SELECT next_at, msg, okey, seq, era FROM due \
      WHERE shard = $1 AND endpoint = $2 AND (next_at, msg) > ($3, $4) ORDER BY next_at, msg LIMIT $5";
 
-/// Starts deliveries anew, each in a new run. Returns how many.
-pub(super) async fn requeue(tx: &mut Tx, batch: &[Requeue]) -> Result<u64, Fault> {
-    let mut started = 0;
-    for wish in batch {
-        let (message, endpoint) = (wish.message.number(), wish.endpoint.number());
-        if start_anew(tx, message, endpoint, wish.due_at, wish.trigger).await? {
-            started += 1;
+/// A message and an endpoint.
+type Name = (u64, u64);
+
+fn name(wish: &Requeue) -> Name {
+    (wish.message.number(), wish.endpoint.number())
+}
+
+/// Starts deliveries anew, each in a new run. Returns of which there is a message: those were started, or go on waiting for
+/// their turn.
+pub(super) async fn start_anew(tx: &mut Tx, wishes: &[Requeue]) -> Result<HashSet<Name>, Fault> {
+    let there = existing(tx, wishes.iter().map(|wish| wish.message.number())).await?;
+    let mut wishes: Vec<&Requeue> = wishes
+        .iter()
+        .filter(|wish| there.contains(&wish.message.number()))
+        .collect();
+    let names = wishes.iter().map(|wish| name(wish)).collect();
+    // One that is asked for twice is started a second time when it was a first time.
+    while !wishes.is_empty() {
+        let mut seen = HashSet::new();
+        let (now, later) = wishes.into_iter().partition(|wish| seen.insert(name(wish)));
+        start_each(tx, now).await?;
+        wishes = later;
+    }
+    Ok(names)
+}
+
+/// Which of these messages there are.
+async fn existing(tx: &mut Tx, messages: impl Iterator<Item = u64>) -> Result<HashSet<u64>, Fault> {
+    let mut days: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    for message in messages {
+        let day = day_of(message);
+        if tx.days.has(Kind::Message, day) {
+            days.entry(day).or_default().push(key(message));
         }
     }
-    Ok(started)
+    let mut there = HashSet::new();
+    for (day, ids) in days {
+        let sql = format!("SELECT id FROM message_{day} WHERE id = ANY ($1)");
+        there.extend(tx.rows(&sql, args![ids]).await?.iter().map(|row| number(row.get(0))));
+    }
+    Ok(there)
 }
 
 /// What a delivery's row says.
@@ -46,74 +73,104 @@ struct Found {
     spot: Option<Spot>,
 }
 
-/// Starts a delivery anew. False when its message is gone.
-pub(super) async fn start_anew(
-    tx: &mut Tx,
-    message: u64,
-    endpoint: u64,
-    due_at: Timestamp,
-    trigger: Trigger,
-) -> Result<bool, Fault> {
-    let days = tx.days.clone();
-    if !exists(tx.flushed().await?, &days, message).await? {
-        return Ok(false);
-    }
-    let day = day_of(message);
-    let sql = format!(
-        "SELECT state, run, next_at, okey, seq, era FROM delivery_{day} WHERE msg = $1 AND endpoint = $2 FOR UPDATE"
-    );
-    let found = tx.row(&sql, args![key(message), key(endpoint)]).await?;
-    let found = found.map(|row| Found {
-        state: i64::from(row.get::<_, i16>(0)),
-        run: row.get::<_, i32>(1) as u32,
-        place: row.get(2),
-        spot: Spot::read(&row, 3),
-    });
-    // Without a row there was a run 0 that needed none, or that is out in memory and must not decide any more.
-    let run = found.as_ref().map_or(1, |found| found.run + 1);
-    let was_pending = found.as_ref().is_some_and(|found| found.state == PENDING);
-    let place = found.as_ref().and_then(|found| found.place);
-    let spot = found.and_then(|found| found.spot);
-    let in_line = spot.as_ref().filter(|spot| spot.era.is_some());
-    let waits_for_its_turn = in_line.is_some() && was_pending && place.is_none();
-    if let Some(due_at) = place.filter(|_| was_pending) {
-        let place = Place {
+/// Each delivery once.
+async fn start_each(tx: &mut Tx, wishes: Vec<&Requeue>) -> Result<(), Fault> {
+    let mut found = find_rows(tx, &wishes).await?;
+    let (mut places, mut opened, mut pending) = (Vec::new(), Vec::new(), Vec::new());
+    let mut days: BTreeMap<i64, Columns> = BTreeMap::new();
+    for wish in wishes {
+        let (message, endpoint) = name(wish);
+        let found = found.remove(&(message, endpoint));
+        // Without a row there was a run 0 that needed none, or that is out in memory and must not decide any more.
+        let run = found.as_ref().map_or(1, |found| found.run + 1);
+        let was_pending = found.as_ref().is_some_and(|found| found.state == PENDING);
+        let place = found.as_ref().and_then(|found| found.place);
+        let spot = found.and_then(|found| found.spot);
+        let is_in_line = spot.as_ref().is_some_and(|spot| spot.era.is_some());
+        let waits_for_its_turn = is_in_line && was_pending && place.is_none();
+        if let Some(due_at) = place.filter(|_| was_pending) {
+            places.push(Place {
+                message,
+                endpoint,
+                due_at,
+            });
+        }
+        let c = days.entry(day_of(message)).or_default();
+        c.messages.push(key(message));
+        c.endpoints.push(key(endpoint));
+        c.runs.push(run as i32);
+        c.triggers.push(trigger_code(wish.trigger) as i16);
+        c.next_at.push((!waits_for_its_turn).then_some(wish.due_at.micros()));
+        if waits_for_its_turn {
+            continue;
+        }
+        if let Some(spot) = spot.clone().filter(|_| is_in_line) {
+            opened.push((endpoint, spot));
+        }
+        pending.push(Pending {
             message,
             endpoint,
-            due_at,
-        };
-        delete_due(tx, &[place]).await?;
+            progress: Progress {
+                run,
+                tries: 0,
+                trigger: wish.trigger,
+            },
+            due_at: wish.due_at,
+            spot,
+        });
     }
-    let sql = format!(
-        "INSERT INTO delivery_{day} (msg, endpoint, state, run, tries, trigger, next_at) VALUES ($1, $2, 0, $3, 0, $4, $5) \
-         ON CONFLICT (msg, endpoint) DO UPDATE \
-         SET state = 0, run = excluded.run, tries = 0, trigger = excluded.trigger, next_at = excluded.next_at"
-    );
-    let next_at = (!waits_for_its_turn).then_some(due_at.micros());
-    let values = kept![
-        key(message),
-        key(endpoint),
-        run as i32,
-        trigger_code(trigger) as i16,
-        next_at
-    ];
-    tx.queue(sql, values);
-    if waits_for_its_turn {
-        return Ok(true);
+    delete_due(tx, &places).await?;
+    for (day, c) in days {
+        let sql = format!(
+            "INSERT INTO delivery_{day} (msg, endpoint, state, run, tries, trigger, next_at) \
+             SELECT t.msg, t.endpoint, {PENDING}, t.run, 0, t.trigger, t.next_at \
+             FROM unnest($1, $2, $3, $4, $5) AS t (msg, endpoint, run, trigger, next_at) \
+             ON CONFLICT (msg, endpoint) DO UPDATE SET state = excluded.state, run = excluded.run, tries = 0, \
+             trigger = excluded.trigger, next_at = excluded.next_at"
+        );
+        tx.queue(sql, kept![c.messages, c.endpoints, c.runs, c.triggers, c.next_at]);
     }
-    if let Some(spot) = in_line {
-        line::unblock(tx, [(endpoint, spot)]);
+    line::unblock(tx, opened.iter().map(|(endpoint, spot)| (*endpoint, spot)));
+    put_due(tx, &pending);
+    Ok(())
+}
+
+/// Columns of deliveries that are started anew.
+#[derive(Default)]
+struct Columns {
+    messages: Vec<i64>,
+    endpoints: Vec<i64>,
+    runs: Vec<i32>,
+    triggers: Vec<i16>,
+    next_at: Vec<Option<i64>>,
+}
+
+/// The rows of deliveries, of those that have one. Whoever settles one of them waits.
+async fn find_rows(tx: &mut Tx, wishes: &[&Requeue]) -> Result<HashMap<Name, Found>, Fault> {
+    let mut days: BTreeMap<i64, (Vec<i64>, Vec<i64>)> = BTreeMap::new();
+    for wish in wishes {
+        let (message, endpoint) = name(wish);
+        let (messages, endpoints) = days.entry(day_of(message)).or_default();
+        messages.push(key(message));
+        endpoints.push(key(endpoint));
     }
-    let progress = Progress { run, tries: 0, trigger };
-    let pending = Pending {
-        message,
-        endpoint,
-        progress,
-        due_at,
-        spot,
-    };
-    put_due(tx, &[pending]);
-    Ok(true)
+    let mut found = HashMap::new();
+    for (day, (messages, endpoints)) in days {
+        let sql = format!(
+            "SELECT d.msg, d.endpoint, d.state, d.run, d.next_at, d.okey, d.seq, d.era FROM delivery_{day} AS d \
+             JOIN unnest($1, $2) AS t (msg, endpoint) ON d.msg = t.msg AND d.endpoint = t.endpoint FOR UPDATE OF d"
+        );
+        for row in tx.rows(&sql, args![messages, endpoints]).await? {
+            let of = Found {
+                state: i64::from(row.get::<_, i16>(2)),
+                run: row.get::<_, i32>(3) as u32,
+                place: row.get(4),
+                spot: Spot::read(&row, 5),
+            };
+            found.insert((number(row.get(0)), number(row.get(1))), of);
+        }
+    }
+    Ok(found)
 }
 
 /// Cancels what waits for an endpoint and is not out: those that wait in line first, so that nobody gets a turn for nothing.

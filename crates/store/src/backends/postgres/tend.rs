@@ -6,7 +6,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use bellwire_core::{delivery::Trigger, id::first_number_at, time::Timestamp};
+use bellwire_core::{
+    delivery::Trigger,
+    id::{EndpointId, Id, MessageId, first_number_at},
+    time::Timestamp,
+};
 use tokio_postgres::Row;
 
 use super::{
@@ -19,6 +23,7 @@ use super::{
     line::{self, BLOCKED, HEAD, Leaving, Spot, WAITING},
     tx::Tx,
 };
+use crate::query::Requeue;
 
 /// Deliveries changed in one transaction.
 pub(super) const PER_COMMIT: usize = 2_000;
@@ -160,17 +165,18 @@ pub(super) async fn tend_blocked(
     found.truncate(limit);
     found.retain(|member| wanted.is_none_or(|wanted| *member.spot.key == *wanted));
     let changed = found.len() as u64;
-    let mut skipped = Vec::new();
-    for member in found {
-        let started = match what {
-            Blocked::Skip => false,
-            Blocked::Open(at) => start_anew(tx, member.message, endpoint, at, Trigger::Manual).await?,
+    if let Blocked::Open(due_at) = what {
+        let wish = |member: &Member| Requeue {
+            message: MessageId::from_number(member.message),
+            endpoint: EndpointId::from_number(endpoint),
+            due_at,
+            trigger: Trigger::Manual,
         };
-        if !started {
-            skipped.push((endpoint, member));
-        }
+        let wishes: Vec<Requeue> = found.iter().map(wish).collect();
+        let started = start_anew(tx, &wishes).await?;
+        found.retain(|member| !started.contains(&(member.message, endpoint)));
     }
-    release(tx, skipped.into_iter()).await?;
+    release(tx, found.into_iter().map(|member| (endpoint, member))).await?;
     Ok(Piece {
         changed,
         next: next.filter(|_| wanted.is_none()),

@@ -105,10 +105,7 @@ async fn a_lane_reads_its_own_stretch_of_the_queue() {
     .await;
     goes_by(&c, claim::LANES, &[], "Index Only Scan using due_pkey").await;
     let lanes = plan(&c, claim::LANES, &[]).await;
-    assert!(
-        lanes.contains("Index Cond: (ROW("),
-        "{lanes}"
-    );
+    assert!(lanes.contains("Index Cond: (ROW("), "{lanes}");
 }
 
 #[tokio::test]

@@ -4,25 +4,66 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
 };
 
-/// Starts what follows, ends it when whoever started us is gone, and takes the folder away.
-const NURSE: &str =
-    r#"folder=$1; shift; "$@" & server=$!; read -r _; kill -INT $server; wait $server; rm -rf "$folder""#;
+/// Starts what follows, and ends it by a signal that it is told; or when whoever started us is gone: then it takes the folder
+/// away.
+const NURSE: &str = r#"folder=$1; shift; "$@" & server=$!; read -r signal; kill -"${signal:-INT}" $server; wait $server
+[ -n "$signal" ] || rm -rf "$folder""#;
 
-/// A server. Its standard input holds it alive.
+/// For tests that lose nothing when the machine fails.
+const FAST: &[&str] = &["fsync=off"];
+/// As it comes: what is committed is on the disk.
+#[allow(dead_code, reason = "not every test needs it")]
+pub const DURABLE: &[&str] = &["fsync=on"];
+
+/// A server. Its nurse's standard input holds it alive.
 pub struct Server {
     folder: PathBuf,
     programs: PathBuf,
-    _nurse: Child,
+    #[allow(dead_code, reason = "for those that start it again")]
+    settings: &'static [&'static str],
+    #[allow(dead_code, reason = "holding it is its use")]
+    nurse: Child,
 }
 
 impl Server {
+    fn new(initdb: &Path, program: &Path, settings: &'static [&'static str]) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("bellwire-pg-")
+            .tempdir()
+            .unwrap()
+            .keep();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        let made = as_nobody(initdb)
+            .args(["-U", "bellwire", "-A", "trust", "-N", "-E", "UTF8", "--locale=C", "-D"])
+            .arg(folder.join("data"))
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let nurse = nurse(&folder, program, settings);
+        Self {
+            folder,
+            programs: program.parent().unwrap().to_owned(),
+            settings,
+            nurse,
+        }
+    }
+
+    /// Ends it without letting it finish anything (an immediate shutdown, by `SIGQUIT`), and starts it again.
+    #[allow(dead_code, reason = "not every test does")]
+    pub fn crash(&mut self) {
+        self.nurse.stdin.take().unwrap().write_all(b"QUIT\n").unwrap();
+        self.nurse.wait().unwrap();
+        self.nurse = nurse(&self.folder, &self.programs.join("postgres"), self.settings);
+    }
+
     /// Where its socket is.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -61,7 +102,7 @@ pub fn url(folder: &Path, user: &str, schema: &str) -> String {
 pub fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| match find("initdb").zip(find("postgres")) {
-        Some((initdb, program)) => start(&initdb, &program),
+        Some((initdb, program)) => Server::new(&initdb, &program, FAST),
         None if is_ci() => panic!("`initdb` is missing: install postgresql"),
         None => {
             eprintln!("skipped: `initdb` is missing; install postgresql to test the store in PostgreSQL");
@@ -102,41 +143,36 @@ fn as_nobody(program: &Path) -> Command {
     command
 }
 
-fn start(initdb: &Path, program: &Path) -> Server {
-    let folder = tempfile::Builder::new()
-        .prefix("bellwire-pg-")
-        .tempdir()
-        .unwrap()
-        .keep();
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
-    let data = folder.join("data");
-    let made = as_nobody(initdb)
-        .args(["-U", "bellwire", "-A", "trust", "-N", "-E", "UTF8", "--locale=C", "-D"])
-        .arg(&data)
-        .current_dir(&folder)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+/// A server of a test's own.
+#[allow(dead_code, reason = "not every test does")]
+pub fn own_server(settings: &'static [&'static str]) -> Server {
+    // Says what is missing, or goes.
+    server();
+    let (initdb, program) = find("initdb").zip(find("postgres")).unwrap();
+    Server::new(&initdb, &program, settings)
+}
+
+fn nurse(folder: &Path, program: &Path, settings: &[&str]) -> Child {
     let mut server = as_nobody(program);
-    server.arg("-D").arg(&data).arg("-k").arg(&folder);
-    for setting in [
+    server.arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
+    let always = [
         "listen_addresses=",
-        "fsync=off",
         "max_connections=300",
         "shared_buffers=64MB",
         "log_min_messages=warning",
         "autovacuum=off",
-    ] {
+    ];
+    for setting in always.iter().chain(settings) {
         server.args(["-c", setting]);
     }
     let mut nurse = Command::new("sh");
     nurse
         .args(["-c", NURSE, "sh"])
-        .arg(&folder)
+        .arg(folder)
         .arg(server.get_program())
         .args(server.get_args());
     let mut child = nurse
-        .current_dir(&folder)
+        .current_dir(folder)
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
@@ -156,9 +192,5 @@ fn start(initdb: &Path, program: &Path) -> Server {
     }
     // Whoever nobody listens to stands still.
     std::thread::spawn(move || lines.for_each(drop));
-    Server {
-        folder,
-        programs: program.parent().unwrap().to_owned(),
-        _nurse: child,
-    }
+    child
 }
