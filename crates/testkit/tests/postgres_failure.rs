@@ -227,6 +227,64 @@ async fn two_processes_cannot_be_one_node() {
     bench.publish(&[]).await;
 }
 
+/// Opens the shop's store once more, as a process that waits until the first is gone.
+async fn stand_by<const NAME: char>(bench: &Bench<Shop<NAME>>) -> Arc<dyn Store> {
+    let url = url(server().folder(), &user::<NAME>(), &user::<NAME>()) + "&standby=true";
+    open(&url, Arc::clone(&bench.clock)).await
+}
+
+#[tokio::test]
+async fn a_process_that_stands_by_takes_over_when_the_other_is_gone() {
+    let mut bench = Bench::<Shop<'j'>>::new().await;
+    let endpoint = bench.endpoint().await;
+    let inbox = bench.attach();
+    let id = bench.publish(&[endpoint]).await;
+    assert_eq!(inbox.take().len(), 1);
+    // It waits as long as it takes.
+    let patience = tokio::time::timeout(Duration::from_millis(500), stand_by(&bench)).await;
+    assert!(patience.is_err());
+    bench.publish(&[]).await;
+    bench.backend_mut().relay.cut().await;
+    let second = stand_by(&bench).await;
+    let heads = second.lanes().await.unwrap();
+    assert_eq!(heads.len(), 1, "what was out waits again");
+    let request = bellwire_store::ClaimRequest {
+        endpoint,
+        now: bench.now(),
+        limit: 10,
+    };
+    assert_eq!(second.claim(request).await.unwrap().work[0].message.id, id);
+    bench.backend_mut().relay.mend();
+    for _ in 0..3 {
+        unavailable(bench.store().append(bench.message(&[])).await);
+    }
+    assert!(bench.store().health().await.unwritable.unwrap().contains("taken"));
+    assert_eq!(second.check().await.unwrap().messages, 2);
+}
+
+#[tokio::test]
+async fn a_process_that_hangs_in_the_middle_of_a_write_is_replaced_and_writes_nothing_any_more() {
+    let mut bench = Bench::<Shop<'k'>>::new().await;
+    let endpoint = bench.endpoint().await;
+    bench.publish(&[endpoint]).await;
+    let mut stale = bench.message(&[endpoint]);
+    stale.event_id = Some("stale".to_owned());
+    // Looking the event id up is a way of its own, so that the transaction is under way when all stands still.
+    bench.backend().relay.play(Trick::Hang);
+    let store = bench.store();
+    let mut writing = tokio::task::JoinSet::new();
+    writing.spawn(async move { store.append(stale).await });
+    let second = stand_by(&bench).await;
+    second.append(bench.message(&[endpoint])).await.unwrap();
+    let relay = &mut bench.backend_mut().relay;
+    relay.cut().await;
+    relay.mend();
+    unavailable(writing.join_next().await.unwrap().unwrap());
+    unavailable(bench.store().append(bench.message(&[])).await);
+    let report = second.check().await.unwrap();
+    assert_eq!((report.messages, report.problems), (2, Vec::new()));
+}
+
 #[tokio::test]
 async fn another_main_secret_is_told_when_it_is_opened() {
     let bench = Bench::<Shop<'i'>>::new().await;

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
 };
 
@@ -31,6 +31,8 @@ pub enum Trick {
     LoseCommit,
     /// The server commits, and the connection breaks before it can say so.
     LoseAnswer,
+    /// From there on nothing is carried any more, on this connection and all others, and none breaks.
+    Hang,
 }
 
 /// A socket in a folder of its own. Dropping it cuts every connection for ever.
@@ -72,6 +74,7 @@ impl Relay {
         let way = Way {
             server: self.server.clone(),
             trick: Arc::clone(&self.trick),
+            hangs: Arc::default(),
         };
         self.accepting.spawn(way.accept(listener));
     }
@@ -86,6 +89,7 @@ impl Relay {
 struct Way {
     server: PathBuf,
     trick: Arc<AtomicU8>,
+    hangs: Arc<AtomicBool>,
 }
 
 impl Way {
@@ -105,6 +109,9 @@ impl Way {
         let (mut asked, mut answered) = (vec![0; 64 << 10], vec![0; 64 << 10]);
         let mut is_losing = false;
         loop {
+            if self.hangs.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             let sent = tokio::select! {
                 n = client.read(&mut asked) => match n {
                     Ok(n) if n > 0 => {
@@ -112,6 +119,10 @@ impl Way {
                         match self.trick_for(commits) {
                             Trick::LoseCommit => return,
                             Trick::LoseAnswer => is_losing = true,
+                            Trick::Hang => {
+                                self.hangs.store(true, Ordering::SeqCst);
+                                std::future::pending().await
+                            }
                             Trick::None => {}
                         }
                         server.write_all(&asked[..n]).await
@@ -141,6 +152,6 @@ impl Way {
         let played = commits
             .then(|| self.trick.swap(Trick::None as u8, Ordering::SeqCst))
             .unwrap_or_default();
-        [Trick::None, Trick::LoseCommit, Trick::LoseAnswer][usize::from(played)]
+        [Trick::None, Trick::LoseCommit, Trick::LoseAnswer, Trick::Hang][usize::from(played)]
     }
 }

@@ -28,7 +28,9 @@ use crate::{backends::common::shared::Shared, error::OpenError};
 /// How often a node is heard of.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// When nothing was heard of a node for so long, its place is free.
-const SILENCE: Duration = Duration::from_secs(8);
+const SILENCE: Duration = Duration::from_secs(7);
+/// Who holds a node's row and says nothing for so long is cut off by whoever waits for the place.
+const HANGS: Duration = Duration::from_secs(3);
 /// How long a place is waited for that somebody holds.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// How often it is tried.
@@ -101,6 +103,19 @@ async fn evict_if_silent(connection: &Connection, schema: &str, which: i16) -> R
     );
     let silence = SILENCE.as_secs() as i64;
     connection.rows(&sql, args![which, silence]).await.map(drop)
+}
+
+/// Ends transactions that hold a node's row and are not going on: their process, or the way to it, is gone. Otherwise taking
+/// over would wait for the server to notice.
+async fn cut_off_who_hangs(connection: &Connection, schema: &str) -> Result<(), Fault> {
+    let sql = "SELECT pg_terminate_backend(a.pid) FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid \
+         WHERE l.relation = to_regclass($1) AND l.mode = 'RowShareLock' AND a.pid <> pg_backend_pid() \
+         AND a.state LIKE 'idle in transaction%' AND a.state_change < clock_timestamp() - make_interval(secs => $2::bigint)";
+    let table = format!("{schema}.node");
+    connection
+        .rows(sql, args![table, HANGS.as_secs() as i64])
+        .await
+        .map(drop)
 }
 
 /// Says every few seconds that this node is alive, and keeps its lock.
