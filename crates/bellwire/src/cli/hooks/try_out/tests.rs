@@ -43,7 +43,7 @@ fn run(hook: &str, body: &str, options: &[&str], is_json: bool) -> Run {
     let (file, fixture) = (folder.path().join("hooks.yaml"), folder.path().join("fixture.json"));
     std::fs::write(&file, FILE).unwrap();
     std::fs::write(&fixture, body).unwrap();
-    std::fs::write(folder.path().join("key"), "canary \"0123\"").unwrap();
+    std::fs::write(folder.path().join("key"), "canary-0123").unwrap();
     let mut line = vec![
         "bellwire",
         "hooks",
