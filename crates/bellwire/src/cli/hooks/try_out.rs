@@ -93,7 +93,11 @@ impl TestArgs {
         let (file, name, fixture) = match self.words.as_slice() {
             [name, fixture] => (Path::new(FILE), name, fixture),
             [file, name, fixture] => (Path::new(file), name, fixture),
-            _ => return Err(Failure::usage("give the hook's name and a fixture, with the hooks file before them")),
+            _ => {
+                return Err(Failure::usage(
+                    "give the hook's name and a fixture, with the hooks file before them",
+                ));
+            }
         };
         let desired = read(file)?;
         let hook = desired.hook(name).ok_or_else(|| {

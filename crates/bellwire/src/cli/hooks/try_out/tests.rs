@@ -141,8 +141,10 @@ fn items_are_messages_of_their_own_in_their_order() {
     let body = r#"{"alerts": [{"id": "a", "n": 1, "text": "one"}, {"id": "b", "n": 7, "text": "two"}]}"#;
     let Run { done, text } = run("alerts", body, &[], false);
     done.unwrap();
-    assert!(text.contains("message 2 of 2: type test, id evt-"), "{text}");
-    assert!(text.contains("/1, about b, number 7"), "{text}");
+    assert!(
+        text.contains("message 2 of 2: type webhook, no id, about b, number 7"),
+        "{text}"
+    );
     assert!(text.contains("\"line\": \"two\\n\""), "{text}");
 }
 
