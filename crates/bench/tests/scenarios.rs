@@ -137,7 +137,7 @@ async fn lost_and_repeated_deliveries_are_counted() {
         Some(TOKEN),
     )
     .await;
-    let line = ["--scenario", "saturate", "--messages", "200", "--drain-seconds", "0.3"];
+    let line = ["--scenario", "saturate", "--messages", "200", "--drain-seconds", "5"];
     let report = bench(&fake, &line).await.unwrap();
     let figures = only(&report);
     assert_eq!(
@@ -297,7 +297,7 @@ async fn an_overload_shows_losses_and_bare_refusals() {
         };
         let fake = Fake::start(faults, Some(TOKEN)).await;
         let few = ["overload", "--overload-seconds", "0.5", "--overload-connections", "8"];
-        let line = [&SHORT[..], &few, &["--drain-seconds", "0.3"]].concat();
+        let line = [&SHORT[..], &few, &["--drain-seconds", "5"]].concat();
         let report = bench(&fake, &line).await.unwrap();
         let figures = only(&report);
         assert!(value(figures, "acknowledged and lost").unwrap() > 0.0);
@@ -321,7 +321,7 @@ async fn order_that_holds_is_told_from_order_that_does_not() {
             ..Faults::default()
         };
         let fake = Fake::start(faults, Some(TOKEN)).await;
-        let line = [&SHORT[..], &[scenario, "--drain-seconds", "0.3"]].concat();
+        let line = [&SHORT[..], &[scenario, "--drain-seconds", "5"]].concat();
         let report = bench(&fake, &line).await.unwrap();
         let figures = only(&report);
         assert!(figures.deliveries > 0 && figures.extra["ordered_to_unordered"] > 0.0);

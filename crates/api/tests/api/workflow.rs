@@ -162,7 +162,8 @@ async fn an_action_has_no_url_of_its_own_and_shows_no_secret() {
 async fn an_action_that_could_never_be_carried_out_is_refused_when_it_is_saved() {
     let api = acme().await;
     let sql = |url: &str| json!({"url": url, "insert": "t", "set": {"a": "b"}});
-    let email = |smtp: &str| json!({"smtp": smtp, "from": "a@example.com", "to": "b@example.com", "text": "x"});
+    let email =
+        |smtp: &str| json!({"smtp": smtp, "from": "a@example.com", "to": "b@example.com", "subject": "s", "text": "x"});
     for (kind, action, setting) in [
         ("sql", sql("sqlite:/etc/passwd"), "url"),
         ("sql", sql("postgres://u@/db?host=/run/postgresql"), "url"),

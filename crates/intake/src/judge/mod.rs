@@ -22,9 +22,9 @@ use bellwire_store::ArrivalPlace;
 use bellwire_template::MessageScope;
 use bytes::Bytes;
 
+pub(crate) use self::kept::{Kept, without_tokens};
 pub use self::{compile::PrepareError, identity::event_type};
 use self::{compile::Rules, events::Part, identity::IdOfRequest, steps::Steps};
-pub(crate) use self::kept::{Kept, without_tokens};
 
 /// So many messages may come of one request.
 pub const MESSAGES_MAX: usize = 1_000;

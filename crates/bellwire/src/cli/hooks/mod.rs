@@ -21,6 +21,7 @@ pub enum HooksCommand {
     /// Say what is wrong with a file, with line and column, or what it asks for; offline
     Check(FileArg),
     /// Show what a request would do, step by step, without doing it; offline
+    #[command(override_usage = "bellwire hooks test [OPTIONS] [FILE] <HOOK> <FIXTURE>")]
     Test(Box<try_out::TestArgs>),
     /// Have a server read its file now, and say what changes
     Apply(apply::ApplyArgs),
@@ -32,9 +33,12 @@ pub enum HooksCommand {
 #[derive(Args)]
 pub struct FileArg {
     /// The hooks file
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", default_value = FILE)]
     pub file: PathBuf,
 }
+
+/// The file that is meant where none is named.
+const FILE: &str = "hooks.yaml";
 
 impl HooksCommand {
     /// Does it.

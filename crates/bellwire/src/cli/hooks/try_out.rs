@@ -6,7 +6,7 @@
 mod action;
 mod show;
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::Path};
 
 use bellwire_core::{
     id::{AppId, EnvironmentId, Id as _, SourceId},
@@ -23,7 +23,7 @@ use self::{
     action::{Message, Outcome},
     show::Shown,
 };
-use super::read;
+use super::{FILE, read};
 use crate::cli::{exit::Failure, input, out::Out, sign::timestamp, when};
 
 /// The type that is sent where nobody says one, and the provider sends it in a header.
@@ -34,15 +34,9 @@ const MONITOR_DOWN: &str = "monitor.down";
 /// `hooks test`.
 #[derive(Args)]
 pub struct TestArgs {
-    /// The hooks file
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// The hook's name
-    #[arg(value_name = "HOOK")]
-    hook: String,
-    /// The file with the request's body, or - for standard input
-    #[arg(value_name = "FIXTURE")]
-    fixture: String,
+    /// The hooks file (hooks.yaml when left out), the hook's name, and the file with the request's body, or - for standard input
+    #[arg(value_name = "FILE HOOK FIXTURE", num_args = 2..=3, required = true)]
+    words: Vec<String>,
     /// The event type, where the provider sends it in a header; of what a monitor says `monitor.down` when not given
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
@@ -96,17 +90,26 @@ impl TestArgs {
     /// A usage failure when the file, the hook's name or the fixture is wrong; a failure when the request is refused, or an
     /// action that matches could not act.
     pub(super) fn run(self, out: &mut Out) -> Result<(), Failure> {
-        let desired = read(&self.file)?;
-        let hook = desired.hook(&self.hook).ok_or_else(|| {
+        let (file, name, fixture) = match self.words.as_slice() {
+            [name, fixture] => (Path::new(FILE), name, fixture),
+            [file, name, fixture] => (Path::new(file), name, fixture),
+            _ => {
+                return Err(Failure::usage(
+                    "give the hook's name and a fixture, with the hooks file before them",
+                ));
+            }
+        };
+        let desired = read(file)?;
+        let hook = desired.hook(name).ok_or_else(|| {
             let names: Vec<&str> = desired.hooks.iter().map(|hook| hook.name.as_str()).collect();
             Failure::Usage(format!(
                 "{} has no hook `{}`; it has {}",
-                self.file.display(),
-                self.hook,
+                file.display(),
+                name,
                 names.join(", ")
             ))
         })?;
-        let body = match self.fixture.as_str() {
+        let body = match fixture.as_str() {
             "-" => input::bytes("-")?,
             file => input::bytes(&format!("@{file}"))?,
         };

@@ -25,7 +25,14 @@ pub(super) fn database_path(rest: &str) -> PathBuf {
 
 /// A held lock; released when dropped, or when the process ends in whatever way.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "holding it is its use")] File);
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    /// Said, and not left to the closing: a program that was just started may still have the file, and with it the lock, for a moment.
+    fn drop(&mut self) {
+        drop(self.0.unlock());
+    }
+}
 
 /// Makes directory and file if they are missing, readable by their owner only, and takes the lock.
 ///

@@ -45,7 +45,7 @@ const SETTLEMENTS_PER_COMMIT: usize = 4_096;
 /// keeps room for. Publishers wait meanwhile, and the fewer times they do, the fewer of them.
 const WAL_PAGES_MAX: u32 = 16_384;
 /// So many more pages in the WAL wake the checkpointer.
-const WAL_PAGES_PIECE: u32 = 1_024;
+const WAL_PAGES_PIECE: u32 = 256;
 /// How often at most the bookkeeping is written along with a commit, and how soon after the last one.
 const BOOKKEEPING_EVERY: Duration = Duration::from_millis(500);
 /// How often at most the log is emptied because something was erased, and how soon it is tried again when a reader needs it.

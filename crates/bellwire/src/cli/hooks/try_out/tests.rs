@@ -20,7 +20,7 @@ hooks:
   secret:
     verify: none
     do:
-      - {http: {url: \"https://example.com/${file:key}\", query: {q: \"a ${file:key}\"}, json: {token: \"${file:key}\"}}}
+      - {http: {url: \"https://example.com/${file:path}\", query: {q: \"a ${file:key}\"}, json: {token: \"${file:key}\"}}}
       - {http: {url: \"https://example.com/\", form: {a: \"${file:key}\"}}}
       - {http: {url: \"https://example.com/\", body: \"b ${file:key}\"}}
       - {run: {argv: [x, \"${file:key}\"], env: {DSN: \"${file:key}\"}, stdin: \"${file:key}\"}}
@@ -44,6 +44,7 @@ fn run(hook: &str, body: &str, options: &[&str], is_json: bool) -> Run {
     std::fs::write(&file, FILE).unwrap();
     std::fs::write(&fixture, body).unwrap();
     std::fs::write(folder.path().join("key"), "canary \"0123\"").unwrap();
+    std::fs::write(folder.path().join("path"), "canary/0123?k=0123").unwrap();
     let mut line = vec![
         "bellwire",
         "hooks",
@@ -73,6 +74,7 @@ fn what_a_reference_was_replaced_by_is_not_shown() {
         done.unwrap();
         assert!(!text.contains("canary") && !text.contains("0123"), "{text}");
         assert!(text.matches("${file:key}").count() >= 7, "{text}");
+        assert!(text.contains("(https://example.com/${file:path})") || is_json, "{text}");
     }
 }
 
@@ -139,8 +141,10 @@ fn items_are_messages_of_their_own_in_their_order() {
     let body = r#"{"alerts": [{"id": "a", "n": 1, "text": "one"}, {"id": "b", "n": 7, "text": "two"}]}"#;
     let Run { done, text } = run("alerts", body, &[], false);
     done.unwrap();
-    assert!(text.contains("message 2 of 2: type test, id evt-"), "{text}");
-    assert!(text.contains("/1, about b, number 7"), "{text}");
+    assert!(
+        text.contains("message 2 of 2: type webhook, no id, about b, number 7"),
+        "{text}"
+    );
     assert!(text.contains("\"line\": \"two\\n\""), "{text}");
 }
 
@@ -193,7 +197,7 @@ fn a_hook_that_is_not_there_is_a_usage_failure_that_names_those_that_are() {
     assert!(
         failure
             .to_string()
-            .ends_with("has no hook `nobody`; it has push, alerts, daily, typed, down"),
+            .ends_with("has no hook `nobody`; it has push, alerts, secret, daily, typed, down"),
         "{failure}"
     );
 }
