@@ -149,9 +149,10 @@ impl Way {
     }
 
     fn trick_for(&self, commits: bool) -> Trick {
-        let played = commits
-            .then(|| self.trick.swap(Trick::None as u8, Ordering::SeqCst))
-            .unwrap_or_default();
+        if !commits {
+            return Trick::None;
+        }
+        let played = self.trick.swap(Trick::None as u8, Ordering::SeqCst);
         [Trick::None, Trick::LoseCommit, Trick::LoseAnswer, Trick::Hang][usize::from(played)]
     }
 }

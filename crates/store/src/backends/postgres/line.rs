@@ -335,9 +335,14 @@ async fn take_out(tx: &mut Tx, leaving: &[Leaving]) -> Result<BTreeSet<InEra>, F
             headless.insert((number(endpoint), era, okey.into()));
         }
     }
-    let (names, changes): (Vec<(i64, String)>, Vec<(i64, i64)>) = shorter.into_iter().unzip();
-    let (endpoints, keys): (Vec<i64>, Vec<String>) = names.into_iter().unzip();
-    let (counts, furthest): (Vec<i64>, Vec<i64>) = changes.into_iter().unzip();
+    let (mut endpoints, mut keys) = (Vec::new(), Vec::new());
+    let (mut counts, mut furthest) = (Vec::new(), Vec::new());
+    for ((endpoint, okey), (n, reached)) in shorter {
+        endpoints.push(endpoint);
+        keys.push(okey);
+        counts.push(n);
+        furthest.push(reached);
+    }
     if !endpoints.is_empty() {
         tx.queue(SHORTEN, kept![endpoints.clone(), keys.clone(), counts, furthest]);
         tx.queue(FORGET, kept![endpoints, keys]);
@@ -457,7 +462,8 @@ fn make_heads(tx: &mut Tx, heads: &[Pending]) {
             .filter_map(|head| head.spot.as_ref().map(|spot| (head.endpoint, spot))),
         HEAD,
     );
-    let mut days: BTreeMap<i64, (Vec<i64>, Vec<i64>, Vec<i64>)> = BTreeMap::new();
+    type Columns = (Vec<i64>, Vec<i64>, Vec<i64>);
+    let mut days: BTreeMap<i64, Columns> = BTreeMap::new();
     for head in heads {
         let (messages, endpoints, due) = days.entry(day_of(head.message)).or_default();
         messages.push(key(head.message));

@@ -58,15 +58,20 @@ pub(super) async fn take(
         detail: crate::error::StoreError::from(fault).to_string(),
     };
     let begun = Instant::now();
+    let mut is_told = false;
     while !lock(connection, &address.schema, which).await.map_err(failed)? {
-        if begun.elapsed() > PATIENCE {
+        if begun.elapsed() > PATIENCE && !address.standby {
             return Err(OpenError::InUse(address.shown.clone()));
+        }
+        if address.standby && !std::mem::replace(&mut is_told, true) {
+            tracing::info!("another process has the store; this one takes its place when it is gone");
         }
         evict_if_silent(connection, &address.schema, which)
             .await
             .map_err(failed)?;
         sleep(TRY_EVERY).await;
     }
+    cut_off_who_hangs(connection, &address.schema).await.map_err(failed)?;
     let sql = format!(
         "INSERT INTO {}.node (number, epoch, name, backend, renewed_at, mark, last_id) \
          VALUES ($1, 1, $2, pg_backend_pid(), clock_timestamp(), 0, 0) ON CONFLICT (number) DO UPDATE \

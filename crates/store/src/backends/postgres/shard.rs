@@ -27,7 +27,7 @@ mod tests {
     fn endpoints_that_were_made_together_are_spread_evenly() {
         let mut counts: HashMap<i16, u32> = HashMap::new();
         for n in 0..102_400u64 {
-            *counts.entry(shard_of((n / 7) << 22 | n % 7)).or_default() += 1;
+            *counts.entry(shard_of(((n / 7) << 22) | (n % 7))).or_default() += 1;
         }
         assert_eq!(counts.len() as u64, SHARDS);
         assert!(counts.values().all(|count| (40..200).contains(count)), "{counts:?}");
