@@ -492,10 +492,15 @@ impl Store for Postgres {
                 Ok((oldest, upkeep::bytes_on_disk(&snapshot).await?))
             })
         };
-        let seen: Result<_, StoreError> = seen.await;
+        // Whoever asks is not kept waiting for a database that is away.
+        let unwritable = self.shared.unwritable();
+        let seen: Result<_, StoreError> = match unwritable {
+            None => seen.await,
+            Some(_) => Ok(Default::default()),
+        };
         let (oldest_due, bytes) = seen.unwrap_or_default();
         StoreHealth {
-            unwritable: self.shared.unwritable(),
+            unwritable,
             waiting: self.shared.backlogs().total(),
             oldest_due,
             bytes,
