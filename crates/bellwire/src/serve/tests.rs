@@ -50,7 +50,11 @@ async fn ask(address: SocketAddr, method: &str, path: &str, token: &str, body: O
         .header("authorization", format!("Bearer {token}"))
         .header("content-type", "application/json");
     let body = body.map(|body| body.to_string()).unwrap_or_default();
-    let request = request.body(body).unwrap();
+    answered(request.body(body.into_bytes()).unwrap()).await
+}
+
+/// Sends it, and answers what comes, whatever the status.
+async fn answered(request: http::Request<Vec<u8>>) -> Answer {
     let sent = tokio::task::spawn_blocking(move || {
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .http_status_as_error(false)

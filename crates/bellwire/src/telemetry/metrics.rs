@@ -26,7 +26,7 @@ use bellwire_store::{
 };
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, text},
+    encoding::{DescriptorEncoder, EncodeCounterValue, EncodeMetric, text},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Registry,
 };
@@ -199,7 +199,7 @@ impl Collector for Snapshot {
             "How often publishers waited while the store copied its log",
             store.pauses,
         )?;
-        out.seconds(
+        out.counter(
             "bellwire_store_pause_seconds",
             "Time that publishers waited while the store copied its log",
             store.pause_time.as_secs_f64(),
@@ -327,16 +327,7 @@ impl Out<'_> {
         Ok(())
     }
 
-    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        ConstCounter::new(value).encode(self.0.encode_descriptor(
-            name,
-            &format!("{help}."),
-            None,
-            MetricType::Counter,
-        )?)
-    }
-
-    fn seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+    fn counter(&mut self, name: &str, help: &str, value: impl EncodeCounterValue) -> fmt::Result {
         ConstCounter::new(value).encode(self.0.encode_descriptor(
             name,
             &format!("{help}."),

@@ -340,7 +340,7 @@ impl Directory {
     pub fn source_by_token(&self, token: &str) -> Option<Arc<Source>> {
         let view = self.view();
         let source = view.sources.get(view.source_tokens.get(token)?)?;
-        (source.token == token || source.is_opened_by(token, self.now())).then(|| Arc::clone(source))
+        source.is_opened_by(token, self.now()).then(|| Arc::clone(source))
     }
 
     /// The source whose application this is.

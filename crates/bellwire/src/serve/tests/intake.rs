@@ -29,17 +29,7 @@ async fn send(address: SocketAddr, path: &str, signed: &Signed) -> Answer {
     for (name, value) in &signed.headers {
         request = request.header(name, value);
     }
-    let request = request.body(signed.body.clone()).unwrap();
-    let sent = tokio::task::spawn_blocking(move || {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(None)
-            .build()
-            .into();
-        let mut answer = agent.run(request).unwrap();
-        Answer(answer.status().as_u16(), answer.body_mut().read_to_vec().unwrap())
-    });
-    sent.await.unwrap()
+    answered(request.body(signed.body.clone()).unwrap()).await
 }
 
 /// Takes one request, answers it with that status, and tells all of it.
