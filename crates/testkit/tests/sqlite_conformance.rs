@@ -14,6 +14,7 @@ use bellwire_store::{
     vault::Vault,
 };
 use bellwire_testkit::{ManualClock, conformance::Backend};
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 struct Sqlite {
@@ -34,7 +35,11 @@ impl Sqlite {
     }
 }
 
+/// Copies all files as they are at one moment: while somebody reads, the log is neither emptied nor begun anew, whatever is copied
+/// from it into the database meanwhile.
 fn copy_files(from: &Path, to: &Path) {
+    let reader = Connection::open(from.join("bellwire.db")).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_file() {
