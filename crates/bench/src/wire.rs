@@ -6,7 +6,7 @@
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -26,8 +26,8 @@ const EXCERPT_BYTES: usize = 512;
 /// An open connection. After an error it is of no more use.
 pub(crate) struct Conn {
     sender: SendRequest<Full<Bytes>>,
-    driver: Driver,
-    driver_ended: bool,
+    /// None once it has ended: it holds the requests that it was given, which fail only when it is dropped.
+    driver: Option<Driver>,
 }
 
 /// What came back.
@@ -50,30 +50,44 @@ impl Conn {
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
         Ok(Self {
             sender,
-            driver,
-            driver_ended: false,
+            driver: Some(driver),
         })
+    }
+
+    /// Whether the server has closed it since it was last used.
+    pub(crate) async fn closed(&mut self) -> bool {
+        let driver = &mut self.driver;
+        poll_fn(|context| {
+            drive(driver, context);
+            Poll::Ready(())
+        })
+        .await;
+        driver.is_none()
     }
 
     /// Sends one request and reads its answer to the end, so that the connection is free again.
     pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
-        let Self {
-            sender,
-            driver,
-            driver_ended,
-        } = self;
+        let Self { sender, driver } = self;
         let mut exchange = pin!(exchange(sender, request));
         poll_fn(|context| {
             if let Poll::Ready(answer) = exchange.as_mut().poll(context) {
                 return Poll::Ready(answer);
             }
-            if !*driver_ended && pin!(&mut *driver).poll(context).is_ready() {
-                *driver_ended = true;
-            }
+            drive(driver, context);
             // The driver may just have read the answer.
             exchange.as_mut().poll(context)
         })
         .await
+    }
+}
+
+/// Lets the connection do what it can.
+fn drive(driver: &mut Option<Driver>, context: &mut Context<'_>) {
+    if driver
+        .as_mut()
+        .is_some_and(|driver| pin!(driver).poll(context).is_ready())
+    {
+        *driver = None;
     }
 }
 
@@ -106,4 +120,54 @@ async fn drain(mut body: Incoming, limit: usize) -> anyhow::Result<Bytes> {
         }
     }
     Ok(kept.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A connection whose server has closed it after one answer.
+    async fn after_the_close() -> Conn {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut seen = [0; 1_024];
+            assert!(stream.read(&mut seen).await.unwrap() > 0);
+            stream
+                .write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")
+                .await
+                .unwrap();
+        };
+        let client = async {
+            let mut conn = Conn::open(address).await.unwrap();
+            assert_eq!(conn.send(request()).await.unwrap().status, StatusCode::ACCEPTED);
+            conn
+        };
+        tokio::join!(server, client).1
+    }
+
+    fn request() -> Request<Full<Bytes>> {
+        Request::post("/")
+            .header("host", "localhost")
+            .body(Full::default())
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_while_unused_says_so() {
+        let mut conn = after_the_close().await;
+        while !conn.closed().await {
+            tokio::task::yield_now().await;
+        }
+        assert!(conn.send(request()).await.is_err(), "and a request on it fails");
+    }
+
+    #[tokio::test]
+    async fn a_request_on_a_closed_connection_fails_and_does_not_wait_for_ever() {
+        assert!(after_the_close().await.send(request()).await.is_err());
+    }
 }

@@ -75,6 +75,7 @@ impl Worker {
         if self.job.common.target.turns == Turns::Owned && self.own_slot >= self.job.common.target.slots.len() {
             return (self.conn, self.tally);
         }
+        self.let_go_of_closed().await;
         while !self.job.over() && take(&self.job.left) {
             let now_us = self.job.common.clock.now_us();
             if !self.publish(now_us).await {
@@ -86,6 +87,7 @@ impl Worker {
 
     /// Publishes what the timetable hands out.
     pub(super) async fn on_schedule(mut self) -> (Option<Conn>, Tally) {
+        self.let_go_of_closed().await;
         while let Some(due_us) = self.job.tickets.next().await {
             if self.job.over() {
                 break;
@@ -95,6 +97,15 @@ impl Worker {
             self.publish(due_us).await;
         }
         (self.conn, self.tally)
+    }
+
+    /// A connection that the server closed while nothing was published, as servers do, is no error.
+    async fn let_go_of_closed(&mut self) {
+        if let Some(conn) = &mut self.conn
+            && conn.closed().await
+        {
+            self.conn = None;
+        }
     }
 
     /// Publishes one message whose latency counts from `t_us`; true when it was acknowledged.
