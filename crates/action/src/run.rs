@@ -12,6 +12,9 @@ use crate::{
     text::{Text, Time},
 };
 
+/// The kind.
+pub const NAME: &str = "run";
+
 /// How long a command may take, when nobody says.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest that a command may take.
