@@ -268,10 +268,10 @@ async function nango() {
 }
 
 async function mailgun() {
-  const { Mailgun } = require("mailgun-js/lib/mailgun");
+  const mailgun = require("mailgun-js");
   const token = "a8ce0edb2dd8301dee6c2405235584e45aa91d1e9f979f3de0";
   const signature = hmac("sha256", SECRET, `${NOW}${token}`, "hex");
-  const verifier = new Mailgun({ apiKey: SECRET, domain: "example.com" });
+  const verifier = mailgun({ apiKey: SECRET, domain: "example.com" });
   assert(verifier.validateWebhook(String(NOW), token, signature));
   const body = JSON.stringify({ signature: { timestamp: String(NOW), token, signature }, "event-data": { event: "opened" } });
   const signed_fields = ["timestamp", "token", "signature"].map((name) => `/signature/${name}`);
