@@ -396,7 +396,11 @@ mod tests {
         for (settings, path, says) in [
             (json!({"argv": []}), "argv", "name the command"),
             (json!({"argv": "rm -rf /"}), "argv", "a list is needed"),
-            (json!({"argv": ["x"], "ok": ["abc"]}), "ok.0", "a whole number is needed"),
+            (
+                json!({"argv": ["x"], "ok": ["abc"]}),
+                "ok.0",
+                "a whole number is needed",
+            ),
             (json!({"argv": ["{{ cmd }}"]}), "argv.0", "must not choose"),
             (json!({"argv": [""]}), "argv.0", "PATH"),
             (json!({"argv": ["x", "{{ a"]}), "argv.1", "line 1"),

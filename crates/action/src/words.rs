@@ -135,17 +135,53 @@ mod tests {
     #[test]
     fn no_word_of_rusts_types_reaches_whoever_wrote_the_settings() {
         for (settings, path, says) in [
-            (json!({"list": "a b"}), "list", "this is a text; a list is needed, such as `[a, b]`"),
-            (json!({"list": ["a"]}), "list.0", "this is a text; a whole number is needed"),
-            (json!({"list": [1.5]}), "list.0", "this is a number with a point; a whole number is needed"),
-            (json!({"list": [256]}), "list.0", "256 is not possible here; write a whole number from 0 to 255"),
-            (json!({"text": 5}), "text", "this is a number; a text is needed; put it in quotes"),
+            (
+                json!({"list": "a b"}),
+                "list",
+                "this is a text; a list is needed, such as `[a, b]`",
+            ),
+            (
+                json!({"list": ["a"]}),
+                "list.0",
+                "this is a text; a whole number is needed",
+            ),
+            (
+                json!({"list": [1.5]}),
+                "list.0",
+                "this is a number with a point; a whole number is needed",
+            ),
+            (
+                json!({"list": [256]}),
+                "list.0",
+                "256 is not possible here; write a whole number from 0 to 255",
+            ),
+            (
+                json!({"text": 5}),
+                "text",
+                "this is a number; a text is needed; put it in quotes",
+            ),
             (json!({"truth": "yes"}), "truth", "this is a text; write true or false"),
             (json!({"truth": null}), "truth", "this is nothing; write true or false"),
-            (json!({"map": []}), "map", "this is a list; a map is needed, such as `{name: value}`"),
-            (json!({"map": {"a": {}}}), "map.a", "this is a map; a text is needed; put it in quotes"),
-            (json!({"ratio": true}), "ratio", "this is true or false; a number is needed"),
-            (json!({"choice": "three"}), "choice", "it cannot be `three`; write `one` or `two`"),
+            (
+                json!({"map": []}),
+                "map",
+                "this is a list; a map is needed, such as `{name: value}`",
+            ),
+            (
+                json!({"map": {"a": {}}}),
+                "map.a",
+                "this is a map; a text is needed; put it in quotes",
+            ),
+            (
+                json!({"ratio": true}),
+                "ratio",
+                "this is true or false; a number is needed",
+            ),
+            (
+                json!({"choice": "three"}),
+                "choice",
+                "it cannot be `three`; write `one` or `two`",
+            ),
             (json!({"rest": 1}), "rest", "there is no `rest`; write `list`, `text`,"),
             (json!({}), "", "`needed` is missing; add it"),
             (json!("a"), "", "this is a text; a map is needed"),

@@ -338,7 +338,11 @@ impl<'a> Reading<'a> {
 
 /// A number without a fraction: `1e3` is one, too.
 fn whole(number: &serde_json::Number) -> Option<u64> {
-    let float = || number.as_f64().filter(|float| float.fract() == 0.0 && (0.0..=1e15).contains(float));
+    let float = || {
+        number
+            .as_f64()
+            .filter(|float| float.fract() == 0.0 && (0.0..=1e15).contains(float))
+    };
     number.as_u64().or_else(|| float().map(|float| float as u64))
 }
 

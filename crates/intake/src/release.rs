@@ -42,12 +42,7 @@ pub(crate) struct Release {
 }
 
 impl Release {
-    pub fn new(
-        store: Arc<dyn Store>,
-        directory: Arc<Directory>,
-        feed: Arc<Feed>,
-        metrics: Arc<IntakeMetrics>,
-    ) -> Self {
+    pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, feed: Arc<Feed>, metrics: Arc<IntakeMetrics>) -> Self {
         Self {
             deaf_at: AtomicI64::new(directory.now().micros()),
             store,
@@ -95,7 +90,11 @@ impl Release {
                 let environment = |app| self.directory.app_by_id(app).map(|app| app.environment);
                 self.feed.tell_freed(&released.freed, environment);
                 let wait = released.next.map_or(LOOK, |next| next.since(now)).min(LOOK);
-                let wait = if released.freed.is_empty() { wait.max(BREATH) } else { wait };
+                let wait = if released.freed.is_empty() {
+                    wait.max(BREATH)
+                } else {
+                    wait
+                };
                 self.next.store(now.plus(wait).micros(), Ordering::Release);
                 wait
             }

@@ -38,7 +38,9 @@ pub(super) fn one_of(names: Vec<&'static str>) -> impl TypedValueParser<Value = 
     let monitor = PossibleValue::new(MONITOR).hide(true);
     let all = names.into_iter().map(PossibleValue::new).chain([monitor]);
     PossibleValuesParser::new(all).try_map(|name| match name.as_str() {
-        MONITOR => Err("monitors are written in the hooks file, under `monitors` (docs/hooks.md); nobody signs what they say"),
+        MONITOR => {
+            Err("monitors are written in the hooks file, under `monitors` (docs/hooks.md); nobody signs what they say")
+        }
         _ => Ok(name),
     })
 }

@@ -150,9 +150,7 @@ impl From<PlanError> for Undone {
 /// replaced by (`hidden`, JSON pointers) nothing is said but its name.
 pub(super) fn unplanned(error: &PlanError, hidden: &[String]) -> Failure {
     let setting = error.setting.split('.').next().unwrap_or_default();
-    let is_hidden = hidden
-        .iter()
-        .any(|pointer| pointer.split('/').nth(1) == Some(setting));
+    let is_hidden = hidden.iter().any(|pointer| pointer.split('/').nth(1) == Some(setting));
     Failure {
         reason: "template_failed",
         detail: match is_hidden {

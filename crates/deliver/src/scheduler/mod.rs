@@ -397,6 +397,10 @@ impl Handoff for Entrance {
 /// How many attempts may be under way at an endpoint, where its settings or its kind say.
 fn at_once(endpoint: &Endpoint, bounds: &Bounds) -> Option<usize> {
     let runs = &*endpoint.action.kind == bellwire_action::run::NAME;
-    let by_kind = runs.then(|| bounds.commands_per_endpoint.clamp(1, bounds.in_flight_per_endpoint.max(1)));
+    let by_kind = runs.then(|| {
+        bounds
+            .commands_per_endpoint
+            .clamp(1, bounds.in_flight_per_endpoint.max(1))
+    });
     endpoint.max_in_flight.map(usize::from).or(by_kind)
 }

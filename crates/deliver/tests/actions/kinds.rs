@@ -129,12 +129,23 @@ async fn what_a_reference_was_replaced_by_is_not_quoted_by_what_fails() {
         ("file", json!({"path": "a.log", "line": secret}), "/line"),
         ("run", json!({"argv": ["true", secret]}), "/argv/1"),
         ("run", json!({"argv": ["true"], "env": {"TOKEN": secret}}), "/env/TOKEN"),
-        ("http", json!({"url": "http://127.0.0.1:9", "json": {"a": {"b": secret}}}), "/json/a/b"),
-        ("http", json!({"url": "http://127.0.0.1:9", "headers": {"x-token": secret}}), "/headers/x-token"),
+        (
+            "http",
+            json!({"url": "http://127.0.0.1:9", "json": {"a": {"b": secret}}}),
+            "/json/a/b",
+        ),
+        (
+            "http",
+            json!({"url": "http://127.0.0.1:9", "headers": {"x-token": secret}}),
+            "/headers/x-token",
+        ),
     ] {
         let mut endpoint = endpoint(kind, &settings);
         endpoint.id = EndpointId::from_number(u64::try_from(settings.to_string().len()).unwrap());
-        assert!(said(&house.act(endpoint.clone(), message("{}")).await).contains("canary"), "{settings}");
+        assert!(
+            said(&house.act(endpoint.clone(), message("{}")).await).contains("canary"),
+            "{settings}"
+        );
         endpoint.id = EndpointId::from_number(endpoint.id.number() + 10_000);
         endpoint.action.hidden = [hidden.to_owned()].into();
         let outcome = house.act(endpoint, message("{}")).await;

@@ -169,6 +169,9 @@ async fn requests_with_what_a_source_brought_count_its_rounds() {
     }
     let mut own = message("{}");
     own.inbound = None;
-    assert_eq!(reason(&house.act(endpoint("http", &json!({"url": receiver.url()})), own).await), "");
+    assert_eq!(
+        reason(&house.act(endpoint("http", &json!({"url": receiver.url()})), own).await),
+        ""
+    );
     assert!(receiver.seen().pop().unwrap().headers.get("bellwire-hops").is_none());
 }

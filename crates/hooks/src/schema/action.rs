@@ -25,7 +25,10 @@ pub(super) fn schema() -> Json {
 fn settings(kind: &Kind) -> Json {
     let mut schema = (kind.schema)();
     let own = schema["properties"].as_object().cloned().unwrap_or_default();
-    let mut properties: Map<String, Json> = own.iter().map(|(name, value)| (snake(name), referable(value))).collect();
+    let mut properties: Map<String, Json> = own
+        .iter()
+        .map(|(name, value)| (snake(name), referable(value)))
+        .collect();
     let common = object(members::ACTION);
     for (name, value) in common["properties"].as_object().into_iter().flatten() {
         if !own.contains_key(&camel(name)) {
@@ -64,7 +67,11 @@ fn referable(schema: &Json) -> Json {
             let inside = |(name, value): (&String, &Json)| (renamed(name), referable(value));
             let is_choice = ["enum", "pattern"].iter().any(|name| members.contains_key(*name));
             let schema: Map<String, Json> = members.iter().map(inside).collect();
-            if is_choice { or_reference(schema.into()) } else { schema.into() }
+            if is_choice {
+                or_reference(schema.into())
+            } else {
+                schema.into()
+            }
         }
         other => other.clone(),
     }

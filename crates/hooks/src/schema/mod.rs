@@ -98,7 +98,9 @@ fn one_or_more(one: Json) -> Json {
 }
 
 fn span() -> Json {
-    or_reference(json!({ "anyOf": [{ "type": "number", "minimum": 0 }, { "type": "string", "pattern": SPAN_PATTERN }] }))
+    or_reference(
+        json!({ "anyOf": [{ "type": "number", "minimum": 0 }, { "type": "string", "pattern": SPAN_PATTERN }] }),
+    )
 }
 
 /// Also in quotes, as a reference brings it.

@@ -142,11 +142,41 @@ fn is_read(yaml: &str) -> Result<(), String> {
 
 /// Each place, and what may stand there and what may not.
 const SPELLINGS: &[(&str, &[&str], &[&str])] = &[
-    ("version: {}\nhooks: {}", &["1", "\"1\"", "1.0"], &["2", "one", "\"1.0\""]),
+    (
+        "version: {}\nhooks: {}",
+        &["1", "\"1\"", "1.0"],
+        &["2", "one", "\"1.0\""],
+    ),
     (
         "hooks: {a: {verify: none, throttle: {}, do: []}}",
-        &["5m", "500ms", "1.5h", "5", "0.5", "\"5\"", "1 d", ".5s", "${SPAN}", "{every: 2s}", "1e1", "0x10"],
-        &["soon", "5 minutes", "-5", "5w", "true", "[5m]", "m", "\"-1s\"", "1.2.3s", "{every: soon}", "{key: a}", "5M"],
+        &[
+            "5m",
+            "500ms",
+            "1.5h",
+            "5",
+            "0.5",
+            "\"5\"",
+            "1 d",
+            ".5s",
+            "${SPAN}",
+            "{every: 2s}",
+            "1e1",
+            "0x10",
+        ],
+        &[
+            "soon",
+            "5 minutes",
+            "-5",
+            "5w",
+            "true",
+            "[5m]",
+            "m",
+            "\"-1s\"",
+            "1.2.3s",
+            "{every: soon}",
+            "{key: a}",
+            "5M",
+        ],
     ),
     (
         "hooks: {a: {verify: none, order: {by: body.a, sequence: body.n, wait: {}}, do: []}}",
@@ -188,7 +218,11 @@ const SPELLINGS: &[(&str, &[&str], &[&str])] = &[
         &["[a]", "[a, \"b c\"]"],
         &["a b", "a", "{a: b}", "[1]"],
     ),
-    ("hooks: {a: {verify: none, do: [{run: {argv: [a], ok: {}}}]}}", &["[0, 2]"], &["[abc]", "0", "[1.5]"]),
+    (
+        "hooks: {a: {verify: none, do: [{run: {argv: [a], ok: {}}}]}}",
+        &["[0, 2]"],
+        &["[abc]", "0", "[1.5]"],
+    ),
     (
         "hooks: {a: {verify: none, do: [{{}: {path: a}}]}}",
         &["file"],
@@ -196,13 +230,43 @@ const SPELLINGS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "hooks: {a: {verify: {}, do: []}}",
-        &["none", "aws-sns", "aws_sns", "{basic: {user: a, pass: b}}", "{aws_sns: ~}", "{provider: github, secret: s}"],
-        &["nobody", "None", "github", "{provider: GitHub, secret: s}", "{Basic: {user: a, pass: b}}", "[none]"],
+        &[
+            "none",
+            "aws-sns",
+            "aws_sns",
+            "{basic: {user: a, pass: b}}",
+            "{aws_sns: ~}",
+            "{provider: github, secret: s}",
+        ],
+        &[
+            "nobody",
+            "None",
+            "github",
+            "{provider: GitHub, secret: s}",
+            "{Basic: {user: a, pass: b}}",
+            "[none]",
+        ],
     ),
     (
         "monitors: {m: {http: \"https://a\", {}}}\nhooks: {a: {monitors: [m], do: []}}",
-        &["every: 30s", "fails: 3", "fails: \"3\"", "days: 1", "status: 404", "status: [200, 404]", "contains: 5"],
-        &["every: often", "fails: 0", "days: 1.5", "status: []", "status: 99", "tcp: \"h:1\"", "status: ok"],
+        &[
+            "every: 30s",
+            "fails: 3",
+            "fails: \"3\"",
+            "days: 1",
+            "status: 404",
+            "status: [200, 404]",
+            "contains: 5",
+        ],
+        &[
+            "every: often",
+            "fails: 0",
+            "days: 1.5",
+            "status: []",
+            "status: 99",
+            "tcp: \"h:1\"",
+            "status: ok",
+        ],
     ),
     (
         "hooks: {a: {verify: none, {}: body.b, do: []}}",
@@ -219,7 +283,11 @@ const SPELLINGS: &[(&str, &[&str], &[&str])] = &[
 #[test]
 fn the_schema_and_the_reader_take_and_refuse_the_same_spellings() {
     for (file, good, bad) in SPELLINGS {
-        for (written, is_good) in good.iter().map(|good| (good, true)).chain(bad.iter().map(|bad| (bad, false))) {
+        for (written, is_good) in good
+            .iter()
+            .map(|good| (good, true))
+            .chain(bad.iter().map(|bad| (bad, false)))
+        {
             let text = file.replacen("{}", written, 1);
             let (read, against) = (is_read(&text), errors(&text));
             assert_eq!(read.is_ok(), is_good, "the reader: {text}\n{read:?}");

@@ -40,8 +40,17 @@ pub(super) fn schema() -> Json {
 
 /// The names of a provider, those with hyphens in the file's own way of writing, too.
 fn names_of(provider: &Provider) -> Vec<String> {
-    let mut names: Vec<String> = provider.aliases.iter().chain([&provider.name]).map(|name| (*name).to_owned()).collect();
-    let written: Vec<String> = names.iter().filter(|name| name.contains('-')).map(|name| name.replace('-', "_")).collect();
+    let mut names: Vec<String> = provider
+        .aliases
+        .iter()
+        .chain([&provider.name])
+        .map(|name| (*name).to_owned())
+        .collect();
+    let written: Vec<String> = names
+        .iter()
+        .filter(|name| name.contains('-'))
+        .map(|name| name.replace('-', "_"))
+        .collect();
     names.extend(written);
     names
 }

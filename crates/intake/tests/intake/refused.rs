@@ -154,7 +154,9 @@ async fn what_actions_sent_on_too_often_is_refused() {
     let source = world.source("orders", "none", &[], "{}").await;
     for (hops, status) in [("8", 200), ("x", 200), ("9", 400), ("99999", 400)] {
         let headers = [("content-type", "application/json"), ("bellwire-hops", hops)];
-        let answer = world.ask("POST", "/in/token-orders", &headers, format!("[{status}]")).await;
+        let answer = world
+            .ask("POST", "/in/token-orders", &headers, format!("[{status}]"))
+            .await;
         assert_eq!(answer.status, status, "{hops}: {}", answer.body);
         assert_eq!(status == 400, answer.code() == "sent_in_circle");
     }

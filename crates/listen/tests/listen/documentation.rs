@@ -78,7 +78,11 @@ const PROOFS_HEAD: &str = "| name | library | published request | made as docume
 fn proof_line(name: &str, proofs: &[Proof]) -> String {
     let cell = |of: fn(&Proof) -> Option<String>| {
         let texts: Vec<_> = proofs.iter().filter_map(of).collect();
-        if texts.is_empty() { "–".to_owned() } else { texts.join(", ") }
+        if texts.is_empty() {
+            "–".to_owned()
+        } else {
+            texts.join(", ")
+        }
     };
     let libraries = cell(|proof| match proof {
         Proof::Library(library) => Some(format!("`{library}`").replace(" (", "` (").replace(")`", ")")),
@@ -119,17 +123,33 @@ fn the_documentation_says_what_each_row_rests_on() {
 fn no_row_rests_on_our_word_alone() {
     let claimed: Vec<_> = PROOFS.iter().map(|(name, _)| *name).collect();
     let rows: Vec<_> = providers::all().map(|provider| provider.name).collect();
-    assert_eq!(claimed, rows, "tests/listen/proofs.rs has every row of the table, in its order");
+    assert_eq!(
+        claimed, rows,
+        "tests/listen/proofs.rs has every row of the table, in its order"
+    );
     let vectors = include_str!("documented.rs");
     for (name, proofs) in PROOFS {
-        assert!(!proofs.is_empty(), "{name} rests on nothing: see tests/listen/proofs.rs");
+        assert!(
+            !proofs.is_empty(),
+            "{name} rests on nothing: see tests/listen/proofs.rs"
+        );
         let claims = proofs.iter().any(|proof| matches!(proof, Proof::Vector(_)));
         let quoted = format!("\"{name}\"");
         // In front of a colon it is a member of somebody's JSON.
-        let has = vectors.match_indices(&quoted).any(|(at, _)| !vectors[at + quoted.len()..].starts_with(':'));
-        assert_eq!(claims, has, "{name}: a published request is in tests/listen/documented.rs and in proofs.rs");
+        let has = vectors
+            .match_indices(&quoted)
+            .any(|(at, _)| !vectors[at + quoted.len()..].starts_with(':'));
+        assert_eq!(
+            claims, has,
+            "{name}: a published request is in tests/listen/documented.rs and in proofs.rs"
+        );
         let provider = providers::by_name(name).unwrap();
         let compared = ["token", "ip", "none"].contains(name);
-        assert_eq!(proofs.contains(&Proof::Compared), compared, "{name}: {}", provider.about);
+        assert_eq!(
+            proofs.contains(&Proof::Compared),
+            compared,
+            "{name}: {}",
+            provider.about
+        );
     }
 }

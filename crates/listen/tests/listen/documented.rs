@@ -313,7 +313,10 @@ fn jira_and_bitbucket_as_in_their_webhooks_pages() {
 fn hmac_as_in_rfc_4231() {
     // Test case 2, section 4.3.
     for (alg, signature) in [
-        ("sha256", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+        (
+            "sha256",
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+        ),
         (
             "sha512",
             "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",

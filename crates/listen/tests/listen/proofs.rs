@@ -21,16 +21,40 @@ use Proof::{Compared, Documented, Library, Vector};
 
 /// Every row of the table, by its name.
 pub const PROOFS: &[(&str, &[Proof])] = &[
-    ("standard-webhooks", &[Library("standardwebhooks (npm)"), Library("standardwebhooks (PyPI)"), Vector("the specification, \"Signature scheme\"")]),
-    ("svix", &[Library("svix (npm)"), Library("svix (PyPI)"), Vector("its documentation, \"Verifying payloads manually\"")]),
+    (
+        "standard-webhooks",
+        &[
+            Library("standardwebhooks (npm)"),
+            Library("standardwebhooks (PyPI)"),
+            Vector("the specification, \"Signature scheme\""),
+        ],
+    ),
+    (
+        "svix",
+        &[
+            Library("svix (npm)"),
+            Library("svix (PyPI)"),
+            Vector("its documentation, \"Verifying payloads manually\""),
+        ],
+    ),
     ("beehiiv", &[Library("svix (npm)")]),
     ("brex", &[Library("svix (npm)")]),
-    ("clerk", &[Library("@clerk/backend (npm)"), Library("svix (npm)"), Library("svix (PyPI)")]),
+    (
+        "clerk",
+        &[
+            Library("@clerk/backend (npm)"),
+            Library("svix (npm)"),
+            Library("svix (PyPI)"),
+        ],
+    ),
     ("guesty", &[Library("svix (npm)")]),
     ("incident-io", &[Library("svix (npm)")]),
     ("lithic", &[Library("lithic (npm)"), Library("svix (npm)")]),
     ("nash", &[Library("svix (npm)")]),
-    ("open-ai", &[Library("openai (npm)"), Library("standardwebhooks (PyPI)")]),
+    (
+        "open-ai",
+        &[Library("openai (npm)"), Library("standardwebhooks (PyPI)")],
+    ),
     ("pleo", &[Library("svix (npm)")]),
     ("psi-fi", &[Library("svix (npm)")]),
     ("render", &[Library("svix (npm)")]),
@@ -39,7 +63,10 @@ pub const PROOFS: &[(&str, &[Proof])] = &[
     ("safebase", &[Library("svix (npm)")]),
     ("sardine", &[Library("svix (npm)")]),
     ("stych", &[Library("svix (npm)")]),
-    ("github", &[Library("@octokit/webhooks-methods (npm)"), Vector("its documentation")]),
+    (
+        "github",
+        &[Library("@octokit/webhooks-methods (npm)"), Vector("its documentation")],
+    ),
     ("bitbucket", &[Vector("its documentation")]),
     ("jira", &[Vector("its documentation")]),
     ("shopify", &[Library("@shopify/shopify-api (npm)")]),
@@ -50,9 +77,19 @@ pub const PROOFS: &[(&str, &[Proof])] = &[
     ("typeform", &[Documented]),
     ("docusign", &[Documented]),
     ("asana", &[Documented]),
-    ("notion", &[Library("@notionhq/client (npm)"), Vector("its documentation")]),
+    (
+        "notion",
+        &[Library("@notionhq/client (npm)"), Vector("its documentation")],
+    ),
     ("woocommerce", &[Library("@hookflo/tern (npm)"), Documented]),
-    ("razorpay", &[Library("razorpay (npm)"), Library("razorpay (PyPI)"), Vector("the tests of razorpay-python")]),
+    (
+        "razorpay",
+        &[
+            Library("razorpay (npm)"),
+            Library("razorpay (PyPI)"),
+            Vector("the tests of razorpay-python"),
+        ],
+    ),
     ("sentry", &[Documented]),
     ("pagerduty", &[Vector("the tests of go-pagerduty")]),
     ("vercel", &[Documented]),
@@ -65,7 +102,13 @@ pub const PROOFS: &[(&str, &[Proof])] = &[
     ("stripe", &[Library("stripe (npm)"), Library("stripe (PyPI)")]),
     ("calendly", &[Documented]),
     ("tailscale", &[Documented]),
-    ("paddle", &[Library("@paddle/paddle-node-sdk (npm)"), Vector("the tests of its library")]),
+    (
+        "paddle",
+        &[
+            Library("@paddle/paddle-node-sdk (npm)"),
+            Vector("the tests of its library"),
+        ],
+    ),
     ("slack", &[Library("slack_sdk (PyPI)"), Vector("its documentation")]),
     ("zoom", &[Library("@zoom/rivet (npm)"), Documented]),
     ("zendesk", &[Documented]),
@@ -73,17 +116,40 @@ pub const PROOFS: &[(&str, &[Proof])] = &[
     ("box", &[Vector("the tests of its library")]),
     ("airwallex", &[Documented]),
     ("port-io", &[Documented]),
-    ("twilio", &[Library("twilio (npm)"), Library("twilio (PyPI)"), Vector("its documentation")]),
+    (
+        "twilio",
+        &[
+            Library("twilio (npm)"),
+            Library("twilio (PyPI)"),
+            Vector("its documentation"),
+        ],
+    ),
     ("square", &[Library("square (npm)"), Vector("its documentation")]),
     ("trello", &[Documented]),
-    ("hubspot", &[Library("@hubspot/api-client (npm)"), Library("hubspot (PyPI)")]),
+    (
+        "hubspot",
+        &[Library("@hubspot/api-client (npm)"), Library("hubspot (PyPI)")],
+    ),
     ("panda-doc", &[Documented]),
     ("checkbook", &[Vector("its documentation")]),
     ("mailgun", &[Library("mailgun-js (npm)"), Documented]),
-    ("adyen", &[Library("@adyen/api-library (npm)"), Library("Adyen (PyPI)"), Vector("its documentation")]),
-    ("discord", &[Library("discord-interactions (npm)"), Library("PyNaCl (PyPI)")]),
+    (
+        "adyen",
+        &[
+            Library("@adyen/api-library (npm)"),
+            Library("Adyen (PyPI)"),
+            Vector("its documentation"),
+        ],
+    ),
+    (
+        "discord",
+        &[Library("discord-interactions (npm)"), Library("PyNaCl (PyPI)")],
+    ),
     ("telnyx", &[Library("telnyx (npm)"), Library("PyNaCl (PyPI)")]),
-    ("sendgrid", &[Library("sendgrid (PyPI)"), Vector("the tests of its library")]),
+    (
+        "sendgrid",
+        &[Library("sendgrid (PyPI)"), Vector("the tests of its library")],
+    ),
     ("orum-io", &[Documented]),
     ("paypal", &[Library("paypalrestsdk (PyPI)")]),
     ("aws-sns", &[Library("sns-validator (npm)")]),

@@ -244,21 +244,62 @@ mod tests {
     /// Pieces of JSON and of what is none, in any order.
     fn pieces() -> impl Strategy<Value = String> {
         let piece = prop::sample::select(vec![
-            "{", "}", "[", "]", ",", ":", "\"", "\"a\"", "\"a\":", "\"\\u0061\"", "\"\\ud800\"", "\"\\x\"", "\"\\u00g0\"", "\"\u{1}\"", "\"\u{7f}é\"",
-            " ", "\n", "\u{a0}", "true", "false", "nul", "null", "0", "-0", "01", "1.5", "1.", ".5", "1e5", "1E+5", "1e", "-", "+1", "1e400",
-            "NaN", "\\", "//", "'",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"",
+            "\"a\"",
+            "\"a\":",
+            "\"\\u0061\"",
+            "\"\\ud800\"",
+            "\"\\x\"",
+            "\"\\u00g0\"",
+            "\"\u{1}\"",
+            "\"\u{7f}é\"",
+            " ",
+            "\n",
+            "\u{a0}",
+            "true",
+            "false",
+            "nul",
+            "null",
+            "0",
+            "-0",
+            "01",
+            "1.5",
+            "1.",
+            ".5",
+            "1e5",
+            "1E+5",
+            "1e",
+            "-",
+            "+1",
+            "1e400",
+            "NaN",
+            "\\",
+            "//",
+            "'",
         ]);
         prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
     }
 
     /// JSON that is nearly always right.
     fn documents() -> impl Strategy<Value = String> {
-        let leaf = prop::sample::select(vec!["1", "-1.5e3", "\"x\"", "\"\\n\"", "true", "null", "\"\"", "{}", "[]"]).prop_map(str::to_owned);
+        let leaf = prop::sample::select(vec![
+            "1", "-1.5e3", "\"x\"", "\"\\n\"", "true", "null", "\"\"", "{}", "[]",
+        ])
+        .prop_map(str::to_owned);
         leaf.prop_recursive(6, 64, 5, |inner| {
             let list = prop::collection::vec(inner.clone(), 0..5).prop_map(|items| format!("[{}]", items.join(" ,")));
             let name = prop::sample::select(vec!["a", "b", "c", "\\u0061", "d d", ""]);
             let object = prop::collection::vec((name, inner), 0..4).prop_map(|members| {
-                let members: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+                let members: Vec<_> = members
+                    .iter()
+                    .map(|(name, value)| format!("\"{name}\": {value}"))
+                    .collect();
                 format!("{{{}}}", members.join(",\n"))
             });
             prop_oneof![list, object]

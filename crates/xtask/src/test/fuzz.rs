@@ -18,10 +18,15 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
     let folder = run.repo.path(CRATE);
     let target = run.repo.target().join(CRATE);
     let mut build = process::cargo(&folder);
-    build.args(["build", "--locked", "--bins"]).env("CARGO_TARGET_DIR", &target);
+    build
+        .args(["build", "--locked", "--bins"])
+        .env("CARGO_TARGET_DIR", &target);
     process::run(&mut build)?;
     let (mut counts, mut problems) = (Counts::default(), Vec::new());
-    for name in files(&folder.join("fuzz_targets"))?.iter().filter_map(|file| file.file_stem()) {
+    for name in files(&folder.join("fuzz_targets"))?
+        .iter()
+        .filter_map(|file| file.file_stem())
+    {
         let seeds = files(&folder.join("seeds").join(name))?;
         let mut program = Command::new(target.join("debug").join(name));
         let done = process::stream(program.args(&seeds).current_dir(&target))?;
@@ -29,7 +34,12 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
             counts.passed += 1;
         } else {
             counts.failed += 1;
-            problems.push(format!("{}: {} over {} seeds", name.display(), done.status, seeds.len()));
+            problems.push(format!(
+                "{}: {} over {} seeds",
+                name.display(),
+                done.status,
+                seeds.len()
+            ));
         }
     }
     Ok(Outcome::Ran { counts, problems })
@@ -38,9 +48,7 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
 /// The files of a folder, in their order.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("could not read {}", folder.display()))?;
-    let mut files = entries
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<_>>>()?;
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     files.sort();
     Ok(files)
 }

@@ -29,8 +29,8 @@ use super::{
 };
 use crate::{
     contract::{
-        Appended, Arrival, Arrived, Change, ClaimRequest, Claimed, Freed, Handoff, LaneHead, Released, Settlement, Store,
-        StoredAnswer,
+        Appended, Arrival, Arrived, Change, ClaimRequest, Claimed, Freed, Handoff, LaneHead, Released, Settlement,
+        Store, StoredAnswer,
     },
     error::{AppendError, StoreError},
     query::{
