@@ -3,7 +3,7 @@
 use bellwire_action::{KINDS, Kind};
 use serde_json::{Map, Value as Json, json};
 
-use super::{members, object, or_reference, other_spellings, scalar};
+use super::{members, object, or_reference, other_spellings, scalar, span};
 use crate::{
     read::settings::{HTML, TEMPLATE, VIA},
     reading::{camel, snake},
@@ -61,6 +61,14 @@ fn settings(kind: &Kind) -> Json {
 fn referable(schema: &Json) -> Json {
     match schema {
         Json::Array(several) => several.iter().map(referable).collect(),
+        // A length of time: the API takes the same texts, and does not say which.
+        Json::Object(members) if members.get("type") == Some(&json!(["string", "number"])) => {
+            let mut spanning = span();
+            for (name, value) in members.iter().filter(|(name, _)| *name != "type") {
+                spanning[name] = value.clone();
+            }
+            spanning
+        }
         Json::Object(members) => {
             // What a reference is replaced by may fit several.
             let renamed = |name: &str| if name == "oneOf" { "anyOf" } else { name }.to_owned();

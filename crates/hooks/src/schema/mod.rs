@@ -6,7 +6,6 @@ mod action;
 mod members;
 mod verify;
 
-use bellwire_action::text::SPAN_PATTERN;
 use serde_json::{Map, Value as Json, json};
 
 use self::members::Member;
@@ -81,6 +80,9 @@ fn hook() -> Json {
     required(one_of(object(members::HOOK), crate::read::hook::ORIGINS), &["do"])
 }
 
+/// How a length of time is written.
+const SPAN: &str = r"^\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*(ms|s|m|h|d)?\s*$";
+
 /// What a reference is replaced by may be anything.
 const REFERENCE: &str = r"\$\{.+\}";
 
@@ -98,9 +100,7 @@ fn one_or_more(one: Json) -> Json {
 }
 
 fn span() -> Json {
-    or_reference(
-        json!({ "anyOf": [{ "type": "number", "minimum": 0 }, { "type": "string", "pattern": SPAN_PATTERN }] }),
-    )
+    or_reference(json!({ "anyOf": [{ "type": "number", "minimum": 0 }, { "type": "string", "pattern": SPAN }] }))
 }
 
 /// Also in quotes, as a reference brings it.
