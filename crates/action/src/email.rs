@@ -218,6 +218,15 @@ impl Compiled for Settings {
         for name in form.headers.keys() {
             check_header(name)?;
         }
+        for (setting, texts) in [
+            ("to", &form.to),
+            ("cc", &form.cc),
+            ("bcc", &form.bcc),
+            ("replyTo", &form.reply_to),
+        ] {
+            texts.0.iter().try_for_each(|text| check_constant(setting, text))?;
+        }
+        check_constant("from", &from)?;
         Ok(Self { server, from, form })
     }
 
@@ -274,6 +283,17 @@ fn check_header(name: &str) -> Result<(), Problem> {
         ));
     }
     Ok(())
+}
+
+/// A text that is the same for all messages must be an address, or nothing.
+fn check_constant(setting: &str, text: &Text) -> Result<(), Problem> {
+    if !text.is_constant() {
+        return Ok(());
+    }
+    match mailbox::parse(text.source()) {
+        Ok(_) => Ok(()),
+        Err(why) => Err(Problem::at([setting], why)),
+    }
 }
 
 fn mailbox(name: &str, text: &Text, scope: &MessageScope<'_>) -> Result<Option<Mailbox>, PlanError> {

@@ -179,6 +179,6 @@ mod tests {
             assert_eq!(problem.path, ["path"], "{path}");
         }
         let problem = Settings::read(&json!({"path": "a", "rotate": 1})).unwrap_err();
-        assert!(problem.message.contains("unknown field `rotate`"), "{problem}");
+        assert!(problem.message.contains("there is no `rotate`"), "{problem}");
     }
 }

@@ -127,7 +127,7 @@ pub static KINDS: &[Kind] = &[
         "says something on Slack, Discord, Teams, Mattermost or Telegram",
         Reach::Calls,
     ),
-    Kind::of::<run::Settings>("run", "runs a command on this machine", Reach::Machine),
+    Kind::of::<run::Settings>(run::NAME, "runs a command on this machine", Reach::Machine),
     Kind::of::<file::Settings>("file", "appends a line to a file on this machine", Reach::Machine),
     Kind::of::<publish::Settings>(
         "publish",

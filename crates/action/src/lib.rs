@@ -22,6 +22,7 @@ pub mod sql;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod words;
 
 pub use self::event::Event;
 pub use self::kinds::{Called, Callee, Compiled, KINDS, Kind, Reach, by_name};

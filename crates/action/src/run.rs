@@ -12,6 +12,9 @@ use crate::{
     text::{Text, Time},
 };
 
+/// The kind.
+pub const NAME: &str = "run";
+
 /// How long a command may take, when nobody says.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest that a command may take.
@@ -392,7 +395,12 @@ mod tests {
     fn settings_that_cannot_work_are_refused_with_their_place() {
         for (settings, path, says) in [
             (json!({"argv": []}), "argv", "name the command"),
-            (json!({"argv": "rm -rf /"}), "argv", "sequence"),
+            (json!({"argv": "rm -rf /"}), "argv", "a list is needed"),
+            (
+                json!({"argv": ["x"], "ok": ["abc"]}),
+                "ok.0",
+                "a whole number is needed",
+            ),
             (json!({"argv": ["{{ cmd }}"]}), "argv.0", "must not choose"),
             (json!({"argv": [""]}), "argv.0", "PATH"),
             (json!({"argv": ["x", "{{ a"]}), "argv.1", "line 1"),
@@ -410,7 +418,7 @@ mod tests {
                 "giveUpOn",
                 "one thing",
             ),
-            (json!({"argv": ["x"], "shell": true}), "shell", "unknown field"),
+            (json!({"argv": ["x"], "shell": true}), "shell", "there is no"),
         ] {
             let problem = Settings::read(&settings).unwrap_err();
             assert_eq!(problem.path.join("."), path, "{settings}: {problem}");

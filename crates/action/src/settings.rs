@@ -6,7 +6,7 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::Problem;
+use crate::{Problem, words};
 
 /// What stands in the place of a secret.
 pub const HIDDEN: &str = "[redacted]";
@@ -34,7 +34,7 @@ pub fn read<'a, T: Deserialize<'a>>(settings: &'a Value) -> Result<T, Problem> {
         });
         Problem {
             path: path.collect(),
-            message: error.inner().to_string(),
+            message: words::of(&error.inner().to_string()).into_owned(),
         }
     })
 }

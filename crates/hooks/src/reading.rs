@@ -217,9 +217,10 @@ impl<'a> Reading<'a> {
 
     /// True or false.
     pub fn truth(&mut self, field: &Field<'a>) -> Option<bool> {
-        match field.node.written() {
-            Some("true") => Some(true),
-            Some("false") => Some(false),
+        match (&field.node.value, field.node.written()) {
+            (Value::Bool(truth, _), _) => Some(*truth),
+            (_, Some("true")) => Some(true),
+            (_, Some("false")) => Some(false),
             _ => {
                 self.wrong(field, "write true or false", "");
                 None
@@ -227,9 +228,13 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// A whole number from `least` to `most`.
+    /// A whole number from `least` to `most`, however YAML writes it; or its digits, as a reference brings them.
     pub fn number(&mut self, field: &Field<'a>, least: u64, most: u64) -> Option<u64> {
-        let number = field.node.written().and_then(|written| written.parse().ok());
+        let number = match &field.node.value {
+            Value::Number(number, _) => whole(number),
+            Value::Text(text) if text.text.bytes().all(|byte| byte.is_ascii_digit()) => text.text.parse().ok(),
+            _ => None,
+        };
         let number = number.filter(|number| (least..=most).contains(number));
         if number.is_none() {
             let most = if most == u64::MAX {
@@ -244,7 +249,13 @@ impl<'a> Reading<'a> {
 
     /// A span of time from `least` to `most`: `15m`, or a number of seconds.
     pub fn span(&mut self, field: &Field<'a>, least: Duration, most: Duration) -> Option<Duration> {
-        match parse_span(self.text(field)?) {
+        let written = self.text(field)?;
+        // A number is its value, however YAML writes it.
+        let number = match &field.node.value {
+            Value::Number(number, _) => Some(number.to_string()),
+            _ => None,
+        };
+        match parse_span(number.as_deref().unwrap_or(written)) {
             Ok(span) if (least..=most).contains(&span) => Some(span),
             Ok(_) => {
                 let bounds = format!("write a duration from {} to {}", format_span(least), format_span(most));
@@ -323,6 +334,16 @@ impl<'a> Reading<'a> {
             })
         })
     }
+}
+
+/// A number without a fraction: `1e3` is one, too.
+fn whole(number: &serde_json::Number) -> Option<u64> {
+    let float = || {
+        number
+            .as_f64()
+            .filter(|float| float.fract() == 0.0 && (0.0..=1e15).contains(float))
+    };
+    number.as_u64().or_else(|| float().map(|float| float as u64))
 }
 
 /// What was probably meant by an expression in the manner of another language.

@@ -83,7 +83,10 @@ impl Acceptance {
         let watched = self.parts.feed.is_watched();
         let told = watched.then(|| (message.event_type.clone(), message.routes.len()));
         match self.put(message, place).await {
-            Ok(Arrived::Accepted(Appended { id, .. })) => {
+            Ok(Arrived::Accepted {
+                appended: Appended { id, .. },
+                freed,
+            }) => {
                 self.parts.metrics.accepted.inc();
                 if let Some((event_type, endpoints)) = told {
                     self.parts.feed.tell(|| FeedEvent::Message {
@@ -95,6 +98,7 @@ impl Acceptance {
                         at: id.created_at(),
                     });
                 }
+                self.parts.feed.tell_freed(&freed, |_| Some(source.environment));
             }
             Ok(Arrived::Held { until }) => {
                 self.parts.metrics.accepted.inc();
@@ -129,7 +133,8 @@ impl Acceptance {
             (Some(place), Some(key)) => self.parts.store.arrive(Arrival { message, key, place }).await,
             _ => {
                 let appended = self.parts.store.append(message).await?;
-                Ok(Arrived::Accepted(appended))
+                let freed = Vec::new();
+                Ok(Arrived::Accepted { appended, freed })
             }
         }
     }

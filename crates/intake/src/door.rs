@@ -10,6 +10,7 @@ use axum::{
     http::{HeaderMap, Request, Response, Uri, request},
 };
 use bellwire_core::{
+    hops::{self, HOPS_MAX},
     id::{Id as _, MessageId, SourceId},
     source::Source,
     time::Timestamp,
@@ -147,12 +148,27 @@ pub(crate) async fn enter(intake: Arc<Intake>, name: String, request: Request<Bo
     }
     match judged(&intake, &ready, &came, &body).await {
         Ok(Taken::Handshake(answer)) => handshake(&intake, &ready, &came, &body, answer).await,
-        Ok(Taken::Events(events)) => intake.take(&ready, &came, &body, *events).await,
+        Ok(Taken::Events(events)) => match circle(&came) {
+            Some(refusal) => intake.refuse(&ready.source, &came, kept, &body, refusal),
+            None => intake.take(&ready, &came, &body, *events).await,
+        },
         Err(refusal) => {
             let refusal = intake.explained(&ready, &came, &body, refusal);
             intake.refuse(&ready.source, &came, kept, &body, refusal)
         }
     }
+}
+
+/// What an action sent on too often: its URL leads back to its own source.
+fn circle(came: &Came<'_>) -> Option<Refusal> {
+    let hops = hops::of_headers(came.headers.iter().copied());
+    let detail = || {
+        format!(
+            "it was sent on {hops} times by actions on its way here, so it goes round in a circle: look which action or endpoint \
+             calls the URL of a source that leads back to it"
+        )
+    };
+    (hops > HOPS_MAX).then(|| Refusal::new(400, "circle", detail()))
 }
 
 /// The verdict; certificates that it needs are fetched.
@@ -414,6 +430,7 @@ async fn keep_secret(
 /// The code of a refusal, for programs of senders.
 fn code(refusal: &Refusal) -> &'static str {
     match (refusal.status, refusal.reason) {
+        (400, "circle") => "sent_in_circle",
         (400, _) => "body_malformed",
         (401, _) => "not_verified",
         (403, _) => "handshake_refused",

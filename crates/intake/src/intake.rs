@@ -99,6 +99,7 @@ impl Intake {
         let release = Arc::new(Release::new(
             Arc::clone(&store),
             Arc::clone(&directory),
+            Arc::clone(&feed),
             Arc::clone(&metrics),
         ));
         let acceptance = Arc::new(Acceptance::new(AcceptanceParts {

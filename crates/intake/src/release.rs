@@ -13,7 +13,7 @@ use std::{
 };
 
 use bellwire_core::{id::AppId, source::Source, time::Timestamp};
-use bellwire_store::{Directory, Released, Store, StoreError};
+use bellwire_store::{Directory, Released, Store, StoreError, feed::Feed};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +32,7 @@ const STEP: usize = 256;
 pub(crate) struct Release {
     store: Arc<dyn Store>,
     directory: Arc<Directory>,
+    feed: Arc<Feed>,
     metrics: Arc<IntakeMetrics>,
     /// When the intake last did not take what came, in microseconds. The time before its start is such a time.
     deaf_at: AtomicI64,
@@ -41,11 +42,12 @@ pub(crate) struct Release {
 }
 
 impl Release {
-    pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, metrics: Arc<IntakeMetrics>) -> Self {
+    pub fn new(store: Arc<dyn Store>, directory: Arc<Directory>, feed: Arc<Feed>, metrics: Arc<IntakeMetrics>) -> Self {
         Self {
             deaf_at: AtomicI64::new(directory.now().micros()),
             store,
             directory,
+            feed,
             metrics,
             next: AtomicI64::new(i64::MIN),
             sooner: Notify::new(),
@@ -84,9 +86,15 @@ impl Release {
         let now = self.directory.now();
         match self.release(now, made_up_for).await {
             Ok(released) => {
-                self.metrics.released.inc_by(released.messages);
+                self.metrics.released.inc_by(released.freed.len() as u64);
+                let environment = |app| self.directory.app_by_id(app).map(|app| app.environment);
+                self.feed.tell_freed(&released.freed, environment);
                 let wait = released.next.map_or(LOOK, |next| next.since(now)).min(LOOK);
-                let wait = if released.messages == 0 { wait.max(BREATH) } else { wait };
+                let wait = if released.freed.is_empty() {
+                    wait.max(BREATH)
+                } else {
+                    wait
+                };
                 self.next.store(now.plus(wait).micros(), Ordering::Release);
                 wait
             }

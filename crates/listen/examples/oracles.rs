@@ -1,13 +1,20 @@
 //! Judges requests that the providers' own libraries signed: each is trusted, and one changed bit of anything signed is not.
 //!
 //! `cargo xtask test providers` makes the requests (`tests/providers`) and runs this with their files as arguments. It prints
-//! TAP and answers failure when a request is judged wrongly.
+//! TAP and answers failure when a request is judged wrongly, or when what signed the requests is not what the documentation
+//! says of each provider (`tests/listen/proofs.rs`).
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use bellwire_core::time::Timestamp;
 use bellwire_listen::{Covers, Fetched, Reason, Refused, Request, Settings, Trusted, Verifier, providers};
 use serde_json::Value;
+
+#[path = "../tests/listen/proofs.rs"]
+mod proofs;
+
+use proofs::{PROOFS, Proof};
 
 /// One signed request, as the suites write it.
 #[derive(Clone)]
@@ -29,6 +36,7 @@ struct Vector {
 
 fn main() -> ExitCode {
     let (mut passed, mut failed) = (0_u32, 0_u32);
+    let mut made = BTreeSet::new();
     for path in std::env::args().skip(1) {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let list = serde_json::from_str::<Vec<Value>>(&text).unwrap_or_default();
@@ -40,7 +48,9 @@ fn main() -> ExitCode {
             let verdict = read(&value)
                 .ok_or_else(|| format!("not a request: {value}"))
                 .and_then(|vector| judge(&vector));
-            let name = value["name"].as_str().unwrap_or_default();
+            let text = |name: &str| value[name].as_str().unwrap_or_default();
+            let name = text("name");
+            made.insert((text("provider").to_owned(), text("by").to_owned()));
             match verdict {
                 Ok(flips) => {
                     passed += 1;
@@ -53,12 +63,37 @@ fn main() -> ExitCode {
             }
         }
     }
+    for difference in differences(&made) {
+        failed += 1;
+        println!("not ok - {difference}");
+    }
     println!("\n# tests {}\n# pass {passed}\n# fail {failed}", passed + failed);
     if failed == 0 && passed > 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// What is claimed and was not made, and what was made and is not claimed.
+fn differences(made: &BTreeSet<(String, String)>) -> Vec<String> {
+    let claimed: BTreeSet<_> = PROOFS
+        .iter()
+        .flat_map(|(name, proofs)| proofs.iter().map(move |proof| (*name, *proof)))
+        .filter_map(|(name, proof)| match proof {
+            Proof::Library(library) => Some((name.to_owned(), library.to_owned())),
+            Proof::Documented => Some((name.to_owned(), "documentation".to_owned())),
+            // Those are tests of the crate.
+            Proof::Vector(_) | Proof::Compared => None,
+        })
+        .collect();
+    let missing = claimed
+        .difference(made)
+        .map(|(name, by)| format!("{name}: no request of {by}, which proofs.rs claims"));
+    let unclaimed = made
+        .difference(&claimed)
+        .map(|(name, by)| format!("{name}: a request of {by}, which proofs.rs does not claim"));
+    missing.chain(unclaimed).collect()
 }
 
 fn read(value: &Value) -> Option<Vector> {

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_PAD_INDIFFERENT;
-use bellwire_core::sign::{BodyChange, body_change};
+use bellwire_core::sign::{BodyChange, body_change, nth};
 
 use crate::encoding::{ENCODINGS, unhex};
 use crate::key::{HMACS, Key};
@@ -51,9 +51,9 @@ pub(crate) fn cause(
 
 fn old_secret(index: usize) -> Refused {
     let words = format!(
-        "it was signed with another secret (number {} of the other candidates), such as one rotated away; \
-         add it to the live ones, or wait until the provider uses the new one",
-        index + 1
+        "it was signed with an old secret, the {} of those given; add it to the live ones, or wait until the provider uses the \
+         new one",
+        nth(index)
     );
     Refused::new(Reason::OldSecret, words)
 }

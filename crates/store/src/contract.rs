@@ -156,8 +156,13 @@ pub enum ArrivalPlace {
 /// What became of an arrival. Durable in each case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Arrived {
-    /// Accepted, and those that waited for it.
-    Accepted(Appended),
+    /// Accepted.
+    Accepted {
+        /// The message.
+        appended: Appended,
+        /// Those that waited for it, in their order. When the store fails midway, the rest is released later.
+        freed: Vec<Freed>,
+    },
     /// It waits for those before it, until then at most. Also the answer to a repetition of an event id that is held.
     Held {
         /// When it no longer waits.
@@ -168,11 +173,24 @@ pub enum Arrived {
     Stale(Appended),
 }
 
+/// A message that was held and is accepted now: what there is to tell whoever watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freed {
+    /// Whose.
+    pub app: AppId,
+    /// Which, from now on.
+    pub id: MessageId,
+    /// Of which type.
+    pub event_type: String,
+    /// How many endpoints it goes to.
+    pub endpoints: usize,
+}
+
 /// What [`Store::release`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Released {
-    /// How many messages were accepted.
-    pub messages: u64,
+    /// The messages that were accepted; those of one stream in their order.
+    pub freed: Vec<Freed>,
     /// When the next wait ends; `None` when nothing waits.
     pub next: Option<Timestamp>,
 }
@@ -316,8 +334,8 @@ pub trait Store: Send + Sync + 'static {
     async fn prolong(&self, app: AppId, until: Timestamp) -> Result<u64, StoreError>;
 
     /// Ends a stream: what is held in it is accepted in the order of its numbers, whatever is missing, and then it is as if
-    /// nothing of this key had ever come. False when there is no such stream.
-    async fn reset_stream(&self, app: AppId, key: String) -> Result<bool, StoreError>;
+    /// nothing of this key had ever come. `None` when there is no such stream.
+    async fn reset_stream(&self, app: AppId, key: String) -> Result<Option<Vec<Freed>>, StoreError>;
 
     /// How the keys of an application's arrivals stand, by key.
     async fn streams(&self, app: AppId, query: StreamQuery) -> Result<Rows<StreamRow>, StoreError>;

@@ -4,10 +4,12 @@
 //! atomic read per event while nobody watches.
 
 use bellwire_core::{
-    id::{AppId, EndpointId, EnvironmentId, MessageId},
+    id::{AppId, EndpointId, EnvironmentId, Id as _, MessageId},
     time::Timestamp,
 };
 use tokio::sync::broadcast;
+
+use crate::contract::Freed;
 
 /// How many events a slow watcher may lag behind before it misses some.
 const BUFFER: usize = 4_096;
@@ -76,6 +78,26 @@ impl Feed {
     pub fn tell(&self, event: impl FnOnce() -> FeedEvent) {
         if self.is_watched() {
             let _ = self.sender.send(event());
+        }
+    }
+
+    /// Tells of messages whose turn has come, in their order; those of applications that are gone are left out.
+    pub fn tell_freed(&self, freed: &[Freed], environment: impl Fn(AppId) -> Option<EnvironmentId>) {
+        if !self.is_watched() {
+            return;
+        }
+        for message in freed {
+            let Some(environment) = environment(message.app) else {
+                continue;
+            };
+            self.tell(|| FeedEvent::Message {
+                environment,
+                app: message.app,
+                id: message.id,
+                event_type: message.event_type.clone(),
+                endpoints: message.endpoints,
+                at: message.id.created_at(),
+            });
         }
     }
 

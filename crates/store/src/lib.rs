@@ -17,7 +17,7 @@ pub mod vault;
 
 pub use clock::{Clock, SystemClock};
 pub use contract::{
-    Appended, Arrival, ArrivalPlace, Arrived, Change, ClaimRequest, Claimed, Handoff, LaneHead, Lease, Released,
+    Appended, Arrival, ArrivalPlace, Arrived, Change, ClaimRequest, Claimed, Freed, Handoff, LaneHead, Lease, Released,
     Settlement, Store, StoredAnswer, Verdict,
 };
 pub use directory::Directory;

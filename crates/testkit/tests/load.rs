@@ -14,7 +14,7 @@ use std::{
 use bellwire_core::{
     app::{App, AppKind, Environment},
     delivery::DeliveryState,
-    endpoint::{Endpoint, LiveKey},
+    endpoint::{ActionSettings, Endpoint, LiveKey},
     id::{AppId, EndpointId, EnvironmentId},
     message::NewMessage,
     secret::SigningKey,
@@ -248,4 +248,32 @@ async fn an_endpoint_that_is_down_costs_a_probe_a_minute_and_its_owner_is_told()
     let status = lane.status();
     assert_eq!(status.breaker, BreakerState::Closed);
     house.scheduler.stop(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_leave_the_processors_to_answering_unless_the_endpoint_says_otherwise() {
+    for (kind, max_in_flight, at_once) in [("run", None, 2), ("run", Some(7), 7), ("http", None, 32)] {
+        let house = House::new().await;
+        let kind = ActionSettings {
+            kind: kind.into(),
+            ..ActionSettings::default()
+        };
+        let endpoint = Endpoint {
+            action: kind,
+            max_in_flight,
+            ..endpoint(house.receiver, house.shop)
+        };
+        let put = vec![Change::PutEndpoint(Box::new(endpoint))];
+        house.directory.commit(put, None).await.unwrap();
+        house.action.script(house.receiver, Script::always(Reply::Hangs));
+        house.publish(100).await;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(house.attempts(), at_once);
+        assert_eq!(house.scheduler.load().0, at_once);
+        house.action.heal();
+        sleep(Duration::from_secs(600)).await;
+        let rows = house.store.all_deliveries();
+        assert!(rows.iter().all(|row| row.state == DeliveryState::Succeeded));
+        house.scheduler.stop(Duration::from_secs(1)).await;
+    }
 }

@@ -11,7 +11,9 @@ import path from "node:path";
 
 const require = createRequire(import.meta.url);
 
-const NOW = Math.floor(Date.now() / 1000);
+/** For libraries that take nothing older than a few seconds: loading others may take longer than that. */
+const thisSecond = () => Math.floor(Date.now() / 1000);
+const NOW = thisSecond();
 const BODY = '{"id":"evt_1","type":"thing.made","n":1.10,"text":"naïve ✓ </script>"}';
 const URL_ = "https://example.com/in/source?a=b";
 const WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -19,9 +21,11 @@ const SECRET = "s3cret_0123456789";
 
 const vectors = [];
 
+/** `name` begins with the package that signed or verified. */
 function add(name, provider, settings, headers, more = {}) {
   vectors.push({
     name: `node: ${name}`,
+    by: `${name.split(/,| for /)[0]} (npm)`,
     provider,
     settings,
     url: URL_,
@@ -36,9 +40,13 @@ function add(name, provider, settings, headers, more = {}) {
 const hmac = (algorithm, key, text, encoding) => crypto.createHmac(algorithm, key).update(text).digest(encoding);
 
 async function standardWebhooks() {
+  // Those below svix send through Svix, and their documentation verifies with its library.
+  const through_svix = [
+    "svix", "beehiiv", "brex", "clerk", "guesty", "incident-io", "lithic", "nash", "pleo", "psi-fi",
+    "render", "replicate", "resend", "safebase", "sardine", "stych",
+  ];
   for (const [name, provider, prefix] of [
-    ["svix", "svix", "svix"],
-    ["svix", "resend", "svix"],
+    ...through_svix.map((provider) => ["svix", provider, "svix"]),
     ["standardwebhooks", "standard-webhooks", "webhook"],
   ]) {
     const { Webhook } = require(name);
@@ -51,6 +59,39 @@ async function standardWebhooks() {
     webhook.verify(BODY, headers);
     add(`${name} for ${provider}`, provider, { secret: WHSEC }, headers);
   }
+}
+
+/** The libraries of providers that send Standard Webhooks only verify. */
+async function standardWebhooksOfTheirOwn() {
+  const key = Buffer.from(WHSEC.slice("whsec_".length), "base64");
+  const signature = `v1,${hmac("sha256", key, `msg_1.${NOW}.${BODY}`, "base64")}`;
+  const named = (prefix) => ({
+    [`${prefix}-id`]: "msg_1",
+    [`${prefix}-timestamp`]: String(NOW),
+    [`${prefix}-signature`]: signature,
+  });
+
+  const { default: OpenAI } = await import("openai");
+  await new OpenAI({ apiKey: "key" }).webhooks.verifySignature(BODY, named("webhook"), WHSEC);
+  add("openai", "open-ai", { secret: WHSEC }, named("webhook"));
+
+  const { default: Lithic } = await import("lithic");
+  new Lithic({ apiKey: "key" }).webhooks.verifySignature(BODY, named("webhook"), WHSEC);
+  add("lithic", "lithic", { secret: WHSEC }, named("webhook"));
+
+  const { validateWebhook } = require("replicate");
+  assert(await validateWebhook({ headers: named("webhook"), body: BODY }, WHSEC));
+  add("replicate", "replicate", { secret: WHSEC }, named("webhook"));
+
+  const { Resend } = require("resend");
+  const parts = { id: "msg_1", timestamp: String(NOW), signature };
+  new Resend("re_1").webhooks.verify({ payload: BODY, headers: parts, webhookSecret: WHSEC });
+  add("resend", "resend", { secret: WHSEC }, named("svix"));
+
+  const { verifyWebhook } = require("@clerk/backend/webhooks");
+  const request = new Request(URL_, { method: "POST", headers: named("svix"), body: BODY });
+  await verifyWebhook(request, { signingSecret: WHSEC });
+  add("@clerk/backend", "clerk", { secret: WHSEC }, named("svix"));
 }
 
 async function stripe() {
@@ -196,17 +237,88 @@ async function hubspot() {
 
 async function paddle() {
   const { Paddle } = require("@paddle/paddle-node-sdk");
-  const header = `ts=${NOW};h1=${hmac("sha256", SECRET, `${NOW}:${BODY}`, "hex")}`;
-  assert(await new Paddle("key").webhooks.isSignatureValid(BODY, SECRET, header));
-  add("@paddle/paddle-node-sdk", "paddle", { secret: SECRET }, { "paddle-signature": header });
+  const { webhooks } = new Paddle("key");
+  const now = thisSecond();
+  const header = `ts=${now};h1=${hmac("sha256", SECRET, `${now}:${BODY}`, "hex")}`;
+  assert(await webhooks.isSignatureValid(BODY, SECRET, header));
+  add("@paddle/paddle-node-sdk", "paddle", { secret: SECRET }, { "paddle-signature": header }, { at_ms: now * 1000 });
 }
 
 async function linear() {
   const { LinearWebhookClient } = await import("@linear/sdk/webhooks");
-  const body = JSON.stringify({ action: "create", type: "Issue", webhookTimestamp: NOW * 1000 });
+  const at_ms = thisSecond() * 1000;
+  const body = JSON.stringify({ action: "create", type: "Issue", webhookTimestamp: at_ms });
   const signature = hmac("sha256", SECRET, body, "hex");
   assert(new LinearWebhookClient(SECRET).verify(Buffer.from(body), signature));
-  add("@linear/sdk", "linear", { secret: SECRET }, { "linear-signature": signature }, { body });
+  add("@linear/sdk", "linear", { secret: SECRET }, { "linear-signature": signature }, { body, at_ms });
+}
+
+async function x() {
+  const { validateSignature } = require("twitter-autohook");
+  const headers = { "x-twitter-webhooks-signature": `sha256=${hmac("sha256", SECRET, BODY, "base64")}` };
+  assert(validateSignature(headers, { consumer_secret: SECRET }, BODY));
+  add("twitter-autohook", "x", { secret: SECRET }, headers);
+}
+
+async function nango() {
+  const { Nango } = require("@nangohq/node");
+  const headers = { "x-nango-hmac-sha256": hmac("sha256", SECRET, BODY, "hex") };
+  assert(new Nango({ secretKey: SECRET }).verifyIncomingWebhookRequest(BODY, headers));
+  add("@nangohq/node", "nango", { secret: SECRET }, headers);
+}
+
+async function mailgun() {
+  const mailgun = require("mailgun-js");
+  const token = "a8ce0edb2dd8301dee6c2405235584e45aa91d1e9f979f3de0";
+  const signature = hmac("sha256", SECRET, `${NOW}${token}`, "hex");
+  const verifier = mailgun({ apiKey: SECRET, domain: "example.com" });
+  assert(verifier.validateWebhook(String(NOW), token, signature));
+  const body = JSON.stringify({ signature: { timestamp: String(NOW), token, signature }, "event-data": { event: "opened" } });
+  const signed_fields = ["timestamp", "token", "signature"].map((name) => `/signature/${name}`);
+  add("mailgun-js", "mailgun", { secret: SECRET }, {}, { body, signed_fields });
+}
+
+/** Zoom's library verifies what a function of AWS Lambda is called with, and writes its JSON anew before. */
+async function zoom() {
+  const { AwsLambdaReceiver } = await import("@zoom/rivet/users");
+  const body = JSON.stringify({ event: "meeting.started", event_ts: NOW * 1000, payload: { object: { id: "1" } } });
+  const headers = {
+    "x-zm-request-timestamp": String(NOW),
+    "x-zm-signature": `v0=${hmac("sha256", SECRET, `v0:${NOW}:${body}`, "hex")}`,
+  };
+  const receiver = new AwsLambdaReceiver({ webhooksSecretToken: SECRET });
+  receiver.init({ eventEmitter: { emit: async () => {} } });
+  console.debug = () => {};
+  const ask = (headers) => receiver.start()({ body, headers, isBase64Encoded: false }, {});
+  assert.equal((await ask({ ...headers, "x-zm-request-timestamp": "1" })).statusCode, 400);
+  assert.equal((await ask(headers)).statusCode, 200);
+  add("@zoom/rivet", "zoom", { secret: SECRET }, headers, { body });
+}
+
+async function telegram() {
+  const { Bot, webhookCallback } = require("grammy");
+  const botInfo = { id: 1, is_bot: true, first_name: "bot", username: "bot" };
+  const callback = webhookCallback(new Bot("1:token", { botInfo }), "std/http", { secretToken: SECRET });
+  const body = '{"update_id":1}';
+  const headers = { "x-telegram-bot-api-secret-token": SECRET };
+  const ask = (headers) => callback(new Request(URL_, { method: "POST", headers, body }));
+  assert.equal((await ask({ "x-telegram-bot-api-secret-token": "another" })).status, 401);
+  assert.equal((await ask(headers)).status, 200);
+  add("grammy", "telegram", { secret: SECRET }, headers, { body });
+}
+
+/** A library of nobody's in particular, for providers that publish none. */
+async function tern() {
+  const { WebhookVerificationService } = require("@hookflo/tern");
+  for (const [platform, headers] of [
+    ["woocommerce", { "x-wc-webhook-signature": hmac("sha256", SECRET, BODY, "base64") }],
+    ["gitlab", { "x-gitlab-token": SECRET }],
+  ]) {
+    const request = new Request(URL_, { method: "POST", headers, body: BODY });
+    const { isValid, error } = await WebhookVerificationService.verifyWithPlatformConfig(request, platform, SECRET);
+    assert(isValid, error);
+    add(`@hookflo/tern for ${platform}`, platform, { secret: SECRET }, headers);
+  }
 }
 
 /** What sns-validator would fetch, without a network. */
@@ -254,6 +366,7 @@ async function sns(folder) {
 
 const [out, folder] = process.argv.slice(2);
 await standardWebhooks();
+await standardWebhooksOfTheirOwn();
 await stripe();
 await github();
 await shopify();
@@ -267,5 +380,11 @@ await adyen();
 await hubspot();
 await paddle();
 await linear();
+await x();
+await nango();
+await mailgun();
+await zoom();
+await telegram();
+await tern();
 await sns(folder);
 fs.writeFileSync(out, JSON.stringify(vectors));

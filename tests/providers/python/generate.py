@@ -7,9 +7,9 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import sys
 import time
-import zlib
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -28,8 +28,14 @@ from cryptography.x509.oid import NameOID
 from easypost.util import validate_webhook
 from hubspot.utils.signature import Signature
 from sendgrid.helpers.eventwebhook import EventWebhook
+from gidgetlab.exceptions import ValidationFailure
+from gidgetlab.sansio import Event
+from paypalrestsdk import WebhookEvent
+from pywa.utils import webhook_updates_validator
 from slack_sdk.signature import SignatureVerifier
 from twilio.request_validator import RequestValidator
+
+import documented
 
 NOW = int(time.time())
 BODY = '{"id":"evt_1","type":"thing.made","n":1.10,"text":"naïve ✓ </script>"}'
@@ -41,8 +47,11 @@ vectors = []
 
 
 def add(name, provider, settings, headers, signed, body=BODY, url=URL, at_ms=None, certificate=None, fields=()):
+    """`name` begins with the package that signed or verified, or is "documentation"."""
+    by = re.split(",| for ", name)[0]
     vector = {
-        "name": f"python: {name}",
+        "name": f"python: {name}" if by != "documentation" else f"python: as documented: {provider}",
+        "by": by if by == "documentation" else f"{by} (PyPI)",
         "provider": provider,
         "settings": settings,
         "url": url,
@@ -177,6 +186,22 @@ def hubspot():
     add("hubspot", "hubspot", {"secret": SECRET}, headers, list(headers))
 
 
+def whatsapp():
+    digest = hmac.new(SECRET.encode(), BODY.encode(), hashlib.sha256).hexdigest()
+    headers = {"x-hub-signature-256": f"sha256={digest}"}
+    assert webhook_updates_validator(SECRET, BODY.encode(), headers["x-hub-signature-256"])
+    add("pywa", "meta", {"secret": SECRET}, headers, list(headers))
+
+
+def gitlab():
+    headers = {"x-gitlab-event": "Push Hook", "x-gitlab-token": SECRET, "content-type": "application/json"}
+    Event.from_http(headers, BODY.encode(), secret=SECRET)
+    try:
+        Event.from_http({**headers, "x-gitlab-token": "another"}, BODY.encode(), secret=SECRET)
+    except ValidationFailure:
+        add("gidgetlab", "gitlab", {"secret": SECRET}, headers, ["x-gitlab-token"])
+
+
 def ed25519():
     key = nacl.signing.SigningKey.generate()
     public = key.verify_key
@@ -199,7 +224,7 @@ def tokens():
     claims = {"iat": NOW, "request_body_sha256": hashlib.sha256(BODY.encode()).hexdigest()}
     token = jwt.encode(claims, key, algorithm="ES256", headers={"kid": "1"})
     jwk = json.dumps({**json.loads(jwk), "kid": "1"})
-    add("PyJWT for plaid", "plaid", {"jwk": jwk}, {"plaid-verification": token}, ["plaid-verification"])
+    add("documentation", "plaid", {"jwk": jwk}, {"plaid-verification": token}, ["plaid-verification"])
 
     secret = "0123456789abcdef0123456789abcdef"
     token = jwt.encode({"iat": NOW, "exp": NOW + 60, "iss": "me"}, secret, algorithm="HS256")
@@ -237,9 +262,9 @@ def certificates(folder):
     signed = (body + "2023-11-14T22:13:20Z").encode()
     signature = b64(key.sign(signed, padding.PKCS1v15(), hashes.SHA256()))
     public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
-    add("cryptography for orum-io", "orum-io", {"publicKey": public}, {"signature": signature}, ["signature"], body=body)
+    add("documentation", "orum-io", {"publicKey": public}, {"signature": signature}, ["signature"], body=body)
 
-    # As PayPal documents it: id, time, the webhook's id and the CRC-32 of the body.
+    # PayPal's library makes the text that is signed; that it verifies with is gone from OpenSSL's bindings.
     headers = {
         "paypal-transmission-id": "b2384410-f8d2-11e4-8bf3-77339302725b",
         "paypal-transmission-time": "2023-11-14T22:13:20Z",
@@ -247,11 +272,12 @@ def certificates(folder):
         "paypal-auth-algo": "SHA256withRSA",
     }
     webhook = "4JH86294D6297924G"
-    parts = [headers["paypal-transmission-id"], headers["paypal-transmission-time"], webhook, str(zlib.crc32(BODY.encode()))]
-    signature = b64(key.sign("|".join(parts).encode(), padding.PKCS1v15(), hashes.SHA256()))
+    ids = headers["paypal-transmission-id"], headers["paypal-transmission-time"]
+    signed = WebhookEvent._get_expected_sig(*ids, webhook, BODY)
+    signature = b64(key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))
     headers["paypal-transmission-sig"] = signature
     add(
-        "cryptography for paypal",
+        "paypalrestsdk",
         "paypal",
         {"webhookId": webhook},
         headers,
@@ -270,9 +296,12 @@ def main():
     adyen()
     razorpay_signature()
     hubspot()
+    whatsapp()
+    gitlab()
     ed25519()
     tokens()
     certificates(Path(sys.argv[2]))
+    documented.requests(add, SECRET, BODY, URL, NOW)
     Path(sys.argv[1]).write_text(json.dumps(vectors), encoding="utf-8")
 
 

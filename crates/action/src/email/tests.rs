@@ -130,6 +130,12 @@ fn settings_that_cannot_work_are_refused_with_their_place() {
         (json!({"smtp": "smtps://h"}), "`from`: is missing"),
         (json!({"text": null}), "`text`: is missing"),
         (json!({"to": []}), "`to`: is empty"),
+        (json!({"to": "nobody"}), "`to`: `nobody` is not one mail address"),
+        (
+            json!({"cc": ["a@b.example", "c d"]}),
+            "`cc`: `c d` is not one mail address",
+        ),
+        (json!({"from": "me"}), "`from`: `me` is not one mail address"),
         (json!({"to": {"a": 1}}), "`to`"),
         (json!({"subject": null}), "subject"),
         (json!({"subject": "{{ name"}), "`subject`: syntax error"),

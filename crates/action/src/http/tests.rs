@@ -99,7 +99,7 @@ fn an_idempotency_key_is_sent_unless_there_is_one() {
 #[test]
 fn settings_that_cannot_work_are_refused_with_their_place() {
     for (settings, path, says) in [
-        (json!({}), "", "missing field `url`"),
+        (json!({}), "", "`url` is missing"),
         (
             json!({"url": "https://{{ host }}/"}),
             "url",
@@ -152,7 +152,7 @@ fn settings_that_cannot_work_are_refused_with_their_place() {
         (
             json!({"url": "https://a.example", "follow": true}),
             "follow",
-            "unknown field",
+            "there is no",
         ),
     ] {
         let problem = Settings::read(&settings).unwrap_err();

@@ -8,7 +8,7 @@ use bellwire_listen::{
     Fetched, Provider, Reason, Refused, Request, Settings, Signed, Signing, Trusted, Verifier, providers, sign,
 };
 use clap::Args;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
 use super::{exit::Failure, input, out::Out, pretty, when};
@@ -18,7 +18,7 @@ use super::{exit::Failure, input, out::Out, pretty, when};
 pub struct ProviderArgs {
     /// The provider whose webhook it is: stripe, github, twilio and many more, or a generic form such as hmac
     /// (docs/providers.md)
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(names()), hide_possible_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = one_of(names()), hide_possible_values = true)]
     pub(super) provider: Option<String>,
     /// A setting of the provider beside its secret, the value as text or @file; repeat for each, and for several values
     #[arg(long, value_name = "NAME=VALUE", value_parser = input::pair, requires = "provider")]
@@ -30,6 +30,19 @@ pub(super) fn names() -> Vec<&'static str> {
     providers::all()
         .flat_map(|provider| provider.aliases.iter().chain([&provider.name]).copied())
         .collect()
+}
+
+/// For clap: one of these names; whoever asks for a monitor is told where monitors are.
+pub(super) fn one_of(names: Vec<&'static str>) -> impl TypedValueParser<Value = String> {
+    const MONITOR: &str = "monitor";
+    let monitor = PossibleValue::new(MONITOR).hide(true);
+    let all = names.into_iter().map(PossibleValue::new).chain([monitor]);
+    PossibleValuesParser::new(all).try_map(|name| match name.as_str() {
+        MONITOR => {
+            Err("monitors are written in the hooks file, under `monitors` (docs/hooks.md); nobody signs what they say")
+        }
+        _ => Ok(name),
+    })
 }
 
 impl ProviderArgs {

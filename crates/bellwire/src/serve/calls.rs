@@ -65,6 +65,8 @@ pub(super) fn deliver(delivery: &Delivery, public_url: Option<&str>) -> DeliverC
         bounds: Bounds {
             in_flight: delivery.in_flight,
             in_flight_per_endpoint: delivery.in_flight_per_endpoint,
+            // Two, so that one that hangs does not keep all others waiting.
+            commands_per_endpoint: std::thread::available_parallelism().map_or(2, usize::from).max(2),
             ..Bounds::default()
         },
         rules: Rules {

@@ -11,6 +11,16 @@ use super::signatures::Signatures;
 use super::{Content, Family, Mismatch, Received, Verified, verify};
 use crate::secret::VerifyingKey;
 
+/// A place in a list, in words: 0 is the `first`.
+pub fn nth(index: usize) -> String {
+    match index {
+        0 => "first".to_owned(),
+        1 => "second".to_owned(),
+        2 => "third".to_owned(),
+        further => format!("{}th", further + 1),
+    }
+}
+
 /// What was done differently when signing, as far as it could be found out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Cause {
@@ -18,7 +28,7 @@ pub enum Cause {
     #[error("the secret is another one, or the body, id or timestamp changed on the way; compare the raw bytes")]
     Unknown,
     /// It matches with a key that was given for comparison only.
-    #[error("it was made with another key (number {} of the other candidates), such as one rotated away", index + 1)]
+    #[error("it was made with another key, the {} of the old ones given: one that was rotated away", nth(*index))]
     OtherKey {
         /// Place in the slice of other keys, from 0.
         index: usize,

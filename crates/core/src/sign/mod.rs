@@ -25,7 +25,7 @@ use std::cell::OnceCell;
 
 use crate::secret::{KeyKind, SecretError, SigningKey, VerifyingKey};
 
-pub use explain::{BodyChange, Cause, body_change, explain};
+pub use explain::{BodyChange, Cause, body_change, explain, nth};
 pub use kept::{keep, kept};
 pub use mismatch::{Malformed, Mismatch};
 pub use received::{Family, HeaderSet, Received, SignedHeaders};

@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     EXECUTORS,
     client::{Client, Stage, Stages},
-    executor::{Effect, Executor, Task, Undone, unusable},
+    executor::{Effect, Executor, Task, Undone, unplanned, unusable},
     http::HttpAction,
 };
 use crate::{
@@ -250,10 +250,8 @@ impl Action for Actions {
         let effect = match self.carry_out(&order, begun).await {
             Ok(effect) => effect,
             Err(Undone::Withheld) => return Acted::Withheld,
-            Err(Undone::Failed(failure)) => Effect {
-                failure: Some(failure),
-                ..Effect::default()
-            },
+            Err(Undone::Failed(failure)) => Effect::failed(failure),
+            Err(Undone::Unplanned(error)) => Effect::failed(unplanned(&error, &endpoint.action.hidden)),
         };
         // What went wrong is shown where there is nothing else to show.
         let response = match &effect.failure {

@@ -97,6 +97,14 @@ pub(super) struct Effect {
 }
 
 impl Effect {
+    /// No effect, and why.
+    pub fn failed(failure: Failure) -> Self {
+        Self {
+            failure: Some(failure),
+            ..Self::default()
+        }
+    }
+
     /// A success, with what is worth keeping of it.
     pub fn done(response: impl Into<Bytes>) -> Self {
         Self {
@@ -113,6 +121,8 @@ pub(super) enum Undone {
     Withheld,
     /// It failed before there was an answer.
     Failed(Failure),
+    /// The settings make nothing of this message, and nothing was done.
+    Unplanned(PlanError),
 }
 
 impl From<Failure> for Undone {
@@ -132,10 +142,25 @@ impl From<Missed> for Undone {
 
 impl From<PlanError> for Undone {
     fn from(error: PlanError) -> Self {
-        Self::Failed(Failure {
-            reason: "template_failed",
-            detail: format!("nothing was done: {error}"),
-        })
+        Self::Unplanned(error)
+    }
+}
+
+/// The failure of settings that make nothing of a message. An error quotes the setting, so of one that holds what a reference was
+/// replaced by (`hidden`, JSON pointers) nothing is said but its name.
+pub(super) fn unplanned(error: &PlanError, hidden: &[String]) -> Failure {
+    let setting = error.setting.split('.').next().unwrap_or_default();
+    let is_hidden = hidden.iter().any(|pointer| pointer.split('/').nth(1) == Some(setting));
+    Failure {
+        reason: "template_failed",
+        detail: match is_hidden {
+            true => format!(
+                "nothing was done: `{}` cannot be made of this message; why is not shown, because what a `${{…}}` was replaced by \
+                 stands in it. `bellwire hooks test` with the message's payload says why",
+                error.setting
+            ),
+            false => format!("nothing was done: {error}"),
+        },
     }
 }
 

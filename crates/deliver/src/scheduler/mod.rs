@@ -16,6 +16,7 @@ use std::{
 use bellwire_core::{
     alert, breaker,
     delivery::Work,
+    endpoint::Endpoint,
     id::{AppId, EndpointId},
     time::Timestamp,
 };
@@ -205,7 +206,7 @@ impl Scheduler {
             gauge: Arc::clone(&entry.lane),
             app: endpoint.app,
             app_per_second: self.app_rate(endpoint.app),
-            in_flight: endpoint.max_in_flight.map(usize::from),
+            in_flight: at_once(endpoint, &self.parts.config.bounds),
             per_second: endpoint.throttle_rate.filter(|rate| *rate > 0),
             batch: endpoint.batch,
             held: endpoint.paused,
@@ -391,4 +392,15 @@ impl Handoff for Entrance {
     fn waiting(&self, counts: &[(EndpointId, u64)]) {
         self.0.parts.directory.note_waiting(counts);
     }
+}
+
+/// How many attempts may be under way at an endpoint, where its settings or its kind say.
+fn at_once(endpoint: &Endpoint, bounds: &Bounds) -> Option<usize> {
+    let runs = &*endpoint.action.kind == bellwire_action::run::NAME;
+    let by_kind = runs.then(|| {
+        bounds
+            .commands_per_endpoint
+            .clamp(1, bounds.in_flight_per_endpoint.max(1))
+    });
+    endpoint.max_in_flight.map(usize::from).or(by_kind)
 }

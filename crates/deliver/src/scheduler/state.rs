@@ -58,6 +58,9 @@ pub struct Bounds {
     pub in_flight: usize,
     /// Attempts under way at once at one endpoint that does not say otherwise.
     pub in_flight_per_endpoint: usize,
+    /// The same for an endpoint that runs commands: they take the processors that answering needs as well. At most
+    /// `in_flight_per_endpoint`.
+    pub commands_per_endpoint: usize,
     /// Deliveries that one lane keeps in memory.
     pub window: usize,
     /// Deliveries kept in memory over all lanes; beyond half of it, lanes keep less each.
@@ -73,6 +76,7 @@ impl Default for Bounds {
         Self {
             in_flight: 1_024,
             in_flight_per_endpoint: 32,
+            commands_per_endpoint: 2,
             window: 1_024,
             in_memory: 65_536,
             payload_bytes: 96 << 20,

@@ -2,6 +2,7 @@
 
 use bellwire_core::{
     endpoint::{ActionSettings, Endpoint},
+    id::{EndpointId, Id as _},
     time::Timestamp,
 };
 use bellwire_deliver::action::{Acted, Action as _};
@@ -116,4 +117,45 @@ async fn templates_see_what_came_in_whatever_it_was_written_as() {
     assert_eq!(reason(&house.act(endpoint("file", &settings), xml).await), "");
     let written = std::fs::read_to_string(house.folder.path().join("a.log")).unwrap();
     assert_eq!(written, "7 stripe msg_\n");
+}
+
+#[tokio::test]
+async fn what_a_reference_was_replaced_by_is_not_quoted_by_what_fails() {
+    const CANARY: &str = "canary-0123456789";
+    let house = House::open().await;
+    // As a whole template that came from a variable: errors name the piece of it that is meant.
+    let secret = format!("{CANARY} {{{{ customer.{} }}}}", CANARY.replace('-', "_"));
+    for (kind, settings, hidden) in [
+        ("file", json!({"path": "a.log", "line": secret}), "/line"),
+        ("run", json!({"argv": ["true", secret]}), "/argv/1"),
+        ("run", json!({"argv": ["true"], "env": {"TOKEN": secret}}), "/env/TOKEN"),
+        (
+            "http",
+            json!({"url": "http://127.0.0.1:9", "json": {"a": {"b": secret}}}),
+            "/json/a/b",
+        ),
+        (
+            "http",
+            json!({"url": "http://127.0.0.1:9", "headers": {"x-token": secret}}),
+            "/headers/x-token",
+        ),
+    ] {
+        let mut endpoint = endpoint(kind, &settings);
+        endpoint.id = EndpointId::from_number(u64::try_from(settings.to_string().len()).unwrap());
+        assert!(
+            said(&house.act(endpoint.clone(), message("{}")).await).contains("canary"),
+            "{settings}"
+        );
+        endpoint.id = EndpointId::from_number(endpoint.id.number() + 10_000);
+        endpoint.action.hidden = [hidden.to_owned()].into();
+        let outcome = house.act(endpoint, message("{}")).await;
+        assert_eq!(reason(&outcome), "template_failed");
+        let said = said(&outcome);
+        assert!(!said.contains("canary") && said.contains("hooks test"), "{said}");
+    }
+}
+
+/// All that an outcome says.
+fn said(outcome: &bellwire_core::attempt::Outcome) -> String {
+    format!("{outcome:?}{}", response(outcome))
 }

@@ -150,3 +150,28 @@ async fn a_circle_over_the_urls_of_sources_ends_after_a_few_rounds() {
     assert_eq!(reason(&outcome), "publish_refused");
     assert!(response(&outcome).contains("circle"), "{}", response(&outcome));
 }
+
+#[tokio::test]
+async fn requests_with_what_a_source_brought_count_its_rounds() {
+    let house = House::open().await;
+    let receiver = Receiver::answering(Reply(200, &[], "ok")).await;
+    for kind in ["http", "forward"] {
+        for (came_with, goes_with) in [(None, "1"), (Some("1"), "2"), (Some("8"), "9"), (Some("255"), "255")] {
+            let mut came = message("{}");
+            let headers = &mut Arc::make_mut(came.inbound.as_mut().unwrap()).headers;
+            headers.extend(came_with.map(|hops| ("bellwire-hops".to_owned(), hops.to_owned())));
+            let outcome = house.act(endpoint(kind, &json!({"url": receiver.url()})), came).await;
+            assert_eq!(reason(&outcome), "");
+            let seen = receiver.seen().pop().unwrap();
+            assert_eq!(seen.header("bellwire-hops"), goes_with, "{kind}");
+            assert_eq!(seen.headers.get_all("bellwire-hops").iter().count(), 1, "{kind}");
+        }
+    }
+    let mut own = message("{}");
+    own.inbound = None;
+    assert_eq!(
+        reason(&house.act(endpoint("http", &json!({"url": receiver.url()})), own).await),
+        ""
+    );
+    assert!(receiver.seen().pop().unwrap().headers.get("bellwire-hops").is_none());
+}

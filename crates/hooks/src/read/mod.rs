@@ -21,7 +21,7 @@ use crate::{
     finding::Path,
     reading::{FINDINGS_MAX, Reading, Table, shorten},
     surroundings::Resolver,
-    yaml::{Node, compose},
+    yaml::{Node, Value, compose},
 };
 
 /// How many hooks a file may have.
@@ -111,7 +111,7 @@ fn document<'a>(root: &'a Node, reading: &mut Reading<'a>, around: &'a Surroundi
         reading.unknown(&field, format!("the file has no `{}`", shorten(name)), name, TOP);
     }
     if let Some(version) = top.get("version")
-        && version.node.written() != Some("1")
+        && !is_one(version.node)
     {
         reading.wrong(
             &version,
@@ -142,6 +142,13 @@ fn document<'a>(root: &'a Node, reading: &mut Reading<'a>, around: &'a Surroundi
         read.extend(hook::read(name, &field, &shared, reading));
     }
     read
+}
+
+fn is_one(node: &Node) -> bool {
+    match &node.value {
+        Value::Number(number, _) => number.as_f64() == Some(1.0),
+        _ => node.written() == Some("1"),
+    }
 }
 
 fn hooks_of<'a>(top: &Table<'a>, reading: &mut Reading<'a>) -> Option<Table<'a>> {

@@ -128,6 +128,10 @@ fn statuses<'a>(field: &Field<'a>, reading: &mut Reading<'a>) -> Option<Json> {
     let Value::List(items) = &field.node.value else {
         return Some(vec![reading.number(field, STATUS[0], STATUS[1])?].into());
     };
+    if items.is_empty() {
+        reading.wrong(field, "the list is empty", "");
+        return None;
+    }
     let statuses: Vec<_> = items
         .iter()
         .enumerate()

@@ -75,7 +75,11 @@ fn provider_at<'a>(name: &str, field: &Field<'a>, reading: &mut Reading<'a>) -> 
 }
 
 fn known(name: &str) -> Option<&'static Provider> {
-    let written = name.trim().replace('_', "-");
+    // As the schema has them; on the command line they are taken in any case.
+    let is_plain = !name
+        .bytes()
+        .any(|byte| byte.is_ascii_uppercase() || byte.is_ascii_whitespace());
+    let written = is_plain.then(|| name.replace('_', "-"))?;
     providers::by_name(&written).ok()
 }
 

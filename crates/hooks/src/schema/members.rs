@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{map_of, one_or_more, reference_to, scalar, span, text, truth, whole};
+use super::{map_of, one_or_more, or_reference, reference_to, scalar, span, truth, whole};
 
 /// One name of the file.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ pub(super) const TOP: &[Member] = &[
     member(
         "version",
         "`1`",
-        || json!({ "const": 1 }),
+        || json!({ "enum": [1, "1"] }),
         "The version of the file's form. May be left out.",
     ),
     member(
@@ -104,23 +104,23 @@ pub(super) const TOP: &[Member] = &[
 ];
 
 pub(super) const CONNECTION: &[Member] = &[
-    member("smtp", "URL", text, "A mail server: `smtps://user:password@host`."),
+    member("smtp", "URL", scalar, "A mail server: `smtps://user:password@host`."),
     member(
         "http",
         "URL",
-        text,
+        scalar,
         "Where an HTTP API is; `path` of the action is put behind it.",
     ),
     member(
         "sql",
         "URL",
-        text,
+        scalar,
         "A database: `postgres://…`, `mysql://…`, `sqlite:…`.",
     ),
-    member("slack", "URL", text, "An incoming webhook of Slack."),
-    member("discord", "URL", text, "A webhook of Discord."),
-    member("teams", "URL", text, "A workflow's URL of Microsoft Teams."),
-    member("mattermost", "URL", text, "An incoming webhook of Mattermost."),
+    member("slack", "URL", scalar, "An incoming webhook of Slack."),
+    member("discord", "URL", scalar, "A webhook of Discord."),
+    member("teams", "URL", scalar, "A workflow's URL of Microsoft Teams."),
+    member("mattermost", "URL", scalar, "An incoming webhook of Mattermost."),
     member(
         "telegram",
         "a map",
@@ -128,7 +128,7 @@ pub(super) const CONNECTION: &[Member] = &[
             json!({
                 "type": "object",
                 "required": ["token", "chat"],
-                "properties": { "token": text(), "chat": scalar(), "api": text() },
+                "properties": { "token": scalar(), "chat": scalar(), "api": scalar() },
                 "additionalProperties": false,
             })
         },
@@ -152,25 +152,25 @@ pub(super) const HOOK: &[Member] = &[
     member(
         "monitors",
         "`all`, or names",
-        || one_or_more(text()),
+        || one_or_more(scalar()),
         "Whose going down and coming up are the messages.",
     ),
     member(
         "for_each",
         "expression",
-        text,
+        scalar,
         "A list in the body: each item becomes a message of its own, `item`.",
     ),
     member(
         "event_type",
         "expression",
-        text,
+        scalar,
         "The event type, where the provider's own will not do.",
     ),
     member(
         "dedupe",
         "expression",
-        text,
+        scalar,
         "What is the same when an event comes again, where the provider's own id will not do.",
     ),
     member(
@@ -203,13 +203,13 @@ pub(super) const CRON: &[Member] = &[
     member(
         "schedule",
         "five fields, or a word",
-        text,
+        scalar,
         "Minute, hour, day of the month, month, day of the week; or `@hourly`, `@daily`, `@weekly`, `@monthly`.",
     ),
     member(
         "timezone",
         "name",
-        text,
+        scalar,
         "Whose clock it goes by: `Europe/Berlin`; UTC when left out.",
     ),
     member(
@@ -221,7 +221,7 @@ pub(super) const CRON: &[Member] = &[
     member(
         "content_type",
         "text",
-        text,
+        scalar,
         "What the payload is; `application/json` when left out.",
     ),
 ];
@@ -230,19 +230,19 @@ pub(super) const ORDER: &[Member] = &[
     member(
         "by",
         "expression",
-        text,
+        scalar,
         "What a message is about. Messages about different things do not wait for each other.",
     ),
     member(
         "sequence",
         "expression",
-        text,
+        scalar,
         "The message's number: numbers about one thing follow each other without gaps.",
     ),
     member(
         "version",
         "expression",
-        text,
+        scalar,
         "The message's version or time: what is older than the newest that came does nothing.",
     ),
     member(
@@ -263,7 +263,7 @@ pub(super) const THROTTLE: &[Member] = &[
     member(
         "key",
         "template",
-        text,
+        scalar,
         "What counts as the same; all messages do when left out.",
     ),
     member(
@@ -275,17 +275,17 @@ pub(super) const THROTTLE: &[Member] = &[
 ];
 
 pub(super) const MONITOR: &[Member] = &[
-    member("http", "URL", text, "A URL that must answer 2xx."),
+    member("http", "URL", scalar, "A URL that must answer 2xx."),
     member(
         "tcp",
         "host and port",
-        text,
+        scalar,
         "A port that must accept connections: `db.example.com:5432`.",
     ),
     member(
         "certificate",
         "host and port",
-        text,
+        scalar,
         "A server whose certificate must not be about to expire.",
     ),
     member(
@@ -312,7 +312,7 @@ pub(super) const MONITOR: &[Member] = &[
         || one_or_more(whole(100, Some(599))),
         "What an `http` answer may be instead of 2xx.",
     ),
-    member("contains", "text", text, "What must stand in an `http` answer."),
+    member("contains", "text", scalar, "What must stand in an `http` answer."),
     member(
         "days",
         "number",
@@ -325,7 +325,7 @@ pub(super) const ACTION: &[Member] = &[
     member(
         "name",
         "text",
-        text,
+        scalar,
         "Its name in the record, the endpoint's uid; KIND-1, KIND-2 … when left out. Name an action, and it stays the same when others come before it.",
     ),
     member(
@@ -337,7 +337,7 @@ pub(super) const ACTION: &[Member] = &[
     member(
         "retry",
         "list of durations, or `none`",
-        || json!({ "anyOf": [{ "const": "none" }, { "type": "array", "items": { "type": ["string", "number"] }, "maxItems": 100 }] }),
+        || json!({ "anyOf": [or_reference(json!({ "const": "none" })), { "type": "array", "items": span(), "maxItems": 100 }] }),
         "The wait before each retry; left out: the server's.",
     ),
     member(
@@ -367,7 +367,7 @@ pub(super) const ACTION: &[Member] = &[
     member(
         "format",
         "`json`, `xml`, `form`, `cloudevents-binary`, `cloudevents-structured`",
-        || json!({ "enum": ["json", "xml", "form", "cloudevents-binary", "cloudevents-structured"] }),
+        || or_reference(json!({ "enum": ["json", "xml", "form", "cloudevents-binary", "cloudevents-structured"] })),
         "What the payload is written as.",
     ),
     member(

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 
 use self::members::Member;
 pub use self::members::{TABLES, Table};
-use crate::read::OWN;
+use crate::{read::OWN, reading::camel};
 
 /// The schema.
 pub fn schema() -> Json {
@@ -23,10 +23,10 @@ pub fn schema() -> Json {
         json!({ (format!("^{OWN}")): { "description": "The file's own: a place for anchors." } });
     root["$defs"] = json!({
         "connection": open(object(members::CONNECTION)),
-        "monitor": object(members::MONITOR),
+        "monitor": one_of(object(members::MONITOR), crate::read::monitor::WATCHES),
         "hook": hook(),
         "verify": verify::schema(),
-        "cron": { "anyOf": [{ "type": "string" }, required(object(members::CRON), &["schedule"])] },
+        "cron": { "anyOf": [scalar(), required(object(members::CRON), &["schedule"])] },
         "order": required(object(members::ORDER), &["by"]),
         "throttle": { "anyOf": [span(), required(object(members::THROTTLE), &["every"])] },
         "action": action::schema(),
@@ -42,7 +42,27 @@ fn object(members: &[Member]) -> Json {
         value["description"] = member.about.into();
         properties.insert(member.name.to_owned(), value);
     }
-    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+    json!({
+        "type": "object",
+        "patternProperties": other_spellings(&properties),
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+/// The same members under the names that JSON has (`maxInFlight`). As patterns, because editors offer `properties`.
+fn other_spellings(properties: &Map<String, Json>) -> Map<String, Json> {
+    let several = properties.iter().filter(|(name, _)| name.contains('_'));
+    several
+        .map(|(name, value)| (format!("^{}$", camel(name)), value.clone()))
+        .collect()
+}
+
+/// With exactly one of these members.
+fn one_of(mut schema: Json, names: &[&str]) -> Json {
+    let each = names.iter().map(|name| json!({ "required": [name] }));
+    schema["oneOf"] = each.collect();
+    schema
 }
 
 /// With further members: those of the actions that go by it.
@@ -57,24 +77,17 @@ fn required(mut schema: Json, names: &[&str]) -> Json {
 }
 
 fn hook() -> Json {
-    let mut hook = object(members::HOOK);
-    hook["required"] = json!(["do"]);
-    let origins = crate::read::hook::ORIGINS
-        .iter()
-        .map(|name| json!({ "required": [name] }));
-    hook["oneOf"] = origins.collect();
-    hook
+    required(one_of(object(members::HOOK), crate::read::hook::ORIGINS), &["do"])
 }
+
+/// How a length of time is written.
+const SPAN: &str = r"^\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*(ms|s|m|h|d)?\s*$";
 
 /// What a reference is replaced by may be anything.
 const REFERENCE: &str = r"\$\{.+\}";
 
 fn or_reference(schema: Json) -> Json {
     json!({ "anyOf": [schema, { "type": "string", "pattern": REFERENCE }] })
-}
-
-fn text() -> Json {
-    json!({ "type": "string" })
 }
 
 /// A text, or what is written as one.
@@ -87,11 +100,12 @@ fn one_or_more(one: Json) -> Json {
 }
 
 fn span() -> Json {
-    json!({ "type": ["string", "number"] })
+    or_reference(json!({ "anyOf": [{ "type": "number", "minimum": 0 }, { "type": "string", "pattern": SPAN }] }))
 }
 
+/// Also in quotes, as a reference brings it.
 fn truth() -> Json {
-    or_reference(json!({ "type": "boolean" }))
+    or_reference(json!({ "enum": [true, false, "true", "false"] }))
 }
 
 fn whole(least: u64, most: Option<u64>) -> Json {
@@ -99,7 +113,7 @@ fn whole(least: u64, most: Option<u64>) -> Json {
     if let Some(most) = most {
         schema["maximum"] = most.into();
     }
-    or_reference(schema)
+    or_reference(json!({ "anyOf": [schema, { "type": "string", "pattern": "^[0-9]+$" }] }))
 }
 
 fn reference_to(name: &str) -> Json {

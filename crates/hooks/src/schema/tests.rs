@@ -116,3 +116,212 @@ fn the_schema_takes_what_the_reader_takes() {
         assert!(!errors(text).is_empty(), "{text}");
     }
 }
+
+/// Whether the reader takes a file; its variables hold what spellings need.
+fn is_read(yaml: &str) -> Result<(), String> {
+    let variable = |name: &str| {
+        let held = match name {
+            "SPAN" => "5m",
+            "NUMBER" => "3",
+            "TRUE" => "true",
+            "FORMAT" => "xml",
+            "NONE" => "none",
+            _ => return None,
+        };
+        Some(held.to_owned())
+    };
+    let around = crate::Surroundings {
+        variable: &variable,
+        file: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        folder: Path::new("/etc/bellwire"),
+        source: &|_, _| Ok(()),
+    };
+    let said = |findings: Vec<crate::Finding>| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    crate::File::read(yaml, &around).map(drop).map_err(said)
+}
+
+/// Each place, and what may stand there and what may not.
+const SPELLINGS: &[(&str, &[&str], &[&str])] = &[
+    (
+        "version: {}\nhooks: {}",
+        &["1", "\"1\"", "1.0"],
+        &["2", "one", "\"1.0\""],
+    ),
+    (
+        "hooks: {a: {verify: none, throttle: {}, do: []}}",
+        &[
+            "5m",
+            "500ms",
+            "1.5h",
+            "5",
+            "0.5",
+            "\"5\"",
+            "1 d",
+            ".5s",
+            "${SPAN}",
+            "{every: 2s}",
+            "1e1",
+            "0x10",
+        ],
+        &[
+            "soon",
+            "5 minutes",
+            "-5",
+            "5w",
+            "true",
+            "[5m]",
+            "m",
+            "\"-1s\"",
+            "1.2.3s",
+            "{every: soon}",
+            "{key: a}",
+            "5M",
+        ],
+    ),
+    (
+        "hooks: {a: {verify: none, order: {by: body.a, sequence: body.n, wait: {}}, do: []}}",
+        &["5s", "1h", "${SPAN}", "0"],
+        &["later", "5x", "[]"],
+    ),
+    (
+        "hooks: {a: {verify: none, order: {by: body.a, sequence: body.n, start: {}}, do: []}}",
+        &["0", "1", "\"7\"", "1e3", "${NUMBER}"],
+        &["-1", "1.5", "first", "\"1.0\"", "\"+1\"", "true", "\"\""],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{file: {path: a}, max_in_flight: {}}]}}",
+        &["1", "\"2\"", "10000", "${NUMBER}"],
+        &["0", "10001", "many", "1.5", "[1]"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{file: {path: a}, paused: {}}]}}",
+        &["true", "false", "True", "\"true\"", "${TRUE}"],
+        &["yes", "no", "1", "\"True\"", "[]"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{file: {path: a}, format: {}}]}}",
+        &["json", "xml", "cloudevents-binary", "${FORMAT}"],
+        &["JSON", "yaml", "cloudevents_binary", "1"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{file: {path: a}, retry: {}}]}}",
+        &["none", "[]", "[10s, 60, \"1m\"]", "${NONE}", "[\"${SPAN}\"]"],
+        &["never", "10s", "[often]", "[none]"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{run: {argv: [a], timeout: {}}}]}}",
+        &["30s", "30", "\"1m\"", "${SPAN}"],
+        &["soon", "-1", "true", "[30s]"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{run: {argv: {}}}]}}",
+        &["[a]", "[a, \"b c\"]"],
+        &["a b", "a", "{a: b}", "[1]"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{run: {argv: [a], ok: {}}}]}}",
+        &["[0, 2]"],
+        &["[abc]", "0", "[1.5]"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{{}: {path: a}}]}}",
+        &["file"],
+        &["File", "fax"],
+    ),
+    (
+        "hooks: {a: {verify: {}, do: []}}",
+        &[
+            "none",
+            "aws-sns",
+            "aws_sns",
+            "{basic: {user: a, pass: b}}",
+            "{aws_sns: ~}",
+            "{provider: github, secret: s}",
+        ],
+        &[
+            "nobody",
+            "None",
+            "github",
+            "{provider: GitHub, secret: s}",
+            "{Basic: {user: a, pass: b}}",
+            "[none]",
+        ],
+    ),
+    (
+        "monitors: {m: {http: \"https://a\", {}}}\nhooks: {a: {monitors: [m], do: []}}",
+        &[
+            "every: 30s",
+            "fails: 3",
+            "fails: \"3\"",
+            "days: 1",
+            "status: 404",
+            "status: [200, 404]",
+            "contains: 5",
+        ],
+        &[
+            "every: often",
+            "fails: 0",
+            "days: 1.5",
+            "status: []",
+            "status: 99",
+            "tcp: \"h:1\"",
+            "status: ok",
+        ],
+    ),
+    (
+        "hooks: {a: {verify: none, {}: body.b, do: []}}",
+        &["for_each", "forEach", "event_type", "eventType"],
+        &["foreach", "For_each", "eventtype"],
+    ),
+    (
+        "hooks: {a: {verify: none, do: [{run: {argv: [a], {}: [1]}}]}}",
+        &["give_up_on", "giveUpOn"],
+        &["giveupon", "give-up-on"],
+    ),
+];
+
+#[test]
+fn the_schema_and_the_reader_take_and_refuse_the_same_spellings() {
+    for (file, good, bad) in SPELLINGS {
+        for (written, is_good) in good
+            .iter()
+            .map(|good| (good, true))
+            .chain(bad.iter().map(|bad| (bad, false)))
+        {
+            let text = file.replacen("{}", written, 1);
+            let (read, against) = (is_read(&text), errors(&text));
+            assert_eq!(read.is_ok(), is_good, "the reader: {text}\n{read:?}");
+            assert_eq!(against.is_empty(), is_good, "the schema: {text}\n{against:?}");
+        }
+    }
+}
+
+#[test]
+fn the_schema_takes_every_file_of_the_examples_and_of_the_guide() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root.join("examples")).unwrap() {
+        let file = entry.unwrap().path().join("hooks.yaml");
+        if let Ok(text) = fs::read_to_string(&file) {
+            files.push((file.display().to_string(), text));
+        }
+    }
+    assert!(files.len() >= 6, "{files:?}");
+    for entry in fs::read_dir(root.join("docs")).unwrap() {
+        let page = entry.unwrap().path();
+        if page.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        let text = fs::read_to_string(&page).unwrap();
+        for (at, block) in text.split("```yaml\n").skip(1).enumerate() {
+            let block = block.split("```").next().unwrap_or_default();
+            if block.lines().any(|line| line.starts_with("hooks:")) {
+                files.push((format!("{}, block {}", page.display(), at + 1), block.to_owned()));
+            }
+        }
+    }
+    assert!(files.len() >= 8, "the guide has files, too: {}", files.len());
+    for (name, text) in files {
+        assert_eq!(errors(&text), [""; 0], "{name}");
+    }
+}

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use bellwire_listen::{Provider, Setting, providers};
 use serde_json::{Map, Value as Json, json};
 
-use super::{one_or_more, scalar};
+use super::{one_or_more, other_spellings, scalar};
 use crate::reading::snake;
 
 pub(super) fn schema() -> Json {
-    let names: Vec<&str> = providers::all()
-        .flat_map(|provider| provider.aliases.iter().copied().chain([provider.name]))
-        .collect();
+    let names: Vec<String> = providers::all().flat_map(names_of).collect();
+    let needs_nothing = |provider: &&Provider| provider.settings.iter().all(|setting| !setting.required);
+    let alone: Vec<String> = providers::all().filter(needs_nothing).flat_map(names_of).collect();
     let mut settings = Map::new();
     for (name, setting) in all_settings() {
         settings.insert(name, value(setting));
@@ -21,18 +21,38 @@ pub(super) fn schema() -> Json {
         json!({ "enum": names, "description": "Whose webhooks they are (docs/providers.md)." }),
     );
     let forms: Map<String, Json> = providers::all()
-        .flat_map(|provider| {
-            let names = provider.aliases.iter().copied().chain([provider.name]);
-            names.map(|name| (name.to_owned(), form(provider)))
-        })
+        .flat_map(|provider| names_of(provider).into_iter().map(|name| (name, form(provider))))
         .collect();
     json!({
         "anyOf": [
-            { "const": "none", "description": "Nothing is verified: whoever knows the URL is believed." },
-            { "type": "object", "required": ["provider"], "properties": settings, "additionalProperties": false },
+            { "enum": alone, "description": "`none`: nothing is verified, and whoever knows the URL is believed." },
+            {
+                "type": "object",
+                "required": ["provider"],
+                "patternProperties": other_spellings(&settings),
+                "properties": settings,
+                "additionalProperties": false,
+            },
             { "type": "object", "properties": forms, "additionalProperties": false, "minProperties": 1, "maxProperties": 1 },
         ]
     })
+}
+
+/// The names of a provider, those with hyphens in the file's own way of writing, too.
+fn names_of(provider: &Provider) -> Vec<String> {
+    let mut names: Vec<String> = provider
+        .aliases
+        .iter()
+        .chain([&provider.name])
+        .map(|name| (*name).to_owned())
+        .collect();
+    let written: Vec<String> = names
+        .iter()
+        .filter(|name| name.contains('-'))
+        .map(|name| name.replace('-', "_"))
+        .collect();
+    names.extend(written);
+    names
 }
 
 /// The settings of a form or provider, or its key alone.
@@ -46,7 +66,12 @@ fn form(provider: &Provider) -> Json {
         "description": format!("{}: {}.", provider.title, provider.about),
         "anyOf": [
             one_or_more(scalar()),
-            { "type": "object", "properties": properties, "additionalProperties": false },
+            {
+                "type": "object",
+                "patternProperties": other_spellings(&properties),
+                "properties": properties,
+                "additionalProperties": false,
+            },
             { "type": "null" },
         ]
     })

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bellwire_core::{delivery::DeliveryState, source::Source};
-use bellwire_store::{Clock as _, Verdict};
+use bellwire_store::{Clock as _, Verdict, feed::FeedEvent};
 use bellwire_testkit::{FaultPlan, Verb};
 
-use super::world::World;
+use super::world::{ALL, World};
 
 const BODY: &str = r#"{"ref":"refs/heads/main","n":1.10}"#;
 
@@ -221,6 +221,32 @@ async fn nothing_is_released_while_requests_are_turned_away() {
     world.finish().await;
     assert_eq!(put(&world, 1).await, 200);
     assert_eq!(numbers(&world, &source).await, ["1", "2"]);
+}
+
+#[tokio::test]
+async fn whoever_watches_sees_messages_when_their_turn_comes() {
+    for world in [World::new().await, World::embedded().await] {
+        let source = world.source("orders", "none", &[], NUMBERED).await;
+        let endpoint = world.endpoint(&source).await;
+        let mut watch = world.feed.watch();
+        for n in [2, 3, 1, 5] {
+            assert_eq!(put(&world, n).await, 200);
+        }
+        world.clock.advance(Duration::from_secs(6));
+        world.finish().await;
+        let mut seen = Vec::new();
+        while let Ok(event) = watch.try_recv() {
+            let FeedEvent::Message { app, id, endpoints, .. } = event else {
+                panic!("a message, not {event:?}");
+            };
+            assert_eq!((app, endpoints), (source.app, 1));
+            let deliveries = world.store.deliveries(app, id, ALL).await.unwrap();
+            assert_eq!(deliveries.items[0].endpoint, endpoint);
+            let message = world.store.message(app, id, false).await.unwrap().unwrap();
+            seen.push(message.event_id.unwrap());
+        }
+        assert_eq!(seen, ["1", "2", "3", "5"]);
+    }
 }
 
 #[tokio::test]

@@ -147,3 +147,21 @@ async fn an_empty_or_missing_list_is_taken_and_said() {
         (1, 200, "no-items")
     );
 }
+
+#[tokio::test]
+async fn what_actions_sent_on_too_often_is_refused() {
+    let world = World::new().await;
+    let source = world.source("orders", "none", &[], "{}").await;
+    for (hops, status) in [("8", 200), ("x", 200), ("9", 400), ("99999", 400)] {
+        let headers = [("content-type", "application/json"), ("bellwire-hops", hops)];
+        let answer = world
+            .ask("POST", "/in/token-orders", &headers, format!("[{status}]"))
+            .await;
+        assert_eq!(answer.status, status, "{hops}: {}", answer.body);
+        assert_eq!(status == 400, answer.code() == "sent_in_circle");
+    }
+    assert_eq!(world.messages(&source).await.len(), 2);
+    let refused = world.refused(&source).await;
+    let reasons: Vec<_> = refused.iter().map(|refused| refused.reason.as_str()).collect();
+    assert_eq!(reasons, ["circle", "circle"]);
+}

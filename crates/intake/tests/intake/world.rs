@@ -103,6 +103,7 @@ pub struct World {
     pub directory: Arc<Directory>,
     pub intake: Arc<Intake>,
     pub outside: Arc<Outside>,
+    pub feed: Arc<Feed>,
     pub environment: EnvironmentId,
     ids: Mutex<IdGenerator>,
     router: Router,
@@ -161,10 +162,11 @@ impl World {
         environment: EnvironmentId,
     ) -> Self {
         let outside = Arc::new(Outside::default());
+        let feed = Arc::new(Feed::default());
         let intake = Intake::new(IntakeParts {
             store: Arc::clone(&store),
             directory: Arc::clone(&directory),
-            feed: Arc::new(Feed::default()),
+            feed: Arc::clone(&feed),
             fetch: outside.clone(),
             probe: outside.clone(),
             limits: IntakeLimits {
@@ -184,6 +186,7 @@ impl World {
             directory,
             intake,
             outside,
+            feed,
             environment,
             _folder: None,
         }

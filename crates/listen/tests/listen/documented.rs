@@ -1,11 +1,12 @@
-//! Requests from the providers' public documentation and the tests of their public libraries, with the keys given there.
+//! Requests from the providers' public documentation and the tests of their public libraries, with the keys given there; of the
+//! generic forms, the examples of the standards.
 
 use bellwire_core::time::Timestamp;
 use bellwire_listen::{Request, Settings, Trusted, Verifier, providers};
 
 struct Documented<'a> {
     provider: &'a str,
-    setting: (&'a str, &'a str),
+    settings: &'a [(&'a str, &'a str)],
     url: &'a str,
     headers: &'a [(&'a str, &'a str)],
     body: &'a str,
@@ -16,9 +17,12 @@ const URL: &str = "https://example.com/";
 
 impl Documented<'_> {
     fn verify(&self) -> Trusted {
-        let (name, value) = self.setting;
         let provider = providers::by_name(self.provider).unwrap();
-        let verifier = Verifier::new(provider, Settings::new().with(name, value)).unwrap();
+        let mut settings = Settings::new();
+        for (name, value) in self.settings {
+            settings.add(name, *value);
+        }
+        let verifier = Verifier::new(provider, settings).unwrap();
         let request = Request {
             method: "POST",
             url: self.url,
@@ -37,7 +41,7 @@ impl Documented<'_> {
 fn github_as_in_validating_webhook_deliveries() {
     let trusted = Documented {
         provider: "github",
-        setting: ("secret", "It's a Secret to Everybody"),
+        settings: &[("secret", "It's a Secret to Everybody")],
         url: URL,
         headers: &[
             (
@@ -59,7 +63,7 @@ fn github_as_in_validating_webhook_deliveries() {
 fn slack_as_in_verifying_requests_from_slack() {
     Documented {
         provider: "slack",
-        setting: ("secret", "8f742231b10e8888abcd99yyyzzz85a5"),
+        settings: &[("secret", "8f742231b10e8888abcd99yyyzzz85a5")],
         url: URL,
         headers: &[
             (
@@ -81,7 +85,7 @@ fn slack_as_in_verifying_requests_from_slack() {
 fn twilio_as_in_webhooks_security() {
     Documented {
         provider: "twilio",
-        setting: ("secret", "12345"),
+        settings: &[("secret", "12345")],
         url: "https://mycompany.com/myapp.php?foo=1&bar=2",
         headers: &[
             ("X-Twilio-Signature", "RSOYDt4T1cUTdK1PDd93/VVr8B8="),
@@ -97,7 +101,7 @@ fn twilio_as_in_webhooks_security() {
 fn checkbook_as_in_webhooks_signature() {
     Documented {
         provider: "checkbook",
-        setting: ("secret", "335b5728e25b47e88995fce207bff380"),
+        settings: &[("secret", "335b5728e25b47e88995fce207bff380")],
         url: URL,
         headers: &[(
             "Signature",
@@ -113,7 +117,7 @@ fn checkbook_as_in_webhooks_signature() {
 fn adyen_as_in_verify_hmac_signatures() {
     Documented {
         provider: "adyen",
-        setting: ("secret", "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"),
+        settings: &[("secret", "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056")],
         url: URL,
         headers: &[],
         body: r#"{"live":"false","notificationItems":[{"NotificationRequestItem":{"additionalData":
@@ -131,7 +135,7 @@ fn box_as_in_the_tests_of_its_library() {
     for secret in ["SamplePrimaryKey", "SampleSecondaryKey"] {
         let trusted = Documented {
             provider: "box",
-            setting: ("secret", secret),
+            settings: &[("secret", secret)],
             url: URL,
             headers: &[
                 ("BOX-SIGNATURE-PRIMARY", "6TfeAW3A1PASkgboxxA5yqHNKOwFyMWuEXny/FPD5hI="),
@@ -153,10 +157,10 @@ fn box_as_in_the_tests_of_its_library() {
 fn sendgrid_as_in_the_tests_of_its_library() {
     Documented {
         provider: "sendgrid",
-        setting: (
+        settings: &[(
             "publicKey",
             "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw+2fNNRaINXvVpiglSI8eNEc6wEA3F+g==",
-        ),
+        )],
         url: URL,
         headers: &[
             (
@@ -177,7 +181,7 @@ fn standard_webhooks_and_svix_as_in_verifying_payloads() {
         let [id, time, signature] = ["id", "timestamp", "signature"].map(|name| format!("{prefix}-{name}"));
         let trusted = Documented {
             provider,
-            setting: ("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            settings: &[("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")],
             url: URL,
             headers: &[
                 (&id, "msg_p5jXN8AQM9LWM0D4loKWxJek"),
@@ -196,7 +200,7 @@ fn standard_webhooks_and_svix_as_in_verifying_payloads() {
 fn square_as_in_validate_webhook_events() {
     Documented {
         provider: "square",
-        setting: ("secret", "asdf1234"),
+        settings: &[("secret", "asdf1234")],
         url: "https://example.com/webhook",
         headers: &[(
             "X-Square-HmacSha256-Signature",
@@ -212,7 +216,7 @@ fn square_as_in_validate_webhook_events() {
 fn notion_as_in_validating_event_payloads() {
     Documented {
         provider: "notion",
-        setting: ("secret", "secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl"),
+        settings: &[("secret", "secret_tMrlL1qK5vuQAh1b6cZGhFChZTSYJlce98V0pYn7yBl")],
         url: URL,
         headers: &[(
             "X-Notion-Signature",
@@ -239,7 +243,7 @@ fn paddle_as_in_the_tests_of_its_library() {
     ] {
         Documented {
             provider: "paddle",
-            setting: ("secret", "VALID_SECRET"),
+            settings: &[("secret", "VALID_SECRET")],
             url: URL,
             headers: &[("Paddle-Signature", signature)],
             body,
@@ -253,10 +257,10 @@ fn paddle_as_in_the_tests_of_its_library() {
 fn pagerduty_as_in_the_tests_of_its_library() {
     let trusted = Documented {
         provider: "pagerduty",
-        setting: (
+        settings: &[(
             "secret",
             "lDQHScfUeXUKaQRNF+8XIiDKZ7XX3itBAYzwU0TARw8lJqRnkKl2iB1anSb0Z+IK",
-        ),
+        )],
         url: URL,
         headers: &[(
             "X-PagerDuty-Signature",
@@ -274,7 +278,7 @@ fn pagerduty_as_in_the_tests_of_its_library() {
 fn razorpay_as_in_the_tests_of_its_library() {
     let trusted = Documented {
         provider: "razorpay",
-        setting: ("secret", "key_secret"),
+        settings: &[("secret", "key_secret")],
         url: URL,
         headers: &[(
             "X-Razorpay-Signature",
@@ -292,7 +296,7 @@ fn jira_and_bitbucket_as_in_their_webhooks_pages() {
     for provider in ["jira", "bitbucket"] {
         Documented {
             provider,
-            setting: ("secret", "It's a Secret to Everybody"),
+            settings: &[("secret", "It's a Secret to Everybody")],
             url: URL,
             headers: &[(
                 "X-Hub-Signature",
@@ -303,4 +307,97 @@ fn jira_and_bitbucket_as_in_their_webhooks_pages() {
         }
         .verify();
     }
+}
+
+#[test]
+fn hmac_as_in_rfc_4231() {
+    // Test case 2, section 4.3.
+    for (alg, signature) in [
+        (
+            "sha256",
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+        ),
+        (
+            "sha512",
+            "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",
+        ),
+    ] {
+        Documented {
+            provider: "hmac",
+            settings: &[("secret", "Jefe"), ("header", "x-sig"), ("alg", alg)],
+            url: URL,
+            headers: &[("x-sig", signature)],
+            body: "what do ya want for nothing?",
+            at: "2026-01-01T00:00:00Z",
+        }
+        .verify();
+    }
+}
+
+#[test]
+fn ed25519_as_in_rfc_8032() {
+    // Section 7.1, TEST 2.
+    Documented {
+        provider: "ed25519",
+        settings: &[
+            ("publicKey", "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"),
+            ("header", "x-sig"),
+        ],
+        url: URL,
+        headers: &[(
+            "x-sig",
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+        )],
+        body: "r",
+        at: "2026-01-01T00:00:00Z",
+    }
+    .verify();
+}
+
+#[test]
+fn basic_as_in_rfc_7617_and_bearer_as_in_rfc_6750() {
+    for (provider, settings, value) in [
+        (
+            // Section 2.
+            "basic",
+            &[("user", "Aladdin"), ("pass", "open sesame")][..],
+            "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+        ),
+        // Section 2.1.
+        ("bearer", &[("secret", "mF_9.B5f-4.1JqM")][..], "Bearer mF_9.B5f-4.1JqM"),
+    ] {
+        Documented {
+            provider,
+            settings,
+            url: URL,
+            headers: &[("Authorization", value)],
+            body: "{}",
+            at: "2026-01-01T00:00:00Z",
+        }
+        .verify();
+    }
+}
+
+#[test]
+fn jwt_as_in_rfc_7515() {
+    // Appendix A.3, ES256; it ends on 2011-03-22.
+    Documented {
+        provider: "jwt",
+        settings: &[
+            (
+                "jwk",
+                r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#,
+            ),
+            ("header", "x-token"),
+            ("issuer", "joe"),
+        ],
+        url: URL,
+        headers: &[(
+            "x-token",
+            "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
+        )],
+        body: "{}",
+        at: "2011-03-22T18:00:00Z",
+    }
+    .verify();
 }

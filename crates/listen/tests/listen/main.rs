@@ -6,6 +6,7 @@ mod documentation;
 mod documented;
 mod facts;
 mod handshakes;
+mod proofs;
 mod rows;
 mod support;
 mod words;

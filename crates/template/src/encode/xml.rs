@@ -19,7 +19,7 @@ const TEXT: &str = "#text";
 /// The text is known to be JSON. An object with one member that is no list is an element of that name; any other value is the
 /// content of `<message>`. Members are elements, lists are repeated elements, plain values text; `@name` is an attribute and
 /// `#text` the element's own text. What may not stand in a name is replaced by `_`, and so is a colon unless an `@xmlns:…` around
-/// it binds the prefix; an attribute whose name is taken is numbered. Characters that XML cannot say are replaced by U+FFFD.
+/// it binds the prefix; an attribute whose name is taken is numbered, and members whose names become one are repeated elements. Characters that XML cannot say are replaced by U+FFFD.
 ///
 /// # Errors
 /// `TooDeep`, `TooLong`.
@@ -183,6 +183,11 @@ mod tests {
     #[test]
     fn names_are_those_of_xml() {
         for (json, written) in [
+            // What becomes one name is repeated, as the items of a list are.
+            (
+                r#"{"a b": 1, "c": 2, "a_b": [3, 4]}"#,
+                "<message><a_b>1</a_b><c>2</c><a_b>3</a_b><a_b>4</a_b></message>",
+            ),
             (r#"{"x²": 1, "½": 2}"#, "<message><x_>1</x_><__>2</__></message>"),
             (
                 r#"{"é·-.9": 1, "日本": 2}"#,

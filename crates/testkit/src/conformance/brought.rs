@@ -9,7 +9,7 @@ use bellwire_core::{
     time::Timestamp,
 };
 use bellwire_store::{
-    AppendError, Arrival, ArrivalPlace, Arrived, Released,
+    AppendError, Appended, Arrival, ArrivalPlace, Arrived, Freed,
     query::{MessageFilter, StreamQuery, StreamRow},
 };
 use bytes::Bytes;
@@ -73,11 +73,23 @@ impl<B: Backend> Bench<B> {
         self.arrive(self.numbered(key, number, &[])).await.unwrap()
     }
 
-    /// Ends the waits that are over now.
-    pub async fn release(&self) -> Released {
+    /// Ends the waits that are over now. Answers how many messages were accepted, and when the next wait ends.
+    pub async fn release(&self) -> (usize, Option<Timestamp>) {
         let released = self.store().release(self.now(), 1_000).await.unwrap();
         self.sound().await;
-        released
+        (released.freed.len(), released.next)
+    }
+
+    /// That these are the application's last messages, in their order, and what they say is so.
+    pub async fn are_the_last(&self, freed: &[Freed]) {
+        let all = self.accepted().await;
+        let last = &all[all.len() - freed.len()..];
+        for (told, found) in freed.iter().zip(last) {
+            assert_eq!((told.app, told.id), (self.app, found.id));
+            assert_eq!(told.event_type, found.event_type);
+            let deliveries = self.store().deliveries(self.app, found.id, ALL).await.unwrap();
+            assert_eq!(told.endpoints, deliveries.items.len());
+        }
     }
 
     /// All messages of the application, in the order in which they were accepted.
@@ -125,7 +137,10 @@ pub fn held_since(came_at: Timestamp) -> Arrived {
 /// The message that was accepted.
 pub fn accepted(arrived: &Arrived) -> MessageId {
     match arrived {
-        Arrived::Accepted(appended) => appended.id,
+        Arrived::Accepted {
+            appended: Appended { id, .. },
+            ..
+        } => *id,
         other => panic!("accepted, not {other:?}"),
     }
 }

@@ -199,6 +199,7 @@ macro_rules! conformance {
                 streams_are_listed_by_key
                 a_stream_shows_how_it_stands
                 a_stream_that_is_reset_begins_anew
+                who_has_its_turn_is_told
                 an_erased_application_leaves_no_stream
                 an_unused_stream_is_forgotten_like_old_messages
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bellwire_core::time::Timestamp;
 use bellwire_store::{
-    AppendError, ArrivalPlace, Arrived, Change, Released,
+    AppendError, ArrivalPlace, Arrived, Change,
     query::{Cutoffs, Rows, StreamQuery, StreamRow},
 };
 use futures_util::future::join_all;
@@ -55,7 +55,7 @@ pub async fn racing_arrivals_are_accepted_in_order<B: Backend>(bench: Bench<B>) 
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!(bench.sound().await.held, 0);
     prove_complete(&accepted_by_key(&bench).await, 125, 80);
-    assert_eq!(bench.release().await, Released::default());
+    assert_eq!(bench.release().await, (0, None));
 }
 
 /// More than a store accepts at one go.
@@ -74,6 +74,32 @@ pub async fn a_turn_that_is_given_to_many_is_taken_by_all<B: Backend>(mut bench:
     prove_complete(&accepted_by_key(&bench).await, 1, 1_500);
 }
 
+/// By id, so that whoever watches sees them: those that waited for one that came, those whose wait was over, and nobody who was
+/// published under its event id meanwhile.
+pub async fn who_has_its_turn_is_told<B: Backend>(bench: Bench<B>) {
+    let endpoint = bench.endpoint().await;
+    let store = bench.store();
+    for number in (2..=300).chain([302, 303, 305]) {
+        let to = if number % 2 == 0 { &[endpoint][..] } else { &[] };
+        bench.store().arrive(bench.numbered("a", number, to)).await.unwrap();
+    }
+    let taken = bench.numbered("a", 303, &[]).message;
+    store.append(taken).await.unwrap();
+    let first = store.arrive(bench.numbered("a", 1, &[])).await.unwrap();
+    let Arrived::Accepted { freed, .. } = first else {
+        panic!("accepted, not {first:?}");
+    };
+    assert_eq!(freed.len(), 299);
+    bench.are_the_last(&freed).await;
+    let alone = store.arrive(bench.numbered("b", 1, &[])).await.unwrap();
+    assert!(matches!(alone, Arrived::Accepted { freed, .. } if freed.is_empty()));
+    bench.clock.advance(WAIT);
+    let released = store.release(bench.now(), 1_000).await.unwrap();
+    assert_eq!(released.freed.len(), 2, "302 and 305");
+    bench.are_the_last(&released.freed).await;
+    bench.sound().await;
+}
+
 /// And the rest has its turn after the next one.
 pub async fn a_release_stops_at_its_limit_and_goes_on<B: Backend>(mut bench: Bench<B>) {
     let store = bench.store();
@@ -89,18 +115,12 @@ pub async fn a_release_stops_at_its_limit_and_goes_on<B: Backend>(mut bench: Ben
     let mut released = 0;
     for limit in [1, 9, 290, 400, 1] {
         let piece = bench.store().release(bench.now(), limit).await.unwrap();
-        assert_eq!(piece.messages, limit as u64);
+        assert_eq!(piece.freed.len(), limit);
         assert!(piece.next.is_some_and(|next| next <= bench.now()));
-        released += piece.messages;
+        released += piece.freed.len();
         bench.crash().await;
     }
-    assert_eq!(
-        bench.release().await,
-        Released {
-            messages: 1_397 - released,
-            next: None
-        }
-    );
+    assert_eq!(bench.release().await, (1_397 - released, None));
     let by_key = accepted_by_key(&bench).await;
     for key in ["a", "b"] {
         assert_eq!(by_key[key], numbers(key).collect::<Vec<_>>());
@@ -131,7 +151,7 @@ pub async fn shuffled_and_repeated_arrivals_survive_crashes<B: Backend>(mut benc
             for answer in join_all(racing).await {
                 let repeated = matches!(answer, Err(AppendError::EventIdTaken { .. }));
                 assert!(
-                    repeated || matches!(answer, Ok(Arrived::Accepted(_) | Arrived::Held { .. })),
+                    repeated || matches!(answer, Ok(Arrived::Accepted { .. } | Arrived::Held { .. })),
                     "{answer:?}"
                 );
             }
@@ -160,7 +180,7 @@ pub async fn nobody_is_lost_however_waits_and_arrivals_fall<B: Backend>(mut benc
         };
         sent += 1;
         match bench.store().arrive(arrival).await.unwrap() {
-            Arrived::Accepted(_) => drop(accepted.insert((key, number))),
+            Arrived::Accepted { .. } => drop(accepted.insert((key, number))),
             Arrived::Stale(_) => drop(stale.insert((key, number))),
             Arrived::Held { .. } => {}
         }
@@ -177,7 +197,7 @@ pub async fn nobody_is_lost_however_waits_and_arrivals_fall<B: Backend>(mut benc
         }
     }
     bench.clock.advance(60 * SECOND);
-    assert_eq!(bench.release().await.next, None);
+    assert_eq!(bench.release().await.1, None);
     let report = bench.sound().await;
     assert_eq!((report.messages, report.held), (sent, 0));
     for (key, mut numbers) in accepted_by_key(&bench).await {
@@ -299,9 +319,11 @@ pub async fn a_stream_that_is_reset_begins_anew<B: Backend>(mut bench: Bench<B>)
     let early = (502..=1_200).map(|number| store.arrive(bench.numbered("a", number, &[])));
     assert!(join_all(early).await.iter().all(Result::is_ok));
     bench.arrive_as("b", 7).await;
-    assert_eq!(store.reset_stream(bench.app, "a".to_owned()).await, Ok(true));
-    assert_eq!(store.reset_stream(bench.app, "a".to_owned()).await, Ok(false));
-    assert_eq!(store.reset_stream(bench.app, "c".to_owned()).await, Ok(false));
+    let freed = store.reset_stream(bench.app, "a".to_owned()).await.unwrap().unwrap();
+    assert_eq!(freed.len(), 699);
+    bench.are_the_last(&freed).await;
+    assert_eq!(store.reset_stream(bench.app, "a".to_owned()).await, Ok(None));
+    assert_eq!(store.reset_stream(bench.app, "c".to_owned()).await, Ok(None));
     drop(store);
     bench.crash().await;
     assert_eq!(bench.stream("a").await, None);
@@ -349,7 +371,7 @@ pub async fn an_erased_application_leaves_no_stream<B: Backend>(mut bench: Bench
     let report = bench.sound().await;
     assert_eq!((report.messages, report.held), (2, 4));
     bench.clock.advance(WAIT);
-    assert_eq!(bench.release().await.messages, 4);
+    assert_eq!(bench.release().await.0, 4);
 }
 
 /// Its next number is the first then. One in which something is held is in use.

@@ -28,7 +28,7 @@ use bellwire_core::{
     time::Timestamp,
 };
 use bellwire_store::{
-    AppendError, Appended, Arrival, Arrived, Change, ClaimRequest, Claimed, Clock, Handoff, LaneHead, Released,
+    AppendError, Appended, Arrival, Arrived, Change, ClaimRequest, Claimed, Clock, Freed, Handoff, LaneHead, Released,
     Settlement, Store, StoreError, StoredAnswer,
     query::{
         AttemptCounts, AttemptFilter, AttemptKey, AttemptRow, Backlog, CheckReport, Configuration, Cutoffs,
@@ -224,7 +224,7 @@ impl Store for MemoryStore {
             .await
     }
 
-    async fn reset_stream(&self, app: AppId, key: String) -> Result<bool, StoreError> {
+    async fn reset_stream(&self, app: AppId, key: String) -> Result<Option<Vec<Freed>>, StoreError> {
         self.call(Verb::Append, |state, now, told| {
             Ok(state.reset_stream(app, key, now, told))
         })

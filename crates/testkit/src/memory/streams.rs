@@ -9,7 +9,7 @@ use bellwire_core::{
     time::Timestamp,
 };
 use bellwire_store::{
-    AppendError, Arrival, ArrivalPlace, Arrived, Released,
+    AppendError, Appended, Arrival, ArrivalPlace, Arrived, Freed, Released,
     query::{Page, REFUSED_MAX, RefusedRequest, Rows, StreamQuery, StreamRow},
 };
 
@@ -76,7 +76,11 @@ impl State {
             ArrivalPlace::Version(version) => match kept.stream.judge_version(&version) {
                 Ok(()) => {
                     kept.stream.accept_version(version);
-                    self.append(message, now, told).map(Arrived::Accepted)
+                    let appended = self.append(message, now, told);
+                    appended.map(|appended| Arrived::Accepted {
+                        appended,
+                        freed: Vec::new(),
+                    })
                 }
                 Err(why) => self.append_stale(message, &why, now, told),
             },
@@ -86,8 +90,8 @@ impl State {
                     Judged::Accept => {
                         kept.stream.accept_number(number);
                         let appended = self.append(message, now, told);
-                        self.accept_held(&mut kept, None, usize::MAX, now, told);
-                        appended.map(Arrived::Accepted)
+                        let (_, freed) = self.accept_held(&mut kept, None, usize::MAX, now, told);
+                        appended.map(|appended| Arrived::Accepted { appended, freed })
                     }
                     Judged::Stale(why) => self.append_stale(message, &why, now, told),
                     Judged::Hold { missing } => {
@@ -148,7 +152,7 @@ impl State {
         }
     }
 
-    /// Accepts those that have their turn. Answers how many were no longer held, and how many of them were accepted.
+    /// Accepts those that have their turn. Answers how many were no longer held, and those of them that were accepted.
     fn accept_held(
         &mut self,
         kept: &mut KeptStream,
@@ -156,8 +160,8 @@ impl State {
         limit: usize,
         now: Timestamp,
         told: &mut Told,
-    ) -> (usize, u64) {
-        let (mut given, mut accepted) = (0, 0);
+    ) -> (usize, Vec<Freed>) {
+        let (mut given, mut freed) = (0, Vec::new());
         while let Some(mut first) = kept.held.first_entry() {
             let number = first.key().0;
             if given == limit {
@@ -187,9 +191,17 @@ impl State {
                 .routes
                 .retain(|route| self.endpoints.contains_key(&route.endpoint));
             given += 1;
-            accepted += u64::from(self.append(message, now, told).is_ok());
+            let (app, event_type, endpoints) = (message.app, message.event_type.clone(), message.routes.len());
+            if let Ok(Appended { id, .. }) = self.append(message, now, told) {
+                freed.push(Freed {
+                    app,
+                    id,
+                    event_type,
+                    endpoints,
+                });
+            }
         }
-        (given, accepted)
+        (given, freed)
     }
 
     pub fn release(&mut self, until: Timestamp, limit: usize, now: Timestamp, told: &mut Told) -> Released {
@@ -203,9 +215,9 @@ impl State {
             let over = kept.held.iter().rev().find(|(_, held)| held.until <= until);
             if let Some(over) = over.map(|((number, _), _)| *number) {
                 kept.used_at = now;
-                let (given, accepted) = self.accept_held(&mut kept, Some(over), left, now, told);
+                let (given, freed) = self.accept_held(&mut kept, Some(over), left, now, told);
                 left -= given;
-                released.messages += accepted;
+                released.freed.extend(freed);
             }
             self.streams.insert(name, kept);
         }
@@ -214,12 +226,10 @@ impl State {
         released
     }
 
-    pub fn reset_stream(&mut self, app: AppId, key: String, now: Timestamp, told: &mut Told) -> bool {
-        let Some(mut kept) = self.streams.remove(&(app, key)) else {
-            return false;
-        };
-        self.accept_held(&mut kept, Some(u64::MAX), usize::MAX, now, told);
-        true
+    pub fn reset_stream(&mut self, app: AppId, key: String, now: Timestamp, told: &mut Told) -> Option<Vec<Freed>> {
+        let mut kept = self.streams.remove(&(app, key))?;
+        let (_, freed) = self.accept_held(&mut kept, Some(u64::MAX), usize::MAX, now, told);
+        Some(freed)
     }
 
     pub fn prolong(&mut self, app: AppId, until: Timestamp) -> u64 {

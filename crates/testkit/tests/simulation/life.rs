@@ -138,6 +138,7 @@ impl Ground {
         let bounds = Bounds {
             in_flight: *pick(&mut random, &[2, 8, 64]),
             in_flight_per_endpoint: *pick(&mut random, &[1, 2, 8]),
+            commands_per_endpoint: 2,
             window: *pick(&mut random, &[2, 4, 16, 64]),
             in_memory: *pick(&mut random, &[4, 32, 1_000]),
             payload_bytes: 1 << 20,

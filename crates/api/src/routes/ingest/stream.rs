@@ -113,9 +113,9 @@ async fn list(Call { cx, query, .. }: Call<StreamsQuery>) -> Result<Reply<ListRe
 }
 
 async fn reset(Call { cx, query, .. }: Call<ResetQuery>) -> Result<Reply<Nothing>, ApiError> {
-    let app = cx.source()?.app;
-    if !cx.server.store.reset_stream(app, query.key.clone()).await? {
-        return Err(ApiError::not_found("stream", &query.key));
-    }
+    let source = cx.source()?;
+    let freed = cx.server.store.reset_stream(source.app, query.key.clone()).await?;
+    let freed = freed.ok_or_else(|| ApiError::not_found("stream", &query.key))?;
+    cx.server.feed.tell_freed(&freed, |_| Some(source.environment));
     Ok(Reply::nothing())
 }

@@ -1,7 +1,7 @@
 //! The options that say what a source is, and what its type needs.
 
 use bellwire_listen::providers;
-use clap::{Args, builder::PossibleValuesParser};
+use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{exit::Failure, input, provider};
@@ -14,7 +14,7 @@ const CRON: &str = "cron";
 #[command(next_help_heading = "What it is")]
 pub struct NewSettings {
     /// Whose webhooks come in, such as github or stripe, or a generic form such as hmac; `source providers` lists them
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(types()), hide_possible_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = provider::one_of(types()), hide_possible_values = true)]
     #[arg(required_unless_present = "schedule", conflicts_with = "schedule")]
     provider: Option<String>,
     #[command(flatten)]

@@ -2,7 +2,7 @@
 
 use super::DigestMismatch;
 use crate::secret::KeyKind;
-use crate::sign::SIGNATURES_MAX;
+use crate::sign::{SIGNATURES_MAX, nth};
 
 /// Why a request's HTTP message signatures are refused, in words for the person who has to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -115,7 +115,7 @@ pub enum HttpCause {
     #[error("the secret is another one, or a covered part (method, URL, digest, headers) changed on the way")]
     Unknown,
     /// It matches with a key that was given for comparison only.
-    #[error("it was made with another key (number {} of the other candidates), such as one rotated away", index + 1)]
+    #[error("it was made with another key, the {} of the old ones given: one that was rotated away", nth(*index))]
     OtherKey {
         /// Place in the slice of other keys, from 0.
         index: usize,

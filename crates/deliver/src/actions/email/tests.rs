@@ -199,7 +199,7 @@ async fn send_within(action: &EmailAction, timeout: Duration) -> Result<String, 
     match action.send(&letter(action), NOW, timeout, &|| Ok(())).await {
         Ok(said) => Ok(said),
         Err(Undone::Failed(failure)) => Err(failure),
-        Err(Undone::Withheld) => panic!("withheld"),
+        Err(Undone::Withheld | Undone::Unplanned(_)) => panic!("withheld or not planned"),
     }
 }
 

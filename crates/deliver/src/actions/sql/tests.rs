@@ -122,7 +122,7 @@ async fn run_within(action: &SqlAction, id: &str, payload: Value, timeout: Durat
     match action.backend.run(plan, Limit::new(timeout), &|| Ok(())).await {
         Ok(done) => Ok(done),
         Err(Undone::Failed(failure)) => Err(failure),
-        Err(Undone::Withheld) => panic!("withheld"),
+        Err(Undone::Withheld | Undone::Unplanned(_)) => panic!("withheld or not planned"),
     }
 }
 

@@ -23,7 +23,7 @@ use super::{
     tx::Tx,
 };
 use crate::{
-    contract::{Arrival, ArrivalPlace, Arrived, Released},
+    contract::{Appended, Arrival, ArrivalPlace, Arrived, Freed, Released},
     error::AppendError,
 };
 
@@ -101,7 +101,8 @@ async fn by_number(
             Ok(appended) => {
                 stream.accept_number(number);
                 let turns = accept_held(tx, name, stream, None, TURNS_PER_COMMIT).await?;
-                Ok(Ok((Arrived::Accepted(appended), turns.more)))
+                let freed = turns.freed;
+                Ok(Ok((Arrived::Accepted { appended, freed }, turns.more)))
             }
             Err(error) => Ok(Err(error)),
         },
@@ -124,7 +125,8 @@ async fn by_version(tx: &mut Tx, stream: &mut Stream, message: NewMessage, versi
     if appended.is_ok() {
         stream.accept_version(version);
     }
-    Ok(appended.map(|appended| (Arrived::Accepted(appended), false)))
+    let freed = Vec::new();
+    Ok(appended.map(|appended| (Arrived::Accepted { appended, freed }, false)))
 }
 
 /// Kept, and sent nowhere.
@@ -164,13 +166,13 @@ fn note(message: &mut NewMessage, what: &impl Display) {
 
 /// What giving turns came to.
 #[derive(Default)]
-struct Turns {
+pub(super) struct Turns {
     /// How many were no longer held.
     given: usize,
-    /// How many of them were accepted.
-    accepted: u64,
+    /// Those of them that were accepted.
+    pub freed: Vec<Freed>,
     /// There are more that have their turn.
-    more: bool,
+    pub more: bool,
 }
 
 /// Accepts up to `limit` held messages of a stream that have their turn.
@@ -204,8 +206,16 @@ async fn accept_held(
         note(&mut message, &lateness);
         leave_out_the_gone(tx, &mut message).await?;
         turns.given += 1;
+        let (event_type, endpoints) = (message.event_type.clone(), message.routes.len());
         // An event that was published under its id meanwhile is there already.
-        turns.accepted += u64::from(append::append_one(tx, message).await?.is_ok());
+        if let Ok(Appended { id, .. }) = append::append_one(tx, message).await? {
+            turns.freed.push(Freed {
+                app: name.app,
+                id,
+                event_type,
+                endpoints,
+            });
+        }
     }
     Ok(turns)
 }
@@ -228,14 +238,14 @@ async fn leave_out_the_gone(tx: &mut Tx, message: &mut NewMessage) -> Result<(),
     Ok(())
 }
 
-/// Goes on where [`arrive`] stopped. Answers whether there are still more.
-pub(super) async fn go_on(tx: &mut Tx, name: &Name) -> Result<bool, Fault> {
+/// Goes on where [`arrive`] stopped.
+pub(super) async fn go_on(tx: &mut Tx, name: &Name) -> Result<Turns, Fault> {
     let mut opened = stream::open(tx, name).await?;
     let turns = accept_held(tx, name, &mut opened.stream, None, TURNS_PER_COMMIT).await?;
     if turns.given > 0 {
         stream::write(tx, name, &opened);
     }
-    Ok(turns.more)
+    Ok(turns)
 }
 
 /// A piece of [`crate::Store::release`].
@@ -265,7 +275,7 @@ pub(super) async fn release(tx: &mut Tx, now: Timestamp, limit: usize) -> Result
         let turns = accept_held(tx, &name, &mut opened.stream, over, limit - piece.given).await?;
         stream::write(tx, &name, &opened);
         piece.given += turns.given;
-        piece.released.messages += turns.accepted;
+        piece.released.freed.extend(turns.freed);
     }
     piece.released.next = held::next(tx).await?;
     Ok(piece)
@@ -275,6 +285,8 @@ pub(super) async fn release(tx: &mut Tx, now: Timestamp, limit: usize) -> Result
 pub(super) struct ResetPiece {
     /// There was such a stream.
     pub known: bool,
+    /// What was held in it and is accepted.
+    pub freed: Vec<Freed>,
     /// There is still something held in it.
     pub more: bool,
 }
@@ -290,5 +302,6 @@ pub(super) async fn reset(tx: &mut Tx, name: &Name) -> Result<ResetPiece, Fault>
     } else {
         stream::forget_one(tx, name).await? || turns.given > 0
     };
-    Ok(ResetPiece { known, more })
+    let freed = turns.freed;
+    Ok(ResetPiece { known, freed, more })
 }

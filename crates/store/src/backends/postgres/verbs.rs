@@ -29,8 +29,8 @@ use super::{
 };
 use crate::{
     contract::{
-        Appended, Arrival, Arrived, Change, ClaimRequest, Claimed, Handoff, LaneHead, Released, Settlement, Store,
-        StoredAnswer,
+        Appended, Arrival, Arrived, Change, ClaimRequest, Claimed, Freed, Handoff, LaneHead, Released, Settlement,
+        Store, StoredAnswer,
     },
     error::{AppendError, StoreError},
     query::{
@@ -136,11 +136,16 @@ impl Store for Postgres {
     }
 
     async fn arrive(&self, arrival: Arrival) -> Result<Arrived, AppendError> {
-        let Answer { arrived, mut more } = write!(self, |tx| arrival::arrive(tx, arrival))??;
+        let Answer { mut arrived, mut more } = write!(self, |tx| arrival::arrive(tx, arrival))??;
         while let Some(name) = more.take() {
             let stream = name.clone();
             match write!(self, |tx| arrival::go_on(tx, &stream)) {
-                Ok(still_more) => more = still_more.then_some(name),
+                Ok(turns) => {
+                    if let Arrived::Accepted { freed, .. } = &mut arrived {
+                        freed.extend(turns.freed);
+                    }
+                    more = turns.more.then_some(name);
+                }
                 // What is left is due, and released later. The arrival itself is durable.
                 Err(error) => tracing::warn!(%error, "messages that have their turn are accepted later"),
             }
@@ -149,15 +154,15 @@ impl Store for Postgres {
     }
 
     async fn release(&self, now: Timestamp, limit: usize) -> Result<Released, StoreError> {
-        let (mut messages, mut given) = (0, 0);
+        let (mut freed, mut given) = (Vec::new(), 0);
         loop {
             let left = limit - given;
             let piece = write!(self, |tx| arrival::release(tx, now, left))?;
-            messages += piece.released.messages;
+            freed.extend(piece.released.freed);
             given += piece.given;
             if !piece.more || given >= limit {
                 let next = piece.released.next;
-                return Ok(Released { messages, next });
+                return Ok(Released { freed, next });
             }
         }
     }
@@ -173,15 +178,16 @@ impl Store for Postgres {
         }
     }
 
-    async fn reset_stream(&self, app: AppId, key: String) -> Result<bool, StoreError> {
+    async fn reset_stream(&self, app: AppId, key: String) -> Result<Option<Vec<Freed>>, StoreError> {
         let name = stream::Name { app, okey: key };
-        let mut known = false;
+        let (mut known, mut freed) = (false, Vec::new());
         loop {
             let stream = name.clone();
             let piece = write!(self, |tx| arrival::reset(tx, &stream))?;
             known |= piece.known;
+            freed.extend(piece.freed);
             if !piece.more {
-                return Ok(known);
+                return Ok(known.then_some(freed));
             }
         }
     }

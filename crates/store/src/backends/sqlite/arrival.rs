@@ -21,7 +21,7 @@ use super::{
     tx::Tx,
 };
 use crate::{
-    contract::{Arrival, ArrivalPlace, Arrived, Released},
+    contract::{Appended, Arrival, ArrivalPlace, Arrived, Freed, Released},
     error::AppendError,
 };
 
@@ -99,7 +99,8 @@ fn by_number(
             Ok(appended) => {
                 stream.accept_number(number);
                 let turns = accept_held(tx, name, stream, None, TURNS_PER_COMMIT)?;
-                Ok(Ok((Arrived::Accepted(appended), turns.more)))
+                let freed = turns.freed;
+                Ok(Ok((Arrived::Accepted { appended, freed }, turns.more)))
             }
             Err(error) => Ok(Err(error)),
         },
@@ -122,7 +123,8 @@ fn by_version(tx: &mut Tx<'_>, stream: &mut Stream, message: NewMessage, version
     if appended.is_ok() {
         stream.accept_version(version);
     }
-    Ok(appended.map(|appended| (Arrived::Accepted(appended), false)))
+    let freed = Vec::new();
+    Ok(appended.map(|appended| (Arrived::Accepted { appended, freed }, false)))
 }
 
 /// Kept, and sent nowhere.
@@ -162,13 +164,13 @@ fn note(message: &mut NewMessage, what: &impl Display) {
 
 /// What giving turns came to.
 #[derive(Default)]
-struct Turns {
+pub(super) struct Turns {
     /// How many were no longer held.
     given: usize,
-    /// How many of them were accepted.
-    accepted: u64,
+    /// Those of them that were accepted.
+    pub freed: Vec<Freed>,
     /// There are more that have their turn.
-    more: bool,
+    pub more: bool,
 }
 
 /// Accepts up to `limit` held messages of a stream that have their turn.
@@ -202,8 +204,16 @@ fn accept_held(
         note(&mut message, &lateness);
         leave_out_the_gone(tx, &mut message)?;
         turns.given += 1;
+        let (event_type, endpoints) = (message.event_type.clone(), message.routes.len());
         // An event that was published under its id meanwhile is there already.
-        turns.accepted += u64::from(ingest::append(tx, message)?.is_ok());
+        if let Ok(Appended { id, .. }) = ingest::append(tx, message)? {
+            turns.freed.push(Freed {
+                app: name.app,
+                id,
+                event_type,
+                endpoints,
+            });
+        }
     }
     Ok(turns)
 }
@@ -221,14 +231,14 @@ fn leave_out_the_gone(tx: &Tx<'_>, message: &mut NewMessage) -> rusqlite::Result
     Ok(())
 }
 
-/// Goes on where [`arrive`] stopped. Answers whether there are still more.
-pub(super) fn go_on(tx: &mut Tx<'_>, name: &Name) -> Result<bool, Fault> {
+/// Goes on where [`arrive`] stopped.
+pub(super) fn go_on(tx: &mut Tx<'_>, name: &Name) -> Result<Turns, Fault> {
     let mut opened = stream::open(tx.connection, name)?;
     let turns = accept_held(tx, name, &mut opened.stream, None, TURNS_PER_COMMIT)?;
     if turns.given > 0 {
         stream::write(tx, name, &opened)?;
     }
-    Ok(turns.more)
+    Ok(turns)
 }
 
 /// A piece of [`crate::Store::release`].
@@ -258,7 +268,7 @@ pub(super) fn release(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Result<P
         let turns = accept_held(tx, &name, &mut opened.stream, over, limit - piece.given)?;
         stream::write(tx, &name, &opened)?;
         piece.given += turns.given;
-        piece.released.messages += turns.accepted;
+        piece.released.freed.extend(turns.freed);
     }
     piece.released.next = held::next(tx.connection)?;
     Ok(piece)
@@ -268,6 +278,8 @@ pub(super) fn release(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Result<P
 pub(super) struct ResetPiece {
     /// There was such a stream.
     pub known: bool,
+    /// What was held in it and is accepted.
+    pub freed: Vec<Freed>,
     /// There is still something held in it.
     pub more: bool,
 }
@@ -283,5 +295,6 @@ pub(super) fn reset(tx: &mut Tx<'_>, name: &Name) -> Result<ResetPiece, Fault> {
     } else {
         stream::forget_one(tx, name)? || turns.given > 0
     };
-    Ok(ResetPiece { known, more })
+    let freed = turns.freed;
+    Ok(ResetPiece { known, freed, more })
 }

@@ -30,8 +30,8 @@ use super::{
 };
 use crate::{
     contract::{
-        Appended, Arrival, Arrived, Change, ClaimRequest, Claimed, Handoff, LaneHead, Released, Settlement, Store,
-        StoredAnswer,
+        Appended, Arrival, Arrived, Change, ClaimRequest, Claimed, Freed, Handoff, LaneHead, Released, Settlement,
+        Store, StoredAnswer,
     },
     error::{AppendError, StoreError},
     query::{
@@ -129,11 +129,16 @@ impl Store for Sqlite {
     }
 
     async fn arrive(&self, arrival: Arrival) -> Result<Arrived, AppendError> {
-        let Answer { arrived, mut more } = self.write(move |tx| arrival::arrive(tx, arrival)).await??;
+        let Answer { mut arrived, mut more } = self.write(move |tx| arrival::arrive(tx, arrival)).await??;
         while let Some(name) = more.take() {
             let stream = name.clone();
             match self.write(move |tx| arrival::go_on(tx, &stream)).await {
-                Ok(still_more) => more = still_more.then_some(name),
+                Ok(turns) => {
+                    if let Arrived::Accepted { freed, .. } = &mut arrived {
+                        freed.extend(turns.freed);
+                    }
+                    more = turns.more.then_some(name);
+                }
                 // What is left is due, and released later. The arrival itself is durable.
                 Err(error) => tracing::warn!(%error, "messages that have their turn are accepted later"),
             }
@@ -142,15 +147,15 @@ impl Store for Sqlite {
     }
 
     async fn release(&self, now: Timestamp, limit: usize) -> Result<Released, StoreError> {
-        let (mut messages, mut given) = (0, 0);
+        let (mut freed, mut given) = (Vec::new(), 0);
         loop {
             let left = limit - given;
             let piece = self.write(move |tx| arrival::release(tx, now, left)).await?;
-            messages += piece.released.messages;
+            freed.extend(piece.released.freed);
             given += piece.given;
             if !piece.more || given >= limit {
                 let next = piece.released.next;
-                return Ok(Released { messages, next });
+                return Ok(Released { freed, next });
             }
         }
     }
@@ -168,15 +173,16 @@ impl Store for Sqlite {
         }
     }
 
-    async fn reset_stream(&self, app: AppId, key: String) -> Result<bool, StoreError> {
+    async fn reset_stream(&self, app: AppId, key: String) -> Result<Option<Vec<Freed>>, StoreError> {
         let name = stream::Name { app, okey: key };
-        let mut known = false;
+        let (mut known, mut freed) = (false, Vec::new());
         loop {
             let stream = name.clone();
             let piece = self.write(move |tx| arrival::reset(tx, &stream)).await?;
             known |= piece.known;
+            freed.extend(piece.freed);
             if !piece.more {
-                return Ok(known);
+                return Ok(known.then_some(freed));
             }
         }
     }

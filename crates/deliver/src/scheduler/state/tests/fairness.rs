@@ -11,6 +11,7 @@ fn wide() -> Bounds {
     Bounds {
         in_flight: 64,
         in_flight_per_endpoint: 1_000,
+        commands_per_endpoint: 2,
         window: 1_000,
         in_memory: 100_000,
         ..bounds()

@@ -12,6 +12,7 @@ fn world() -> World {
     let bounds = Bounds {
         in_flight: 64,
         in_flight_per_endpoint: 16,
+        commands_per_endpoint: 2,
         window: 256,
         in_memory: 10_000,
         ..bounds()

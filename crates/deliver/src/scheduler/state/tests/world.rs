@@ -37,6 +37,7 @@ pub fn bounds() -> Bounds {
     Bounds {
         in_flight: 6,
         in_flight_per_endpoint: 3,
+        commands_per_endpoint: 2,
         window: 8,
         in_memory: 24,
         payload_bytes: 1 << 20,
