@@ -190,7 +190,7 @@ fn requests_are_trusted_by_providers_and_forms() {
     for (verify, kind, setting, values) in [
         ("none", "none", "", &[][..]),
         ("{github: s3cret}", "github", "secret", &["s3cret"]),
-        ("{provider: GitHub, secret: [a, b]}", "github", "secret", &["a", "b"]),
+        ("{provider: github, secret: [a, b]}", "github", "secret", &["a", "b"]),
         ("{bearer: 12345}", "bearer", "secret", &["12345"]),
         ("{basic: {user: u, pass: p}}", "basic", "pass", &["p"]),
         ("{token: {secret: t, header: x-t}}", "token", "header", &["x-t"]),

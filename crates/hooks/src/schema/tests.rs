@@ -158,7 +158,7 @@ const SPELLINGS: &[(&str, &[&str], &[&str])] = &[
             "\"5\"",
             "1 d",
             ".5s",
-            "${SPAN}",
+            "\"${SPAN}\"",
             "{every: 2s}",
             "1e1",
             "0x10",
@@ -180,37 +180,37 @@ const SPELLINGS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "hooks: {a: {verify: none, order: {by: body.a, sequence: body.n, wait: {}}, do: []}}",
-        &["5s", "1h", "${SPAN}", "0"],
+        &["5s", "1h", "\"${SPAN}\"", "0"],
         &["later", "5x", "[]"],
     ),
     (
         "hooks: {a: {verify: none, order: {by: body.a, sequence: body.n, start: {}}, do: []}}",
-        &["0", "1", "\"7\"", "1e3", "${NUMBER}"],
+        &["0", "1", "\"7\"", "1e3", "\"${NUMBER}\""],
         &["-1", "1.5", "first", "\"1.0\"", "\"+1\"", "true", "\"\""],
     ),
     (
         "hooks: {a: {verify: none, do: [{file: {path: a}, max_in_flight: {}}]}}",
-        &["1", "\"2\"", "10000", "${NUMBER}"],
+        &["1", "\"2\"", "10000", "\"${NUMBER}\""],
         &["0", "10001", "many", "1.5", "[1]"],
     ),
     (
         "hooks: {a: {verify: none, do: [{file: {path: a}, paused: {}}]}}",
-        &["true", "false", "True", "\"true\"", "${TRUE}"],
+        &["true", "false", "True", "\"true\"", "\"${TRUE}\""],
         &["yes", "no", "1", "\"True\"", "[]"],
     ),
     (
         "hooks: {a: {verify: none, do: [{file: {path: a}, format: {}}]}}",
-        &["json", "xml", "cloudevents-binary", "${FORMAT}"],
+        &["json", "xml", "cloudevents-binary", "\"${FORMAT}\""],
         &["JSON", "yaml", "cloudevents_binary", "1"],
     ),
     (
         "hooks: {a: {verify: none, do: [{file: {path: a}, retry: {}}]}}",
-        &["none", "[]", "[10s, 60, \"1m\"]", "${NONE}", "[\"${SPAN}\"]"],
+        &["none", "[]", "[10s, 60, \"1m\"]", "\"${NONE}\"", "[\"${SPAN}\"]"],
         &["never", "10s", "[often]", "[none]"],
     ),
     (
         "hooks: {a: {verify: none, do: [{run: {argv: [a], timeout: {}}}]}}",
-        &["30s", "30", "\"1m\"", "${SPAN}"],
+        &["30s", "30", "\"1m\"", "\"${SPAN}\""],
         &["soon", "-1", "true", "[30s]"],
     ),
     (

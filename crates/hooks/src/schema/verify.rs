@@ -21,7 +21,7 @@ pub(super) fn schema() -> Json {
         json!({ "enum": names, "description": "Whose webhooks they are (docs/providers.md)." }),
     );
     let forms: Map<String, Json> = providers::all()
-        .flat_map(|provider| names_of(provider).into_iter().map(|name| (name, form(provider))))
+        .flat_map(|provider| names_of(provider).into_iter().map(move |name| (name, form(provider))))
         .collect();
     json!({
         "anyOf": [

@@ -6,7 +6,6 @@
 
 mod crash;
 mod examples;
-mod fuzz;
 mod load;
 mod node;
 mod openapi;
@@ -65,11 +64,6 @@ const PARTS: &[Part] = &[
         name: "providers",
         about: "requests signed by the providers' own libraries are trusted, and none with a changed bit",
         run: providers::run,
-    },
-    Part {
-        name: "fuzz",
-        about: "every fuzz target over its seeds, built without a nightly compiler",
-        run: fuzz::run,
     },
     Part {
         name: "examples",
