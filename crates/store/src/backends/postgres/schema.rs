@@ -287,6 +287,12 @@ async fn take(connection: &Connection, schema: &str, steps: std::ops::Range<usiz
     }
 }
 
+/// Takes the first step alone: a database of the first version, for tests.
+#[cfg(test)]
+pub(super) async fn take_first(connection: &Connection, schema: &str) -> Result<(), Fault> {
+    take(connection, schema, 0..1, "COMMIT").await
+}
+
 async fn begin(connection: &Connection) -> Result<(), Fault> {
     let lock = LOCK.as_millis();
     connection
