@@ -76,7 +76,7 @@ impl StoreCommand {
     }
 }
 
-pub(super) async fn copy(config: &Config, from: &str, to: &str, out: &mut Out) -> Result<Copied, Failure> {
+pub(crate) async fn copy(config: &Config, from: &str, to: &str, out: &mut Out) -> Result<Copied, Failure> {
     let data = &config.storage.data;
     if config.secrets.main_secret.is_none() && !keys::kept_file(data).exists() {
         return Err(Failure::Usage(format!(

@@ -6,7 +6,7 @@
 mod backup;
 pub mod bench;
 mod check;
-mod copy;
+pub(crate) mod copy;
 mod migrate;
 pub(crate) mod place;
 mod restore;

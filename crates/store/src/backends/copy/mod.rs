@@ -181,7 +181,7 @@ async fn between(
             problem: problem.clone(),
         });
     }
-    let days = source.days().await?;
+    let (days, ledger) = (source.days().await?, source.ledger().await?);
     target.begin(&days).await?;
     let mut rows = Vec::new();
     for table in TABLES {
@@ -190,7 +190,9 @@ async fn between(
             rows.push((table.name, copied));
         }
     }
-    let ledger = source.ledger().await?;
+    if source.ledger().await? != ledger {
+        return Err(CopyError::Differs("somebody used the source meanwhile".to_owned()));
+    }
     target.finish(ledger).await?;
     told(CopyStep::Comparing);
     compare(source, target, &days, &before).await?;
