@@ -87,12 +87,12 @@ pub(crate) async fn copy(config: &Config, from: &str, to: &str, out: &mut Out) -
     }
     let options = OpenOptions::new(std::sync::Arc::new(SystemClock), Vault::new(keys_of(config)?.ring));
     let mut progress = Progress::begin();
-    let copied = backends::copy(from, to, options, &mut |step| {
+    let mut told = |step| {
         if let Some(line) = progress.line(step) {
             out.note(&line);
         }
-    });
-    let copied = copied.await.map_err(explained)?;
+    };
+    let copied = backends::copy(from, to, options, &mut told).await.map_err(explained)?;
     if copied.began_anew {
         out.note("an earlier copy into this store had not been finished; it was taken away");
     }
