@@ -2,6 +2,7 @@
 
 mod hooks;
 mod intake;
+mod nodes;
 mod shown;
 
 use std::{

@@ -32,7 +32,7 @@ struct Step {
 }
 
 /// The steps; the schema's version is how many were taken.
-const STEPS: &[Step] = &[Step { sql: V1, days: &[] }];
+const STEPS: &[Step] = &[Step { sql: V1, days: &[] }, Step { sql: V2, days: &[] }];
 
 /// What is kept as text and compared is compared by its bytes (`COLLATE "C"`), as everywhere else in the house.
 ///
@@ -111,6 +111,23 @@ CREATE INDEX held_until ON held (until);
 CREATE UNIQUE INDEX held_event_id ON held (app, event_id) WHERE event_id IS NOT NULL;
 CREATE TABLE refused (number bigint PRIMARY KEY, source bigint NOT NULL, document text NOT NULL);
 CREATE INDEX refused_source ON refused (source, number);
+"#;
+
+/// Many nodes.
+///
+/// * `member`: the nodes that take part, with their numbers' epochs, and what they say of themselves every second: apart from `node`,
+///   whose rows are locked by whoever writes. `version` is that of the configuration in force there; nothing where none is kept.
+/// * `change`: what each version of the configuration touched, the newest few thousand.
+/// * `wish`: lines (one, or all of an endpoint) that are to be discarded by the endpoint's owner, because it depends on what is out
+///   there; and what came of it.
+const V2: &str = r#"
+CREATE TABLE member (number smallint PRIMARY KEY, epoch bigint NOT NULL, backend integer, renewed_at timestamptz NOT NULL,
+    since timestamptz NOT NULL, role text COLLATE "C" NOT NULL, host text NOT NULL, version bigint,
+    gone boolean NOT NULL DEFAULT false) WITH (fillfactor = 20);
+CREATE TABLE change (version bigint PRIMARY KEY, touched text NOT NULL);
+INSERT INTO meta (key, value) VALUES ('configuration', 0) ON CONFLICT DO NOTHING;
+CREATE TABLE wish (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, shard smallint NOT NULL, endpoint bigint NOT NULL,
+    okey text COLLATE "C", made_at timestamptz NOT NULL DEFAULT clock_timestamp(), changed bigint, refused text);
 "#;
 
 /// The accepted messages of a day and the deliveries that are not simply 'made at the first try': ordered ones all are there.
