@@ -32,12 +32,12 @@ pub fn run(args: &ConfigArgs) -> Result<(), Failure> {
             announce(&server, &config)?;
             let (stop, hooks) = (server.stop.clone(), server.hooks.clone());
             let ending = tokio::select! {
-                ending = server.wait() => Ok::<_, Failure>(ending),
+                ending = server.wait() => ending,
                 never = signals.stop(stop) => match never {},
                 never = hangups.pass_on(hooks) => match never {},
-            }?;
+            };
             if ending != Ending::Ousted {
-                return Ok(ending);
+                return Ok::<_, Failure>(ending);
             }
             tracing::warn!("another process has taken this one's place while it was not heard of; it begins anew");
         }
