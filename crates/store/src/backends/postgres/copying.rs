@@ -8,8 +8,7 @@ use tokio::{task::JoinSet, time::sleep};
 use super::{
     address::Address,
     argument::{args, kept},
-    books,
-    check,
+    books, check,
     columns::{key, number},
     connection::{Arg, Connection, Server, Statement},
     copying_row::{bound, columns_of, value},
@@ -50,11 +49,7 @@ pub(in crate::backends) async fn is_there(url: &str) -> Result<bool, OpenError> 
 }
 
 /// Holds the store, where nobody else has it. What was out in the memory of those that are gone waits again.
-pub(in crate::backends) async fn hold(
-    url: &str,
-    options: &OpenOptions,
-    side: Side,
-) -> Result<Box<dyn End>, OpenError> {
+pub(in crate::backends) async fn hold(url: &str, options: &OpenOptions, side: Side) -> Result<Box<dyn End>, OpenError> {
     let (server, failed) = server_at(url)?;
     let session = server.connect().await.map_err(&failed)?;
     let looked = super::look_around(&session).await.map_err(&failed)?;
@@ -249,7 +244,9 @@ impl End for Held {
     }
 
     async fn count(&mut self, table: &Table, day: Option<i64>) -> Result<u64, StoreError> {
-        let rows = self.read(&format!("SELECT count(*) FROM {}", table.on(day)), &[]).await?;
+        let rows = self
+            .read(&format!("SELECT count(*) FROM {}", table.on(day)), &[])
+            .await?;
         Ok(rows.first().map_or(0, |row| number(row.get(0))))
     }
 
@@ -375,12 +372,7 @@ fn first(row: &[Value]) -> i64 {
 }
 
 /// The rows behind a key. The queue's key begins with the shard, which follows from the endpoint.
-async fn page(
-    connection: &Connection,
-    table: &Table,
-    day: Option<i64>,
-    after: Option<Row>,
-) -> Result<Vec<Row>, Fault> {
+async fn page(connection: &Connection, table: &Table, day: Option<i64>, after: Option<Row>) -> Result<Vec<Row>, Fault> {
     let of_queue = table.name == QUEUE;
     let shard = if of_queue { "shard, " } else { "" };
     let order = format!("{shard}{}", names(table.key_columns()));
@@ -446,9 +438,7 @@ async fn write_ledger(connection: &Connection, own: Ownership, ledger: &Ledger) 
              VALUES ($1, 1, 'copied', clock_timestamp() - interval '1 day', $2, $3) \
              ON CONFLICT (number) DO UPDATE SET mark = excluded.mark, last_id = excluded.last_id"
         };
-        connection
-            .execute(sql, args![which, key(*mark), key(*last_id)])
-            .await?;
+        connection.execute(sql, args![which, key(*mark), key(*last_id)]).await?;
     }
     let sql = "INSERT INTO meta (key, value) VALUES ('largest_put', $1), ('attempts_kept_from', $2) \
          ON CONFLICT (key) DO UPDATE SET value = excluded.value";

@@ -26,10 +26,10 @@ mod arrival;
 mod attempt;
 mod balance;
 mod books;
+mod change;
 mod check;
 mod check_lines;
 mod check_streams;
-mod change;
 mod claim;
 mod cluster;
 mod configuration;
@@ -110,9 +110,7 @@ use self::{
 };
 use super::{
     Migrated, OpenOptions,
-    common::{
-        acknowledge, backlog::Backlogs, columns, days, effects, fit, fresh, lease, paging, shared, verdict,
-    },
+    common::{acknowledge, backlog::Backlogs, columns, days, effects, fit, fresh, lease, paging, shared, verdict},
 };
 use crate::error::{OpenError, StoreError};
 
@@ -418,7 +416,10 @@ pub(super) async fn migrate_at(url: &str, dry_run: bool) -> Result<Migrated, Ope
     let address = &server.address;
     let standing = schema::standing(&connection, &address.schema).await;
     if standing.map_err(&failed)?.version == 0 {
-        let what = format!("there is no store in the schema `{}`; a server makes one", address.schema);
+        let what = format!(
+            "there is no store in the schema `{}`; a server makes one",
+            address.schema
+        );
         return Err(failed(Fault::Away(what)));
     }
     let found = if dry_run {
@@ -470,7 +471,10 @@ async fn prepare(connection: Connection, begin: &str, options: &OpenOptions) -> 
 
 /// Nothing is served under this number yet, whoever had it before.
 async fn settle_in(connection: &Connection, house: &House, own: Ownership) -> Result<(), Fault> {
-    let sql = format!("{}; SELECT own({}::smallint, {}::bigint)", house.begin, own.number, own.epoch);
+    let sql = format!(
+        "{}; SELECT own({}::smallint, {}::bigint)",
+        house.begin, own.number, own.epoch
+    );
     connection.batch(&sql).await?;
     node::free_shards(connection, own.number).await?;
     connection.batch("COMMIT").await

@@ -135,11 +135,10 @@ fn remove(path: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn blocking<T: Send + 'static>(
-    act: impl FnOnce() -> Result<T, Fault> + Send + 'static,
-) -> Result<T, StoreError> {
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, StoreError> {
     let done = tokio::task::spawn_blocking(act).await;
-    let done = done.unwrap_or_else(|error| Err(StoreError::Corrupt(format!("a copy ended unexpectedly: {error}")).into()));
+    let done =
+        done.unwrap_or_else(|error| Err(StoreError::Corrupt(format!("a copy ended unexpectedly: {error}")).into()));
     Ok(done?)
 }
 
@@ -159,7 +158,10 @@ impl Held {
         act: impl FnOnce(&Connection, &mut Tables) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let gone = || StoreError::Unavailable("the file is closed".to_owned());
-        let (connection, mut tables) = (self.connection.take().ok_or_else(gone)?, std::mem::take(&mut self.tables));
+        let (connection, mut tables) = (
+            self.connection.take().ok_or_else(gone)?,
+            std::mem::take(&mut self.tables),
+        );
         let (connection, tables, done) = blocking(move || {
             let done = act(&connection, &mut tables);
             Ok((connection, tables, done))
