@@ -21,6 +21,7 @@ mod input;
 mod interrupt;
 mod listen;
 mod message;
+mod node;
 mod out;
 mod place;
 mod pretty;
@@ -130,6 +131,8 @@ pub enum Command {
     /// Background tasks: replays and other long work
     #[command(subcommand)]
     Task(task::TaskCommand),
+    /// The servers that share the store, and who serves how much
+    Nodes,
     /// Tokens for the API
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -151,6 +154,9 @@ pub enum Command {
     Restore(Box<operate::RestoreArgs>),
     /// Bring the store to this version's schema; a server does it by itself
     Migrate(Box<operate::MigrateArgs>),
+    /// The store as a whole: moving it into another
+    #[command(subcommand)]
+    Store(Box<operate::StoreCommand>),
     /// The main secret that secrets at rest are sealed with
     #[command(subcommand)]
     Secrets(Box<operate::SecretsCommand>),
@@ -229,6 +235,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Attempt(command) => command.run(&mut session(out)?),
         Command::Source(command) => command.run(&mut session(out)?),
         Command::Task(command) => command.run(&mut session(out)?),
+        Command::Nodes => node::list(&mut session(out)?),
         Command::Token(command) => command.run(&mut session(out)?),
         Command::Receive(args) => args.run(out),
         Command::Sign(args) => args.run(&mut out),
@@ -239,6 +246,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Backup(args) => args.run(&globals, &mut out),
         Command::Restore(args) => args.run(&mut out),
         Command::Migrate(args) => args.run(&mut out),
+        Command::Store(command) => command.run(&mut out),
         Command::Secrets(command) => command.run(&mut out),
         Command::Bench(command) => command.run(),
         Command::Openapi => operate::openapi(&mut out),

@@ -2,6 +2,8 @@
 
 mod hooks;
 mod intake;
+mod moved;
+mod nodes;
 mod shown;
 
 use std::{
