@@ -256,10 +256,18 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let instance = presence::instance().ok_or(ServeError::NoRandomness)?;
     let copies_in = config.storage.data.clone();
     let (router, door) = bellwire_api::open(api.clone());
-    let router = router
-        .merge(intake.router())
-        .merge(page::pages(&api.public_url))
-        .merge(backup::route(api.clone(), copies_in, instance.clone()));
+    let pages = page::pages(page::Pages {
+        config: &config,
+        api: router.clone(),
+        directory: Arc::clone(&directory),
+        keyring: keys.ring.clone(),
+        public_url: &api.public_url,
+    })?;
+    let router =
+        router
+            .merge(intake.router())
+            .merge(pages)
+            .merge(backup::route(api.clone(), copies_in, instance.clone()));
     let router = match &hooks {
         Some(hooks) => router.merge(hooks::routes(api, Arc::clone(hooks))),
         None => router,
