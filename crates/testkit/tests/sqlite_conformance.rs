@@ -39,7 +39,9 @@ impl Sqlite {
 /// from it into the database meanwhile.
 fn copy_files(from: &Path, to: &Path) {
     let reader = Connection::open(from.join("bellwire.db")).unwrap();
-    reader.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").unwrap();
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")
+        .unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_file() {

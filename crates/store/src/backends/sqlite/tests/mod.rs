@@ -150,7 +150,9 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         // While somebody reads, the log is neither emptied nor begun anew: both files are of one moment.
         let reader = rusqlite::Connection::open(self.folder.path().join("bellwire.db")).unwrap();
-        reader.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").unwrap();
+        reader
+            .execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")
+            .unwrap();
         for file in ["bellwire.db", "bellwire.db-wal"] {
             std::fs::copy(self.folder.path().join(file), folder.path().join(file)).unwrap();
         }
