@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    audit,
     auth::Access,
     call::{Call, Nothing, Reply},
     error::ApiError,
@@ -113,7 +114,9 @@ async fn list(Call { cx, query, .. }: Call<StreamsQuery>) -> Result<Reply<ListRe
 }
 
 async fn reset(Call { cx, query, .. }: Call<ResetQuery>) -> Result<Reply<Nothing>, ApiError> {
-    let app = cx.source()?.app;
+    let source = cx.source()?;
+    let app = source.app;
+    cx.note(app, vec![audit::source(&source)]).await?;
     if !cx.server.store.reset_stream(app, query.key.clone()).await? {
         return Err(ApiError::not_found("stream", &query.key));
     }

@@ -12,6 +12,7 @@
 //! * [`line`], [`tend`], [`lines`]: order, what people do about it and see of it.
 //! * [`schema`], [`partition`]: tables, most of them per day; [`retain`] drops them.
 //! * [`message`], [`delivery`], [`attempt`], [`configuration`]: reading, and the configuration's writes.
+//! * [`find`], [`survey`], [`audit`]: looking through many things at once, and at what people changed.
 //! * [`check`], [`upkeep`]: the rest of the house-keeping.
 //!
 //! Deliberately absent: prepared statements and session state, so that a pooler may stand in between; `SELECT … FOR UPDATE SKIP
@@ -22,6 +23,7 @@ mod append;
 mod argument;
 mod arrival;
 mod attempt;
+mod audit;
 mod books;
 mod check;
 mod check_lines;
@@ -33,6 +35,7 @@ mod delivery;
 mod due;
 mod fate;
 mod fault;
+mod find;
 mod hand;
 mod held;
 mod known;
@@ -52,6 +55,7 @@ mod schema;
 mod settle;
 mod shard;
 mod stream;
+mod survey;
 mod tend;
 #[cfg(test)]
 mod tests;

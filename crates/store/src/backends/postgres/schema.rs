@@ -32,7 +32,13 @@ struct Step {
 }
 
 /// The steps; the schema's version is how many were taken.
-const STEPS: &[Step] = &[Step { sql: V1, days: &[] }];
+const STEPS: &[Step] = &[
+    Step { sql: V1, days: &[] },
+    Step {
+        sql: V2,
+        days: &[(Kind::Attempt, V2_ATTEMPT)],
+    },
+];
 
 /// What is kept as text and compared is compared by its bytes (`COLLATE "C"`), as everywhere else in the house.
 ///
@@ -113,6 +119,16 @@ CREATE TABLE refused (number bigint PRIMARY KEY, source bigint NOT NULL, documen
 CREATE INDEX refused_source ON refused (source, number);
 "#;
 
+/// Looking back: what people changed, and which attempts failed.
+const V2: &str = "
+CREATE TABLE audit (id bigint PRIMARY KEY, environment bigint NOT NULL, document text NOT NULL);
+CREATE INDEX audit_environment ON audit (environment, id);
+";
+
+const V2_ATTEMPT: &str = "
+CREATE INDEX attempt_failed_{d} ON attempt_{d} (endpoint, id) INCLUDE (failure, status, last, msg) WHERE NOT ok;
+";
+
 /// The accepted messages of a day and the deliveries that are not simply 'made at the first try': ordered ones all are there.
 const MESSAGE: &str = r#"
 CREATE TABLE IF NOT EXISTS message_{d} (id bigint PRIMARY KEY, app bigint NOT NULL, event_type text NOT NULL, event_id text,
@@ -130,13 +146,15 @@ const PAYLOAD: &str = "
 CREATE TABLE IF NOT EXISTS payload_{d} (id bigint PRIMARY KEY, body bytea NOT NULL);
 ";
 
-/// The attempts made on a day. The index holds what counting needs.
+/// The attempts made on a day. One index holds what counting needs; the other those that failed, so that it costs the others
+/// nothing.
 const ATTEMPT: &str = "
 CREATE TABLE IF NOT EXISTS attempt_{d} (msg bigint NOT NULL, id bigint NOT NULL, endpoint bigint NOT NULL, app bigint NOT NULL,
     started_at bigint NOT NULL, duration_us bigint NOT NULL, status smallint NOT NULL, ok boolean NOT NULL, failure text,
     trigger smallint NOT NULL, number smallint NOT NULL, last boolean NOT NULL, url text NOT NULL, signature text NOT NULL,
     response bytea, response_headers text, PRIMARY KEY (msg, id));
 CREATE INDEX IF NOT EXISTS attempt_endpoint_{d} ON attempt_{d} (endpoint, id) INCLUDE (started_at, ok, msg);
+CREATE INDEX IF NOT EXISTS attempt_failed_{d} ON attempt_{d} (endpoint, id) INCLUDE (failure, status, last, msg) WHERE NOT ok;
 ";
 
 /// The idempotency keys that expire on a day: with the message they made, or with the answer they were given.

@@ -11,10 +11,12 @@
 //! * [`fresh`], [`lease`], [`books`], [`recover`]: what is out in memory, and how a crash does not lose it.
 //! * [`schema`], [`partition`]: tables, most of them per day; [`retain`] drops them.
 //! * [`message`], [`delivery`], [`attempt`], [`configuration`]: reading, and the configuration's writes.
+//! * [`find`], [`survey`], [`audit`]: looking through many things at once, and at what people changed.
 //! * [`check`], [`upkeep`], [`location`], [`connection`], [`checkpointer`]: the rest of the house-keeping.
 
 mod arrival;
 mod attempt;
+mod audit;
 mod backlog;
 mod books;
 mod check;
@@ -26,6 +28,7 @@ mod configuration;
 mod connection;
 mod delivery;
 mod fault;
+mod find;
 mod hand;
 mod held;
 mod ingest;
@@ -43,6 +46,7 @@ mod scan;
 mod schema;
 mod settle;
 mod stream;
+mod survey;
 mod tend;
 #[cfg(test)]
 mod tests;
