@@ -187,12 +187,16 @@ fn links(guest: &Guest, section: Section) -> Vec<Link> {
             (Section::Tasks, "/task", "Tasks"),
         ],
     };
+    // What only an administrator may open is offered to nobody else.
+    let reads_only = guest.session.token().is_some_and(|token| token.starts_with("bw_read_"));
+    let offered =
+        |(of, ..): &&(Section, &str, &'static str)| !(reads_only && matches!(of, Section::Tokens | Section::Settings));
     let link = |&(of, path, words): &(Section, &str, &'static str)| Link {
         path: guest.path(path),
         words,
         current: of == section,
     };
-    all.iter().map(link).collect()
+    all.iter().filter(offered).map(link).collect()
 }
 
 /// What was done, by the name that the address carries: an address cannot put words into a page.

@@ -24,7 +24,7 @@ mod shell;
 mod visit;
 mod words;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, middleware};
 use bellwire_core::{seal::Keyring, time::Timestamp};
@@ -68,9 +68,10 @@ pub struct InForce {
     pub origin: String,
 }
 
-/// Who sent a request: the binary puts it among a request's extensions, so that signing in is bounded by address.
+/// Who sent a request: the binary puts it among a request's extensions, so that signing in is bounded by address. What a page asks the
+/// API carries it along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer(pub IpAddr);
+pub struct Peer(pub SocketAddr);
 
 /// The pages, and what they are made of, below `/`.
 pub fn router(parts: Parts) -> Router {

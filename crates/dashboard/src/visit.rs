@@ -325,7 +325,7 @@ async fn own_form(request: Request, side: &Side) -> Result<(Guest, Form), Refuse
         };
         Refused::from(guest.page(status, &page))
     };
-    if same::is_foreign(&parts.headers, &guest.shell.public_url) {
+    if same::is_foreign(&parts, &guest.shell.public_url) {
         return Err(refuse(
             StatusCode::FORBIDDEN,
             "foreign_form",

@@ -1,6 +1,6 @@
 //! What the server shows besides the API: the dashboard, the portal, and the metrics.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 
 use axum::{
     Router,
@@ -37,8 +37,15 @@ pub(super) fn pages(pages: Pages<'_>) -> Result<Router, ServeError> {
     let dashboard = &pages.config.dashboard;
     let logo = dashboard.logo.as_deref().map(logo).transpose()?;
     let directory = pages.directory;
+    // What somebody does on a page is noted as theirs.
+    let api = pages.api.layer(middleware::from_fn(|mut request: Request, next: Next| {
+        if let Some(bellwire_dashboard::Peer(sender)) = request.extensions().get().copied() {
+            request.extensions_mut().insert(bellwire_api::Peer(sender));
+        }
+        next.run(request)
+    }));
     let parts = Parts {
-        api: pages.api,
+        api,
         keyring: pages.keyring,
         now: Arc::new(move || directory.now()),
         public_url: pages.public_url.trim_end_matches('/').to_owned(),
@@ -54,7 +61,14 @@ pub(super) fn pages(pages: Pages<'_>) -> Result<Router, ServeError> {
     let proxies: Arc<[Cidr]> = pages.config.http.trusted_proxies.clone().into();
     let named = middleware::from_fn(move |mut request: Request, next: Next| {
         let peer = request.extensions().get::<Peer>().copied();
-        if let Some(sender) = bellwire_intake::sender(peer, request.headers(), &proxies) {
+        if let Some((sender, Peer(connected))) = bellwire_intake::sender(peer, request.headers(), &proxies).zip(peer) {
+            // Behind a proxy the sender's own port is not known.
+            let port = if connected.ip().to_canonical() == sender {
+                connected.port()
+            } else {
+                0
+            };
+            let sender = SocketAddr::new(sender, port);
             request.extensions_mut().insert(bellwire_dashboard::Peer(sender));
         }
         next.run(request)

@@ -56,7 +56,10 @@ pub(crate) async fn judge(Posted { visit, form }: Posted) -> Answer {
     // A form writes ends of lines as CRLF (WHATWG HTML, section 4.10.21.4); bodies are signed as they were sent.
     let body = form.raw("body").replace("\r\n", "\n");
     let mut asked = json!({ "headers": headers(form.raw("headers")), "body": body });
-    for name in ["secret", "provider", "source", "url"] {
+    if let Some(secret) = form.some("secret") {
+        asked["secrets"] = json!([secret]);
+    }
+    for name in ["provider", "source", "url"] {
         if let Some(value) = form.some(name) {
             asked[name] = value.into();
         }

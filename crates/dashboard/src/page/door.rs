@@ -79,7 +79,7 @@ pub(crate) async fn enter(GuestForm { guest, form: sent }: GuestForm) -> Answer 
     let shell = &guest.shell;
     let back = sent.get("back");
     let wrong = |status, words: String| Ok(form(&guest, back, status, Some(words)));
-    if let Err(wait) = shell.limiter.admit(guest.peer.map(|peer| peer.0), shell.now()) {
+    if let Err(wait) = shell.limiter.admit(guest.peer.map(|peer| peer.0.ip()), shell.now()) {
         let wait = words::span(wait.max(Duration::from_secs(1)));
         return wrong(
             StatusCode::TOO_MANY_REQUESTS,

@@ -60,6 +60,7 @@ impl SearchPage {
                 format!("{base}/app/{app}/endpoint/{id}")
             }
             "source" => format!("{base}/source/{}", hit.source_id.as_deref().unwrap_or_default()),
+            "task" => format!("{base}/task/{}", hit.task_id.as_deref().unwrap_or_default()),
             "event_type" => format!("{base}/event-type/{}", crate::link::segment(name)),
             _ => format!("{base}/app/{app}"),
         }
@@ -71,6 +72,7 @@ impl SearchPage {
             "message" => hit.message.as_ref().map(|message| message.event_type.as_str()),
             "attempt" => hit.attempt.as_ref().map(|attempt| attempt.url.as_str()),
             "endpoint" => hit.url.as_deref(),
+            "task" => hit.task_id.as_deref(),
             _ => hit.name.as_deref(),
         };
         text.unwrap_or_default().to_owned()

@@ -38,6 +38,7 @@ pub(crate) struct Hit {
     pub attempt: Option<Attempt>,
     pub endpoint_id: Option<String>,
     pub source_id: Option<String>,
+    pub task_id: Option<String>,
     pub url: Option<String>,
     pub name: Option<String>,
     pub description: Option<String>,

@@ -2,10 +2,16 @@
 //!
 //! Beside the text that every form carries. A client that is no browser says nothing, and then the text decides alone.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, header, request::Parts};
 
 /// Whether the browser says that the request came from another site.
-pub(crate) fn is_foreign(headers: &HeaderMap, public_url: &str) -> bool {
+pub(crate) fn is_foreign(request: &Parts, public_url: &str) -> bool {
+    // HTTP/2 says the host in the request's target.
+    let authority = request.uri.authority().map_or("", |authority| authority.as_str());
+    says_foreign(&request.headers, authority, public_url)
+}
+
+fn says_foreign(headers: &HeaderMap, authority: &str, public_url: &str) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     // Fetch Metadata: `none` is a person's own doing, such as a bookmark.
     if text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
@@ -17,7 +23,7 @@ pub(crate) fn is_foreign(headers: &HeaderMap, public_url: &str) -> bool {
     if public_url.eq_ignore_ascii_case(origin) {
         return false;
     }
-    let host = text(header::HOST.as_str()).unwrap_or_default();
+    let host = text(header::HOST.as_str()).unwrap_or(authority);
     let from = origin.split_once("://").map_or("", |(_, host)| host);
     host.is_empty() || !host.eq_ignore_ascii_case(from)
 }
@@ -33,7 +39,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
-        is_foreign(&headers, "https://hooks.example.com")
+        says_foreign(&headers, "", "https://hooks.example.com")
     }
 
     #[test]

@@ -21,7 +21,12 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
         return Ok(Outcome::Skipped("there is no node with npm".into()));
     };
     let runs = |chromium: &str| process::succeeds(Command::new(chromium).arg("--version"));
-    let Some(chromium) = system::find_or_install(&["chromium", "chromium-browser"], &["chromium", "fonts-dejavu-core"], runs)? else {
+    let Some(chromium) = system::find_or_install(
+        &["chromium", "chromium-browser"],
+        &["chromium", "fonts-dejavu-core"],
+        runs,
+    )?
+    else {
         return Ok(Outcome::Skipped("there is no chromium".into()));
     };
     let place = run.repo.target().join("dashboard");
