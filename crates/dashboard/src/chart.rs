@@ -28,8 +28,8 @@ const THIRD: RGBColor = RGBColor(0, 0, 5);
 const TEXT: RGBColor = RGBColor(0, 0, 6);
 const GRID: RGBColor = RGBColor(0, 0, 7);
 
-const WIDTH: u32 = 560;
-const HEIGHT: u32 = 170;
+const WIDTH: u32 = 500;
+const HEIGHT: u32 = 165;
 const SPARK: (u32, u32) = (120, 24);
 
 /// A picture and what it says.
@@ -238,7 +238,7 @@ fn draw(
         .flat_map(|(_, value)| series.points.iter().filter_map(|point| value(point)));
     let most = most.unwrap_or_else(|| nice(values.fold(0.0, f64::max)));
     let (since, until) = (series.since.secs(), series.until.secs().max(series.since.secs() + 1));
-    let text: TextStyle<'_> = ("sans-serif", 11).into_font().color(&TEXT);
+    let text: TextStyle<'_> = ("sans-serif", 12).into_font().color(&TEXT);
     let mut chart = ChartBuilder::on(&area)
         .margin(6)
         .margin_right(16)
@@ -316,11 +316,7 @@ fn as_float(number: u64) -> f64 {
 
 /// A picture that fits its place, and that a screen reader passes over: the words beside it say what it shows.
 fn inked(svg: String) -> String {
-    svg.replacen(
-        "<svg ",
-        "<svg aria-hidden=\"true\" focusable=\"false\" preserveAspectRatio=\"none\" ",
-        1,
-    )
+    svg.replacen("<svg ", "<svg aria-hidden=\"true\" focusable=\"false\" ", 1)
 }
 
 #[cfg(test)]

@@ -206,7 +206,7 @@ impl Filled {
             assert_ne!(refused.0, 500);
         }
         let event =
-            json!({ "eventType": "invoice.paid", "eventId": "ev-<b>", "payload": { "t": HOSTILE }, "tags": ["t"] });
+            json!({ "eventType": "invoice.paid", "eventId": "ev-1", "payload": { "t": HOSTILE }, "tags": ["t"] });
         let message = text(&post(&format!("/api/v1/app/{app}/msg"), event.clone()).await["id"]);
         let event = json!({ "eventType": "invoice.paid", "payload": { "t": 1 } });
         post(&format!("/api/v1/app/{other}/msg"), event).await;
