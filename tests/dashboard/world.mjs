@@ -71,7 +71,7 @@ export async function fill() {
   const good = await endpoint({ url: receivers.good.url, description: "Accounting" });
   const bad = await endpoint({ url: receivers.bad.url, description: "Warehouse", retrySchedule: [] });
   const slow = await endpoint({ url: receivers.slow.url, description: "Analytics", timeoutMs: 500, retrySchedule: [3600] });
-  const picky = await endpoint({ url: receivers.good.url, description: "Big orders", filter: "payload.amount > 1000" });
+  const picky = await endpoint({ url: receivers.good.url, description: "Big orders", filter: "amount > 1000" });
   const source = await api("POST", "/ingest/api/v1/source", { name: "Payments", uid: `payments-${tag}`, type: "generic-webhook" }).catch(() => null);
   const messages = [];
   for (let at = 0; at < 12; at += 1) {

@@ -282,11 +282,11 @@ fn stretches(series: &Series, value: Value<'_>) -> Vec<Vec<(i64, f64)>> {
             _ => stretches.push(Vec::new()),
         }
     }
+    let step = (series.until.secs() - series.since.secs()) / i64::try_from(series.points.len().max(1)).unwrap_or(1);
     for stretch in &mut stretches {
-        // A single point has no length.
-        if let [only] = stretch.as_slice() {
-            let only = *only;
-            stretch.push((only.0 + 60, only.1));
+        // A point stands for the whole step that begins there, and alone it has no length.
+        if let Some((at, value)) = stretch.last().copied() {
+            stretch.push(((at + step.max(1)).min(series.until.secs()), value));
         }
     }
     stretches.retain(|stretch| !stretch.is_empty());
@@ -397,6 +397,6 @@ mod tests {
         let series = series(&[(1, 0), (2, 0), (0, 0), (4, 0)]);
         let value: Value<'_> = &|point| (point.attempts > 0).then_some(1.0);
         let lengths: Vec<_> = stretches(&series, value).iter().map(Vec::len).collect();
-        assert_eq!(lengths, [2, 2]);
+        assert_eq!(lengths, [3, 2]);
     }
 }

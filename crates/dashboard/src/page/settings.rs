@@ -198,7 +198,7 @@ mod tests {
 
     fn endpoint() -> Endpoint {
         serde_json::from_value(json!({
-            "id": "ep_1", "url": "https://a/", "description": "", "kind": "webhook", "disabled": false, "paused": false,
+            "id": "ep_1", "url": "https://a/", "description": "", "kind": "http", "disabled": false, "paused": false,
             "eventTypes": ["a.b", "c.d"], "filter": "x > 1", "format": "json", "ordering": "none", "throttleRate": 5,
             "createdAt": "2026-01-31T09:30:00Z", "updatedAt": "2026-01-31T09:30:00Z",
         }))

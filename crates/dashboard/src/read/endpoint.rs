@@ -17,6 +17,7 @@ pub(crate) struct Endpoint {
     #[serde(default)]
     pub description: String,
     pub kind: String,
+    pub action: Option<Value>,
     pub disabled: bool,
     pub disabled_reason: Option<String>,
     pub disabled_since: Option<Timestamp>,
@@ -58,8 +59,9 @@ impl Endpoint {
         of_endpoint(self.disabled, self.paused, self.failing_since.is_some())
     }
 
+    /// Whether it is called as endpoints are: by its URL, and not by the settings of an action.
     pub fn is_http(&self) -> bool {
-        self.kind == "webhook"
+        self.kind == "http" && self.action.is_none()
     }
 
     /// Which messages it wants, in words.
