@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bellwire_core::{
     app::{App, AppKind},
-    id::{EnvironmentId, MessageId},
+    id::{AppId, EnvironmentId, MessageId},
     message::IdempotencyKey,
     source::Source,
 };
 use bellwire_store::{
     Change, StoredAnswer,
+    audit::Subject,
     directory::{Edit, EndpointEntry},
     operational::OperationalEvent,
 };
@@ -20,6 +21,7 @@ use http::HeaderMap;
 use serde::Serialize;
 
 use crate::{
+    audit::Peer,
     auth::Caller,
     error::{APP_OF_SOURCE, ApiError},
     extract::NoBody,
@@ -56,6 +58,10 @@ pub(crate) struct Context {
     pub idempotency: Option<IdempotencyKey>,
     /// The operation's statuses of success, from the table.
     pub statuses: &'static [u16],
+    /// Which operation of the table it is.
+    pub operation: &'static str,
+    /// From where it was asked, where that is known.
+    pub peer: Option<Peer>,
     /// Path parameters.
     pub params: Vec<(String, String)>,
     /// The answer shows a secret: it is kept sealed.
@@ -223,9 +229,19 @@ impl Context {
         self.server.remember(key, status, body, self.shows_secret).map(Some)
     }
 
-    async fn write(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), ApiError> {
+    async fn write(&self, mut changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), ApiError> {
+        changes.extend(self.note_of(&changes));
         let edit = self.edit.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.server.write(edit, changes, answer).await
+    }
+
+    /// Notes in the audit log that somebody did something which is no change of the configuration, or saw a secret.
+    ///
+    /// # Errors
+    /// Those of the store: then whatever it was must not be done, or shown.
+    pub async fn note(&self, app: AppId, about: Vec<Subject>) -> Result<(), ApiError> {
+        let entry = self.entry(Some(app), about, Vec::new())?;
+        self.server.commit(vec![Change::Note(Box::new(entry))], None).await
     }
 
     /// Tells the environment's owner what happened to an endpoint, if they listen. The change itself is done: a message that

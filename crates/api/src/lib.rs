@@ -5,6 +5,7 @@
 //!
 //! Deliberately not here: listening and TLS, `/metrics`, the dashboard, and any SQL.
 
+mod audit;
 pub mod auth;
 mod call;
 mod docs;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
+pub use audit::Peer;
 pub use door::Door;
 pub use metrics::ApiMetrics;
 pub use payload_schema::payload_check;

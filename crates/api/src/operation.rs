@@ -24,6 +24,7 @@ use http::{HeaderMap, Method, Request, Response, header, request::Parts};
 use schemars::{Schema, SchemaGenerator};
 
 use crate::{
+    audit::Peer,
     auth::{self, Access, Caller},
     call::{Call, Context, Reply},
     error::{ApiError, METHOD_NOT_ALLOWED, NOT_FOUND},
@@ -87,6 +88,8 @@ struct Arrived {
     edits: bool,
     publishing: Option<Publishing>,
     statuses: &'static [u16],
+    operation: &'static str,
+    peer: Option<Peer>,
 }
 
 /// The beginning of an operation's declaration, until its handler is named.
@@ -218,6 +221,8 @@ impl Declared {
                 params: arrived.params,
                 shows_secret: arrived.shows_secret,
                 statuses: arrived.statuses,
+                operation: arrived.operation,
+                peer: arrived.peer,
                 publishing: arrived.publishing,
                 edit: Mutex::new(None),
             };
@@ -390,6 +395,8 @@ async fn perform(
         edits: operation.edits,
         publishing,
         statuses: operation.statuses,
+        operation: operation.id,
+        peer: parts.extensions.get::<Peer>().copied(),
     };
     match idempotency.filter(|_| operation.repetition == Repetition::Remembered) {
         None => (operation.handler)(server, arrived).await,

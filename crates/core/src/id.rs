@@ -115,6 +115,8 @@ ids! {
     SourceId = "src_";
     /// A request that a source refused.
     RefusedId = "log";
+    /// What somebody changed, in the audit log.
+    AuditId = "aud_";
 }
 
 fn created_at(number: u64) -> Timestamp {

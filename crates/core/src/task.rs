@@ -98,6 +98,11 @@ pub enum ReportAbout {
 pub enum ReplayWhich {
     /// Those whose delivery failed or was cancelled (`recover`).
     Failed,
+    /// Of those, the ones whose last attempt failed by this reason (`recover` with `failure`).
+    FailedBy {
+        /// The reason's stable name, as `timeout_headers`.
+        reason: String,
+    },
     /// Those that match the endpoint now and were never attempted there (`replay-missing`).
     Missing,
     /// Those that match these conditions, whatever became of them (`bulk-replay`).
@@ -112,6 +117,9 @@ pub enum ReplayWhich {
         state: Option<ReplayState>,
         /// Whose last answer was of this class: 0 for none, 100 to 500.
         status_class: Option<u16>,
+        /// Whose last attempt failed by this reason.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
 }
 
@@ -143,11 +151,13 @@ impl ReplayState {
 
 /// How a message stands at the endpoint of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Standing {
+pub struct Standing<'a> {
     /// Its delivery's state; `None` when it has no delivery there.
     pub state: Option<DeliveryState>,
     /// The status code of the last attempt there, 0 without an answer; `None` when there was no attempt.
     pub last_status_code: Option<u16>,
+    /// Why the last attempt there failed; `None` when it did not, or when there was none.
+    pub last_failure: Option<&'a str>,
 }
 
 /// Whether a replay to `endpoint` takes this message: the one answer for the replay itself and for a dry run of it.
@@ -158,15 +168,17 @@ pub fn selects(
     which: &ReplayWhich,
     endpoint: &Endpoint,
     message: &Message,
-    standing: Standing,
+    standing: Standing<'_>,
     now: Timestamp,
 ) -> bool {
     if message.payload_expires_at <= now {
         return false;
     }
     let matches_now = || route::verdict(endpoint, &message.event_type, &message.channels) == route::Verdict::Matched;
+    let was_given_up = || matches!(standing.state, Some(DeliveryState::Failed | DeliveryState::Cancelled));
     match which {
-        ReplayWhich::Failed => matches!(standing.state, Some(DeliveryState::Failed | DeliveryState::Cancelled)),
+        ReplayWhich::Failed => was_given_up(),
+        ReplayWhich::FailedBy { reason } => was_given_up() && standing.last_failure == Some(reason),
         ReplayWhich::Missing => {
             let never_tried = standing.last_status_code.is_none();
             never_tried && matches!(standing.state, None | Some(DeliveryState::Cancelled)) && matches_now()
@@ -177,6 +189,7 @@ pub fn selects(
             tag,
             state,
             status_class,
+            reason,
         } => {
             let covered = |wanted: &Vec<String>| wanted.iter().any(|entry| filter_covers(entry, &message.event_type));
             let class = standing.last_status_code.unwrap_or(0) / 100 * 100;
@@ -185,6 +198,7 @@ pub fn selects(
                 && tag.as_ref().is_none_or(|tag| message.tags.contains(tag))
                 && state.is_none_or(|wanted| standing.state.is_some_and(|state| wanted.is(state)))
                 && status_class.is_none_or(|wanted| wanted == class)
+                && (reason.is_none() || reason.as_deref() == standing.last_failure)
                 // What never went there goes there only if the endpoint wants it.
                 && (standing.state.is_some() || matches_now())
         }
@@ -193,9 +207,9 @@ pub fn selects(
 
 /// Whether [`selects`] took a message because the endpoint would get such a message now. What an endpoint's filter says of it is
 /// not known there; whoever can evaluate it asks further.
-pub fn asks_the_filter(which: &ReplayWhich, standing: Standing) -> bool {
+pub fn asks_the_filter(which: &ReplayWhich, standing: Standing<'_>) -> bool {
     match which {
-        ReplayWhich::Failed => false,
+        ReplayWhich::Failed | ReplayWhich::FailedBy { .. } => false,
         ReplayWhich::Missing => true,
         ReplayWhich::Matching { .. } => standing.state.is_none(),
     }
@@ -258,10 +272,11 @@ mod tests {
         }
     }
 
-    fn stands(state: DeliveryState, last_status_code: Option<u16>) -> Standing {
+    fn stands(state: DeliveryState, last_status_code: Option<u16>) -> Standing<'static> {
         Standing {
             state: Some(state),
             last_status_code,
+            last_failure: (last_status_code == Some(503)).then_some("status_503"),
         }
     }
 
@@ -281,6 +296,20 @@ mod tests {
         assert!(!takes(stands(DeliveryState::Pending, Some(500))));
         assert!(!takes(stands(DeliveryState::Succeeded, Some(200))));
         assert!(!takes(Standing::default()));
+    }
+
+    #[test]
+    fn recovering_by_reason_takes_what_last_failed_so_and_nothing_else() {
+        let takes = |reason: &str, standing| {
+            let which = ReplayWhich::FailedBy {
+                reason: reason.to_owned(),
+            };
+            selects(&which, &endpoint(None), &message("a"), standing, NOON)
+        };
+        assert!(takes("status_503", stands(DeliveryState::Failed, Some(503))));
+        assert!(!takes("timeout_headers", stands(DeliveryState::Failed, Some(503))));
+        assert!(!takes("status_503", stands(DeliveryState::Pending, Some(503))));
+        assert!(!takes("status_503", stands(DeliveryState::Cancelled, None)));
     }
 
     #[test]
@@ -333,6 +362,7 @@ mod tests {
                 other => panic!("{other} is not used here"),
             }),
             status_class: given("class").map(|class| class.parse().unwrap()),
+            reason: given("reason"),
         }
     }
 
@@ -356,6 +386,7 @@ mod tests {
             "tag=blue",
             "state=failed",
             "class=500",
+            "reason=status_503",
         ] {
             assert!(takes(met, failed), "{met}");
         }
@@ -367,6 +398,7 @@ mod tests {
             "state=pending",
             "class=400",
             "class=0",
+            "reason=timeout_headers",
         ] {
             assert!(!takes(unmet, failed), "{unmet}");
         }

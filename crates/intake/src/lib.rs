@@ -31,4 +31,4 @@ pub use self::fetch::{Fetch, FetchError};
 pub use self::intake::{Intake, IntakeLimits, IntakeParts};
 pub use self::metrics::IntakeMetrics;
 pub use self::monitor::probe::{Check, Probe, Probed};
-pub use self::peer::Peer;
+pub use self::peer::{Peer, sender};

@@ -10,7 +10,7 @@ use bellwire_core::address::Cidr;
 pub struct Peer(pub SocketAddr);
 
 /// Who sent it: the peer; or, when that is a trusted proxy, the last address in `X-Forwarded-For` that is none.
-pub(crate) fn sender(peer: Option<Peer>, headers: &HeaderMap, proxies: &[Cidr]) -> Option<IpAddr> {
+pub fn sender(peer: Option<Peer>, headers: &HeaderMap, proxies: &[Cidr]) -> Option<IpAddr> {
     let trusted = |address: IpAddr| proxies.iter().any(|range| range.contains(address));
     let mut address = peer?.0.ip().to_canonical();
     let lines: Vec<&str> = headers

@@ -11,6 +11,7 @@
 mod acknowledge;
 pub mod cloudevents;
 mod der;
+pub mod doctor;
 mod encoding;
 mod explain;
 mod facts;

@@ -22,12 +22,15 @@ use bellwire_core::{
 };
 
 use crate::{
+    audit::{AuditEntry, AuditFilter},
     error::{AppendError, StoreError},
     query::{
         AttemptCounts, AttemptFilter, AttemptKey, AttemptRow, Backlog, CheckReport, Configuration, Cutoffs,
         DeliveryCounts, DeliveryRow, EndpointMessage, LineQuery, LineRow, MessageFilter, NodeRow, Page, RefusedRequest,
         ReplayCandidate, Requeue, Retained, Rows, StoreHealth, StreamQuery, StreamRow, Tending,
     },
+    scan::{Scan, Scanned},
+    survey::{FailedAttempt, FailureQuery, Sample, SampleQuery},
 };
 
 /// Receives deliveries the moment they are durable, so that the hot path never waits for a look-up.
@@ -236,6 +239,8 @@ pub enum Change {
     /// Creates, or replaces while the task is running. One that has ended (finished, failed, cancelled) stays as it ended, and
     /// the change is accepted without effect: whoever wrote down progress or an end may have been overtaken.
     PutTask(Box<Task>),
+    /// Keeps an entry of the audit log: with the changes that it tells of, or alone.
+    Note(Box<AuditEntry>),
 }
 
 impl Change {
@@ -248,6 +253,7 @@ impl Change {
             Self::PutToken(new) => Some(new.id.number()),
             Self::PutTask(new) => Some(new.id.number()),
             Self::PutSource(new) => Some(new.id.number()),
+            Self::Note(new) => Some(new.id.number()),
             Self::PutEventType(_)
             | Self::DeleteApp(_)
             | Self::DeleteEndpoint(_)
@@ -423,6 +429,15 @@ pub trait Store: Send + Sync + 'static {
         with_payload: bool,
     ) -> Result<Rows<Message>, StoreError>;
 
+    /// One message, of whichever application, without payload. Who may see it is the caller's question.
+    async fn find_message(&self, id: MessageId) -> Result<Option<Message>, StoreError>;
+
+    /// The messages with this event id of these applications, without payload.
+    async fn find_event_id(&self, apps: Vec<AppId>, event_id: String) -> Result<Vec<Message>, StoreError>;
+
+    /// Looks through messages, newest first, for a bounded while.
+    async fn scan(&self, scan: Scan) -> Result<Scanned, StoreError>;
+
     /// Forgets a payload; false when there is no such message.
     async fn expunge_payload(&self, app: AppId, id: MessageId) -> Result<bool, StoreError>;
 
@@ -485,6 +500,12 @@ pub trait Store: Send + Sync + 'static {
         n: usize,
     ) -> Result<Vec<AttemptCounts>, StoreError>;
 
+    /// How attempts went in equal spans of time: counted up to a bound, and a few of them timed.
+    async fn sample_attempts(&self, query: SampleQuery) -> Result<Vec<Sample>, StoreError>;
+
+    /// Attempts that failed: by endpoint in the order of the query, of each the newest, newest first.
+    async fn failed_attempts(&self, query: FailureQuery) -> Result<Vec<FailedAttempt>, StoreError>;
+
     /// Messages of the application accepted in `[since, until)` behind `after`, oldest first, and how each stands at the
     /// endpoint.
     async fn replay_candidates(
@@ -511,9 +532,20 @@ pub trait Store: Send + Sync + 'static {
         page: Page,
     ) -> Result<Rows<Task>, StoreError>;
 
+    // -- audit log -------------------------------------------------------------------------------------------------
+
+    /// What people changed in an environment, paged by number. Entries are put by [`Self::apply`].
+    async fn audit(
+        &self,
+        environment: EnvironmentId,
+        filter: AuditFilter,
+        page: Page,
+    ) -> Result<Rows<AuditEntry>, StoreError>;
+
     // -- upkeep ----------------------------------------------------------------------------------------------------
 
-    /// Forgets what is older than the cut-offs, a bounded piece at a time, without holding up publishers.
+    /// Forgets what is older than the cut-offs, a bounded piece at a time, without holding up publishers. Entries of the audit
+    /// log are kept for [`KEPT`](crate::audit::KEPT).
     async fn retain(&self, cutoffs: Cutoffs) -> Result<Retained, StoreError>;
 
     /// Removes up to `limit` messages of a deleted application, held ones included, with all about them. Returns how many;

@@ -3,6 +3,7 @@
 //! [`Store`] is the contract, `backends` the table of what implements it (by URL scheme), [`Directory`] the in-memory view of
 //! the configuration that routing and authorisation read. SQL lives below this crate's backends and nowhere else.
 
+pub mod audit;
 pub mod backends;
 mod clock;
 mod contract;
@@ -13,6 +14,8 @@ pub mod held;
 pub mod operational;
 pub mod query;
 pub mod record;
+pub mod scan;
+pub mod survey;
 pub mod vault;
 
 pub use clock::{Clock, SystemClock};

@@ -172,6 +172,8 @@ pub struct ReplayCandidate {
     pub delivery: Option<DeliveryRow>,
     /// The status code of the last attempt there; `None` when there was none.
     pub last_status_code: Option<u16>,
+    /// Why the last attempt there failed; `None` when it did not, or when there was none.
+    pub last_failure: Option<String>,
 }
 
 /// Everything about who may do what and what goes where: read once at the start, then kept in memory by the directory.

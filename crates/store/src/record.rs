@@ -97,17 +97,9 @@ fn context(environment: EnvironmentId, endpoint: EndpointId, version: Timestamp)
     format!("{environment}|{endpoint}|{}", version.micros())
 }
 
-/// The stored form of an endpoint.
-///
-/// # Errors
-/// `Corrupt` when it cannot be sealed.
-pub fn endpoint_to_record(
-    endpoint: &Endpoint,
-    environment: EnvironmentId,
-    vault: &Vault,
-) -> Result<Record, StoreError> {
+fn document(endpoint: &Endpoint) -> Document {
     let spans = |spans: &Vec<Duration>| spans.iter().copied().map(Span).collect();
-    let document = Document {
+    Document {
         id: endpoint.id,
         app: endpoint.app,
         uid: endpoint.uid.clone(),
@@ -130,7 +122,24 @@ pub fn endpoint_to_record(
         workflow: endpoint.workflow.clone(),
         created_at: endpoint.created_at,
         updated_at: endpoint.updated_at,
-    };
+    }
+}
+
+/// What may be seen of an endpoint's stored form: nothing of it is secret.
+pub fn open_members(endpoint: &Endpoint) -> impl Serialize + use<> {
+    document(endpoint)
+}
+
+/// The stored form of an endpoint.
+///
+/// # Errors
+/// `Corrupt` when it cannot be sealed.
+pub fn endpoint_to_record(
+    endpoint: &Endpoint,
+    environment: EnvironmentId,
+    vault: &Vault,
+) -> Result<Record, StoreError> {
+    let document = document(endpoint);
     let keys = endpoint
         .keys
         .iter()
@@ -240,13 +249,8 @@ fn source_context(environment: EnvironmentId, source: SourceId, version: Timesta
     format!("{environment}|{source}|{}", version.micros())
 }
 
-/// The stored form of a source: its settings and its URL's token are sealed.
-///
-/// # Errors
-/// `Corrupt` when it cannot be sealed.
-pub fn source_to_record(source: &Source, vault: &Vault) -> Result<Record, StoreError> {
-    let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("source {}: {error}", source.id));
-    let document = SourceDocument {
+fn source_document(source: &Source) -> SourceDocument {
+    SourceDocument {
         id: source.id,
         environment: source.environment,
         app: source.app,
@@ -258,7 +262,21 @@ pub fn source_to_record(source: &Source, vault: &Vault) -> Result<Record, StoreE
         metadata: source.metadata.clone(),
         created_at: source.created_at,
         updated_at: source.updated_at,
-    };
+    }
+}
+
+/// What may be seen of a source's stored form: nothing of it is secret.
+pub fn open_members_of_source(source: &Source) -> impl Serialize + use<> {
+    source_document(source)
+}
+
+/// The stored form of a source: its settings and its URL's token are sealed.
+///
+/// # Errors
+/// `Corrupt` when it cannot be sealed.
+pub fn source_to_record(source: &Source, vault: &Vault) -> Result<Record, StoreError> {
+    let corrupt = |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("source {}: {error}", source.id));
+    let document = source_document(source);
     let secrets = SourceSecrets {
         token: source.token.clone(),
         former_tokens: source.former_tokens.clone(),

@@ -71,10 +71,11 @@ async fn admitted(
     Ok(admitted)
 }
 
-fn standing(candidate: &ReplayCandidate) -> Standing {
+fn standing(candidate: &ReplayCandidate) -> Standing<'_> {
     Standing {
         state: candidate.delivery.map(|delivery| delivery.state),
         last_status_code: candidate.last_status_code,
+        last_failure: candidate.last_failure.as_deref(),
     }
 }
 

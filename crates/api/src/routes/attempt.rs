@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use self::status::{Status, StatusClass, StatusText, TriggerType};
 use super::message::{self, MessageOut};
 use crate::{
+    audit,
     auth::Access,
     call::{Call, Context, Nothing, Reply},
     error::ApiError,
@@ -320,7 +321,9 @@ async fn show(Call { cx, .. }: Call) -> Result<Reply<AttemptOut>, ApiError> {
 }
 
 async fn expunge(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {
-    match cx.server.store.expunge_attempt(key_of(&cx).await?).await? {
+    let key = key_of(&cx).await?;
+    cx.note(key.app, vec![audit::message(key.message)]).await?;
+    match cx.server.store.expunge_attempt(key).await? {
         true => Ok(Reply::nothing()),
         false => Err(ApiError::not_found("attempt", cx.param("attempt_id"))),
     }

@@ -106,7 +106,7 @@ impl From<&Job> for TypeOut {
     fn from(job: &Job) -> Self {
         match job {
             Job::Replay {
-                which: ReplayWhich::Failed,
+                which: ReplayWhich::Failed | ReplayWhich::FailedBy { .. },
                 ..
             } => Self::Recover,
             Job::Replay {

@@ -2,6 +2,7 @@
 
 mod application;
 mod attempt;
+mod audit_log;
 mod authentication;
 mod background_task;
 mod endpoint;
@@ -9,15 +10,20 @@ mod environment;
 mod event_type;
 mod explain;
 mod health;
+mod impact;
 mod ingest;
 mod message;
 mod node;
 mod operational_webhook;
+mod problems;
 mod replay;
 mod resend;
+mod scope;
+mod search;
 mod statistics;
 mod tail;
 mod token;
+mod verify;
 
 use crate::operation::{Operation, tagged};
 
@@ -25,6 +31,7 @@ use crate::operation::{Operation, tagged};
 pub(crate) fn all() -> Vec<Operation> {
     [
         tagged("Application", application::operations()),
+        tagged("Audit Log", audit_log::operations()),
         tagged("Authentication", authentication::operations()),
         tagged("Authentication", token::operations()),
         tagged("Background Task", background_task::operations()),
@@ -33,6 +40,7 @@ pub(crate) fn all() -> Vec<Operation> {
         tagged("Environment", environment::operations()),
         tagged("Event Type", event_type::operations()),
         tagged("Health", health::operations()),
+        tagged("Impact", impact::operations()),
         tagged("Ingest", ingest::operations()),
         tagged("Message", message::operations()),
         tagged("Message", tail::operations()),
@@ -41,7 +49,10 @@ pub(crate) fn all() -> Vec<Operation> {
         tagged("Message Attempt", explain::operations()),
         tagged("Node", node::operations()),
         tagged("Operational Webhook", operational_webhook::operations()),
+        tagged("Search", search::operations()),
         tagged("Statistics", statistics::operations()),
+        tagged("Statistics", problems::operations()),
+        tagged("Verify", verify::operations()),
     ]
     .into_iter()
     .flatten()

@@ -15,7 +15,7 @@ use bellwire_store::{Change, Directory, StoreError, operational::OperationalEven
 use super::endpoint::{
     self, EndpointIn, EndpointOut, EndpointUpdate,
     headers::{EndpointHeadersIn, EndpointHeadersOut, replace_in},
-    secret::{EndpointSecretOut, EndpointSecretRotateIn, rotate_silently_in, secret_of},
+    secret::{EndpointSecretOut, EndpointSecretRotateIn, reveal, rotate_silently_in},
 };
 use crate::{
     auth::Access,
@@ -188,7 +188,7 @@ async fn replace_headers(Call { cx, body, .. }: Call<NoQuery, EndpointHeadersIn>
 
 async fn show_secret(Call { cx, .. }: Call) -> Result<Reply<EndpointSecretOut>, ApiError> {
     let app = existing(&cx)?;
-    Reply::ok(&secret_of(&cx.endpoint(&app)?.endpoint)?)
+    reveal(&cx, &app).await
 }
 
 /// Clients expect no body here, unlike when an application's endpoint gets a new secret.

@@ -82,6 +82,20 @@ struct ReplayIn {
     dry_run: Option<bool>,
 }
 
+/// Which failures to send again.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RecoverIn {
+    /// Messages accepted from then on…
+    since: Time,
+    /// …and before then; now when left out.
+    until: Option<Time>,
+    /// Only deliveries whose last attempt failed by this reason, as `timeout_headers` (docs/failures.md).
+    failure: Option<String>,
+    /// Only count what would be sent.
+    dry_run: Option<bool>,
+}
+
 /// Which messages to send again. Conditions that are left out are met by all.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -101,6 +115,8 @@ struct BulkReplayIn {
     status: Option<Status>,
     /// Whose last attempt there was answered so.
     status_code_class: Option<StatusClass>,
+    /// Whose last attempt there failed by this reason, as `timeout_headers` (docs/failures.md).
+    failure: Option<String>,
     /// Only count what would be sent.
     dry_run: Option<bool>,
 }
@@ -154,12 +170,18 @@ impl JsonSchema for ReplayOut {
     }
 }
 
-async fn recover(Call { cx, body, .. }: Call<NoQuery, ReplayIn>) -> Result<Reply<ReplayOut>, ApiError> {
-    let ReplayIn { since, until, dry_run } = body;
+async fn recover(Call { cx, body, .. }: Call<NoQuery, RecoverIn>) -> Result<Reply<ReplayOut>, ApiError> {
+    let RecoverIn {
+        since,
+        until,
+        failure,
+        dry_run,
+    } = body;
+    let which = failure.map_or(ReplayWhich::Failed, |reason| ReplayWhich::FailedBy { reason });
     start(
         &cx,
         Wanted {
-            which: ReplayWhich::Failed,
+            which,
             since,
             until,
             dry_run,
@@ -189,6 +211,7 @@ async fn bulk_replay(Call { cx, body, .. }: Call<NoQuery, BulkReplayIn>) -> Resu
         tag: body.tag.map(Into::into),
         state: body.status.map(|status| state(status.0)),
         status_class: body.status_code_class.map(|class| class.0),
+        reason: body.failure,
     };
     start(
         &cx,
@@ -331,6 +354,7 @@ async fn takes(
     let standing = Standing {
         state: candidate.delivery.map(|delivery| delivery.state),
         last_status_code: candidate.last_status_code,
+        last_failure: candidate.last_failure.as_deref(),
     };
     let (message, now) = (&candidate.message, cx.server.directory.now());
     if !task::selects(which, endpoint, message, standing, now) {

@@ -22,6 +22,7 @@ use super::{
     message::publish::{MessageBody, MessageIn, Wish, accept},
 };
 use crate::{
+    audit,
     auth::Access,
     call::{Call, Context, EmptyResponse, Reply},
     error::{ATTEMPT_PENDING, ApiError, ENDPOINT_DISABLED, PAYLOAD_EXPIRED},
@@ -92,6 +93,8 @@ async fn resend(Call { cx, .. }: Call) -> Result<Reply<EmptyResponse>, ApiError>
         due_at,
         trigger: Trigger::Manual,
     };
+    let about = vec![audit::message(message.id), audit::endpoint(&entry.endpoint)];
+    cx.note(app.id, about).await?;
     match cx.server.store.requeue(vec![wanted]).await? {
         0 => Err(ApiError::not_found("message", cx.param("msg_id"))),
         _ => Reply::ok(&EmptyResponse {}),

@@ -4,6 +4,8 @@
 //! already, with its result in the task's `data`.
 
 mod chart;
+mod series;
+mod slowness;
 
 use std::{sync::Arc, time::Duration};
 
@@ -44,7 +46,7 @@ const ALL: Page = Page {
 const APPS_MAX: usize = 1_000;
 
 pub(super) fn operations() -> Vec<Operation> {
-    vec![
+    let mut operations = vec![
         get(
             "/api/v1/stats/app/{app_id}/attempt",
             "v1.stats.app-attempts",
@@ -81,7 +83,9 @@ pub(super) fn operations() -> Vec<Operation> {
         .about("The answered task is finished already; `GET /api/v1/background-task/{task_id}` has the list.")
         .statuses(&[202])
         .to(usage_of_event_types),
-    ]
+    ];
+    operations.extend(series::operations());
+    operations
 }
 
 // -- attempts over time --------------------------------------------------------------------------------------------

@@ -127,6 +127,7 @@ async fn a_bulk_replay_takes_its_conditions_along() {
         tag: Some("t".to_owned()),
         state: Some(ReplayState::Cancelled),
         status_class: Some(0),
+        reason: None,
     };
     assert_eq!(which, expected);
 }

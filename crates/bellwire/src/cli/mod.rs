@@ -8,6 +8,7 @@
 
 mod app;
 mod attempt;
+mod audit;
 mod client;
 mod endpoint;
 mod environment;
@@ -17,6 +18,7 @@ mod explain;
 mod generate;
 mod hook;
 mod hooks;
+mod impact;
 mod input;
 mod interrupt;
 mod listen;
@@ -25,13 +27,16 @@ mod node;
 mod out;
 mod place;
 mod pretty;
+mod problems;
 mod provider;
 mod receive;
 mod replay;
+mod search;
 mod send;
 mod sign;
 mod source;
 mod sse;
+mod stats;
 mod tail;
 mod task;
 #[cfg(test)]
@@ -101,6 +106,16 @@ pub enum Command {
     Listen(listen::ListenArgs),
     /// Send past messages to an endpoint again
     Replay(replay::ReplayArgs),
+    /// Find messages, attempts, endpoints and more by what you have in your hands
+    Search(search::SearchArgs),
+    /// Show what fails now, since when, and what to do about it
+    Problems(problems::ProblemsArgs),
+    /// Show throughput, success and times, and whether it is slow because of us or of them
+    Stats(stats::StatsArgs),
+    /// Show what breaks if something is rotated, disabled or deleted; nothing is changed
+    Impact(impact::ImpactArgs),
+    /// List what people changed: who, when, and what it was before
+    Audit(audit::AuditArgs),
     /// Applications: the tenants that own endpoints and messages
     #[command(subcommand)]
     App(app::AppCommand),
@@ -225,6 +240,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Tail(args) => args.run(&mut session(out)?),
         Command::Listen(args) => args.run(&mut session(out)?),
         Command::Replay(args) => args.run(&mut session(out)?),
+        Command::Search(args) => args.run(&mut session(out)?),
+        Command::Problems(args) => args.run(&mut session(out)?),
+        Command::Stats(args) => args.run(&mut session(out)?),
+        Command::Impact(args) => args.run(&mut session(out)?),
+        Command::Audit(args) => args.run(&mut session(out)?),
         Command::App(command) => command.run(&mut session(out)?),
         Command::Endpoint(command) => command.run(&mut session(out)?),
         Command::EventType(command) => command.run(&mut session(out)?),

@@ -35,6 +35,9 @@ pub struct ReplayArgs {
     /// Only messages that failed at the endpoint
     #[arg(long)]
     only_failed: bool,
+    /// Only messages whose last attempt there failed by this reason, such as timeout_headers (docs/failures.md)
+    #[arg(long, conflicts_with = "only_missing")]
+    reason: Option<String>,
     /// Only these event types
     #[arg(long, value_name = "TYPE", value_delimiter = ',', conflicts_with_all = ["only_missing", "only_failed"])]
     event_type: Vec<String>,
@@ -104,6 +107,7 @@ impl ReplayArgs {
         );
         put("channel", self.channel.as_ref().map(|channel| json!(channel)));
         put("status", self.status.map(|status| json!(status.number())));
+        put("failure", self.reason.as_ref().map(|reason| json!(reason)));
         put("dryRun", self.dry_run.then_some(Value::Bool(true)));
         body
     }

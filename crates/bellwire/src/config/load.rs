@@ -13,6 +13,7 @@ use super::{
     given::{Given, Origin, from_file, from_flags, from_variables},
     loopback,
     settings::SETTINGS,
+    show,
 };
 
 /// The file that is read when none is named.
@@ -50,6 +51,7 @@ pub fn load(args: &ConfigArgs) -> Result<Loaded, ConfigError> {
     loaded.config.inherited = variables
         .filter(|(name, _)| INHERITED.contains(&name.as_str()))
         .collect();
+    loaded.config.in_force = show::in_force(&loaded);
     Ok(loaded)
 }
 

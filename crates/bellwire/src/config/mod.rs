@@ -28,6 +28,7 @@ use bellwire_core::{
     retry::STANDARD_SCHEDULE,
     sign::{SCHEMES, Scheme},
 };
+use bellwire_dashboard::{Colour, InForce};
 use bellwire_deliver::guard::ProxyConfig;
 use bellwire_store::query::Role;
 
@@ -59,8 +60,12 @@ pub struct Config {
     pub retention: Retention,
     /// What the process tells about itself.
     pub telemetry: Telemetry,
+    /// How the dashboard and the portal look, and who may show the portal.
+    pub dashboard: Dashboard,
     /// How the process runs.
     pub process: Process,
+    /// What is in force and where it comes from, for people; no setting.
+    pub in_force: Vec<InForce>,
     /// The variables of its environment that commands are given as well; no setting.
     pub inherited: BTreeMap<String, String>,
 }
@@ -205,6 +210,21 @@ pub enum Metrics {
     On,
     /// On an address of its own, and not beside the API.
     Listen(SocketAddr),
+}
+
+/// How the dashboard and the portal look, and who may show the portal.
+#[derive(Debug, Clone, Default)]
+pub struct Dashboard {
+    /// What the pages call the product.
+    pub name: Option<String>,
+    /// A picture.
+    pub logo: Option<PathBuf>,
+    /// The accent on light pages.
+    pub accent: Option<Colour>,
+    /// The accent on dark pages.
+    pub accent_dark: Option<Colour>,
+    /// The origins whose pages may show the portal in a frame.
+    pub frame_origins: Vec<String>,
 }
 
 /// How the process runs.

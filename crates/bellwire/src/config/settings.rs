@@ -8,6 +8,7 @@ use bellwire_core::{
     time::format_span,
     token,
 };
+use bellwire_dashboard::Logo;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::{
@@ -83,6 +84,16 @@ fn each<T>(values: &[&str], read: impl Fn(&str) -> Result<T, Wrong>) -> Result<V
 
 fn text(values: &[impl ToString]) -> Vec<String> {
     values.iter().map(ToString::to_string).collect()
+}
+
+/// Scheme, host and port (RFC 6454, section 6.2), and nothing else.
+fn origin(text: &str) -> Result<String, Wrong> {
+    let url = web_url(text)?;
+    let origin = url.origin().ascii_serialization();
+    match text.trim_end_matches('/').eq_ignore_ascii_case(&origin) {
+        true => Ok(origin),
+        false => Err("write an origin such as https://app.example.com, without a path".to_owned()),
+    }
 }
 
 fn main_secret(text: &str) -> Result<Hidden, Wrong> {
@@ -377,6 +388,30 @@ pub(super) static SETTINGS: &[Setting] = &[
         "How long the payload of a message is kept that does not say it itself.",
         set |c, v| put(&mut c.retention.payloads, span_or(one(v)?, "forever")?),
         get |c| vec![write_span_or(c.retention.payloads, "forever")]),
+    setting!("dashboard.name", Some("dashboard-name"), "text", default "", special "unset: Bellwire",
+        "What the dashboard and the portal call the product.",
+        set |c, v| put(&mut c.dashboard.name, Some(one(v)?.to_owned())),
+        get |c| c.dashboard.name.iter().cloned().collect()),
+    setting!("dashboard.logo", Some("dashboard-logo"), "file", default "", special "unset: ours",
+        "The picture beside the name: SVG, PNG, JPEG or WebP, at most 256 KiB. Read when the server starts.",
+        set |c, v| {
+            let file = one(v)?;
+            Logo::media_type(file).ok_or("name a file that ends in .svg, .png, .jpg, .jpeg or .webp")?;
+            put(&mut c.dashboard.logo, Some(PathBuf::from(file)))
+        },
+        get |c| c.dashboard.logo.iter().map(|file| file.display().to_string()).collect()),
+    setting!("dashboard.accent", Some("dashboard-accent"), "colour as `#rrggbb`", default "", special "unset: ours",
+        "The colour of links and buttons on light pages. White text stands on it, so take a dark one.",
+        set |c, v| put(&mut c.dashboard.accent, Some(parsed(one(v)?)?)),
+        get |c| c.dashboard.accent.iter().map(ToString::to_string).collect()),
+    setting!("dashboard.accent_dark", Some("dashboard-accent-dark"), "colour as `#rrggbb`", default "", special "unset: as `dashboard.accent`",
+        "The same on dark pages. Dark text stands on it, so take a light one.",
+        set |c, v| put(&mut c.dashboard.accent_dark, Some(parsed(one(v)?)?)),
+        get |c| c.dashboard.accent_dark.iter().map(ToString::to_string).collect()),
+    setting!(list "dashboard.frame_origins", Some("dashboard-frame-origins"), "list of origins", default "", special "",
+        "Whose pages may show the portal in a frame, such as `https://app.example.com`. It takes a `public_url` with https.",
+        set |c, v| put(&mut c.dashboard.frame_origins, each(v, origin)?),
+        get |c| c.dashboard.frame_origins.clone()),
     setting!("log.format", Some("log-format"), "`human` or `json`", default "json", special "with `--dev`: `human`",
         "The form of the log, which goes to standard error.",
         set |c, v| put(&mut c.telemetry.format, match one(v)? {

@@ -1,5 +1,6 @@
 //! `bellwire config`: what is in force and where each setting comes from, without secrets.
 
+use bellwire_dashboard::InForce;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -13,6 +14,17 @@ const REDACTED: &str = "(set, not shown)";
 /// The settings in force: for people in the form of a configuration file with the origins as comments, or as JSON.
 pub fn show(loaded: &Loaded, json: bool) -> String {
     if json { as_json(loaded) } else { as_file(loaded) }
+}
+
+/// The settings in force as the dashboard shows them.
+pub(super) fn in_force(loaded: &Loaded) -> Vec<InForce> {
+    let settings = SETTINGS.iter().zip(&loaded.origins);
+    let rows = settings.map(|(setting, origin)| InForce {
+        name: setting.key.to_owned(),
+        value: shown(setting, loaded).join(", "),
+        origin: origin.to_string(),
+    });
+    rows.collect()
 }
 
 fn shown(setting: &Setting, loaded: &Loaded) -> Vec<String> {

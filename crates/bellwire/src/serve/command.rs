@@ -5,7 +5,7 @@ use std::{io::Write as _, sync::Arc, time::Duration};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Running, ServeError, hooks::Hooks, reachable, serve, welcome};
+use super::{Running, ServeError, first, hooks::Hooks, reachable, serve, welcome};
 use crate::{
     cli::Failure,
     config::{self, Config, ConfigArgs},
@@ -127,6 +127,10 @@ fn announce(server: &Running, config: &Config) -> Result<(), Failure> {
     if let Some(token) = &server.new_token {
         let url = format!("http://{}", reachable(server.address));
         writeln!(out, "\n{}", welcome::text(&program(), &url, token.expose(), config))?;
+    }
+    if let (true, None, Some(token)) = (config.dev, &server.new_token, first::left(config)) {
+        let url = format!("http://{}", reachable(server.address));
+        writeln!(out, "dashboard: {}", welcome::dashboard(&url, token.expose()))?;
     }
     Ok(out.flush()?)
 }

@@ -1,6 +1,6 @@
 //! What a server needs before it can be used: an environment, and somebody who may administer it.
 
-use std::{path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use bellwire_api::auth::{TokenWish, new_token};
 use bellwire_core::{app::Environment, token::Scope};
@@ -115,6 +115,12 @@ fn has_admin(directory: &Directory, environment: &Environment) -> bool {
     tokens
         .iter()
         .any(|token| token.scope == Scope::Admin && token.expires_at.is_none_or(|at| at > now))
+}
+
+/// The token that `--dev` left in the data directory.
+pub(super) fn left(config: &Config) -> Option<Hidden> {
+    let text = fs::read_to_string(config.storage.data.join(TOKEN_FILE)).ok()?;
+    Some(Hidden::new(text.trim()))
 }
 
 fn leave(data: &Path, file: &Path, token: &Hidden) -> Result<(), ServeError> {

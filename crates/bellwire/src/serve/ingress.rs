@@ -204,6 +204,7 @@ impl Ingress {
                     }
                 };
                 request.extensions_mut().insert(peer);
+                request.extensions_mut().insert(bellwire_api::Peer(peer.0));
                 match tokio::time::timeout(REQUEST, router.call(request)).await {
                     Ok(Ok(answer)) => {
                         refused.note(answer.status());

@@ -272,12 +272,20 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     } else {
         bellwire_api::open_health(api.clone())
     };
-    let router = match role.answers() {
-        true => router
+    let router = if role.answers() {
+        let pages = page::pages(page::Pages {
+            config: &config,
+            api: router.clone(),
+            directory: Arc::clone(&directory),
+            keyring: keys.ring.clone(),
+            public_url: &api.public_url,
+        })?;
+        router
             .merge(intake.router())
-            .merge(page::pages(&api.public_url))
-            .merge(backup::route(api.clone(), copies_in, instance.clone())),
-        false => router,
+            .merge(pages)
+            .merge(backup::route(api.clone(), copies_in, instance.clone()))
+    } else {
+        router
     };
     let router = match hooks.as_ref().filter(|_| role.answers()) {
         Some(hooks) => router.merge(hooks::routes(api, Arc::clone(hooks))),

@@ -1,29 +1,96 @@
-//! What the server shows besides the API: a page that says what this is, one for whoever opens a portal link, and the metrics.
-//!
-//! The pages are static: they carry no script, ask nobody for anything, and a browser is told to see to that.
+//! What the server shows besides the API: the dashboard, the portal, and the metrics.
+
+use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 
 use axum::{
     Router,
-    http::{HeaderValue, StatusCode, header},
+    extract::Request,
+    http::{StatusCode, header},
+    middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use ring::digest;
+use bellwire_core::{address::Cidr, seal::Keyring};
+use bellwire_dashboard::{Brand, Logo, Parts};
+use bellwire_intake::Peer;
+use bellwire_store::Directory;
 
-use crate::telemetry::MetricsPage;
+use super::ServeError;
+use crate::{config::Config, telemetry::MetricsPage};
 
-/// Where links for the owners of applications lead; the API hands them out with a token behind `#`, which browsers keep.
-const PORTAL: &str = "/portal";
+/// What the pages are made with.
+pub(super) struct Pages<'a> {
+    pub config: &'a Config,
+    /// The API's router.
+    pub api: Router,
+    pub directory: Arc<Directory>,
+    pub keyring: Keyring,
+    /// What people reach the server by.
+    pub public_url: &'a str,
+}
 
-/// The pages at `/` and [`PORTAL`]. `public_url` is what people reach the server by.
-pub(super) fn pages(public_url: &str) -> Router {
-    let server = escaped(public_url.trim_end_matches('/'));
-    let root = html(include_str!("root.html").to_owned());
-    let portal = html(include_str!("portal.html").replace("{server}", &server));
-    Router::new()
-        .route("/", get(move || std::future::ready(root.answer())))
-        .route(PORTAL, get(move || std::future::ready(portal.answer())))
+/// The dashboard at `/` and the portal at `/portal`.
+///
+/// # Errors
+/// When the logo cannot be read.
+pub(super) fn pages(pages: Pages<'_>) -> Result<Router, ServeError> {
+    let dashboard = &pages.config.dashboard;
+    let logo = dashboard.logo.as_deref().map(logo).transpose()?;
+    let directory = pages.directory;
+    // What somebody does on a page is noted as theirs.
+    let api = pages.api.layer(middleware::from_fn(|mut request: Request, next: Next| {
+        if let Some(bellwire_dashboard::Peer(sender)) = request.extensions().get().copied() {
+            request.extensions_mut().insert(bellwire_api::Peer(sender));
+        }
+        next.run(request)
+    }));
+    let parts = Parts {
+        api,
+        keyring: pages.keyring,
+        now: Arc::new(move || directory.now()),
+        public_url: pages.public_url.trim_end_matches('/').to_owned(),
+        brand: Brand {
+            name: dashboard.name.clone(),
+            logo,
+            accent: dashboard.accent,
+            accent_dark: dashboard.accent_dark,
+        },
+        frame_origins: dashboard.frame_origins.clone(),
+        settings: pages.config.in_force.clone(),
+    };
+    let proxies: Arc<[Cidr]> = pages.config.http.trusted_proxies.clone().into();
+    let named = middleware::from_fn(move |mut request: Request, next: Next| {
+        let peer = request.extensions().get::<Peer>().copied();
+        if let Some((sender, Peer(connected))) = bellwire_intake::sender(peer, request.headers(), &proxies).zip(peer) {
+            // Behind a proxy the sender's own port is not known.
+            let port = if connected.ip().to_canonical() == sender {
+                connected.port()
+            } else {
+                0
+            };
+            let sender = SocketAddr::new(sender, port);
+            request.extensions_mut().insert(bellwire_dashboard::Peer(sender));
+        }
+        next.run(request)
+    });
+    Ok(bellwire_dashboard::router(parts).layer(named))
+}
+
+fn logo(file: &Path) -> Result<Logo, ServeError> {
+    let wrong = |error| ServeError::File {
+        what: "cannot use the logo",
+        file: file.to_owned(),
+        error,
+    };
+    let bytes = fs::read(file).map_err(wrong)?;
+    let media_type = file.to_str().and_then(Logo::media_type);
+    match media_type.filter(|_| bytes.len() <= Logo::BYTES_MAX) {
+        Some(media_type) => Ok(Logo {
+            media_type,
+            bytes: bytes.into(),
+        }),
+        None => Err(wrong(std::io::Error::other("it is no picture of at most 256 KiB"))),
+    }
 }
 
 /// The page at `/metrics`.
@@ -35,88 +102,5 @@ async fn rendered(page: MetricsPage) -> Response {
     match page.render().await {
         Ok(text) => ([(header::CONTENT_TYPE, MetricsPage::CONTENT_TYPE)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
-}
-
-/// A page and what a browser may do with it.
-#[derive(Clone)]
-struct Page {
-    text: String,
-    policy: HeaderValue,
-}
-
-impl Page {
-    fn answer(&self) -> Response {
-        let fixed = |text| HeaderValue::from_static(text);
-        let headers = [
-            (header::CONTENT_TYPE, fixed("text/html; charset=utf-8")),
-            (header::CONTENT_SECURITY_POLICY, self.policy.clone()),
-            (header::REFERRER_POLICY, fixed("no-referrer")),
-            (header::X_CONTENT_TYPE_OPTIONS, fixed("nosniff")),
-            (header::CACHE_CONTROL, fixed("no-store")),
-        ];
-        (headers, self.text.clone()).into_response()
-    }
-}
-
-/// A page that may use its own style sheet and nothing else (Content Security Policy Level 3).
-fn html(text: String) -> Page {
-    let style = text
-        .split_once("<style>")
-        .and_then(|(_, rest)| rest.split_once("</style>"))
-        .map_or("", |(style, _)| style);
-    let hash = STANDARD.encode(digest::digest(&digest::SHA256, style.as_bytes()));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    );
-    // Letters, digits and punctuation: always a header's value.
-    let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-    Page { text, policy }
-}
-
-/// Text as it stands in HTML.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-        .replace('\'', "&#39;")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_allows_its_own_style_sheet_and_nothing_else() {
-        for text in [include_str!("root.html"), include_str!("portal.html")] {
-            assert!(!text.contains("<script") && !text.contains("style=\""), "{text}");
-            assert_eq!(text.matches("<style>").count(), 1);
-            let policy = html(text.to_owned()).policy;
-            let policy = policy.to_str().unwrap();
-            assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
-            assert!(!policy.contains("unsafe") && !policy.contains("script"), "{policy}");
-        }
-    }
-
-    #[test]
-    fn the_hash_is_that_of_the_style_sheet() {
-        // echo -n 'a{}' | openssl dgst -sha256 -binary | base64
-        let policy = html("<style>a{}</style>".to_owned()).policy;
-        assert!(
-            policy
-                .to_str()
-                .unwrap()
-                .contains("'sha256-X1RutGBrXCt9KkSaXMK7tHftWiRscFHOhxsS8tv8hBk='"),
-            "{policy:?}"
-        );
-    }
-
-    #[test]
-    fn the_address_of_the_server_cannot_break_out() {
-        assert_eq!(
-            escaped("https://h/?a=<b>&c='\""),
-            "https://h/?a=&lt;b&gt;&amp;c=&#39;&quot;"
-        );
     }
 }

@@ -1,5 +1,6 @@
 //! Whole servers in this process: started, talked to over TCP, stopped.
 
+mod dashboard;
 mod hooks;
 mod intake;
 mod moved;

@@ -52,7 +52,13 @@ pub(super) fn text(program: &str, url: &str, token: &str, config: &Config) -> St
              {program} token create publisher --scope publish\n"
         ),
     };
-    format!("{kept}\n\n    {token}\n\n{steps}")
+    let dashboard = dashboard(url, token);
+    format!("{kept}\n\n    {token}\n\nThe dashboard, signed in:\n\n    {dashboard}\n\n{steps}")
+}
+
+/// A link that signs in to the dashboard. The token stands behind `#`, which browsers keep to themselves.
+pub(super) fn dashboard(url: &str, token: &str) -> String {
+    format!("{url}/sign-in#token={token}")
 }
 
 /// Whether endpoints may be where `bellwire receive` listens.

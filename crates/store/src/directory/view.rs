@@ -151,7 +151,7 @@ impl View {
                 conflict_if(clash_earlier || taken, "source uid", uid)
             }
             Change::DeleteSource(id) => found_if(self.sources.contains_key(id), "the source"),
-            Change::PutEventType(_) | Change::PutToken(_) | Change::PutTask(_) => Ok(()),
+            Change::PutEventType(_) | Change::PutToken(_) | Change::PutTask(_) | Change::Note(_) => Ok(()),
         }
     }
 
@@ -251,7 +251,7 @@ impl View {
                 self.sources.insert(new.id, Arc::new(*new));
             }
             Change::DeleteSource(id) => self.remove_source(id),
-            Change::PutTask(_) => {}
+            Change::PutTask(_) | Change::Note(_) => {}
         }
         Vec::new()
     }

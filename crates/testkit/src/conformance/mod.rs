@@ -29,6 +29,7 @@ pub mod crash;
 pub mod deliveries;
 pub mod eras;
 pub mod lines;
+pub mod looking;
 pub mod messages;
 pub mod numbers;
 pub mod order;
@@ -277,6 +278,22 @@ macro_rules! conformance {
                 attempts_are_counted_in_buckets
                 replay_candidates_come_oldest_first_with_how_they_stand
                 replay_candidates_are_paged
+            }
+            looking {
+                samples_count_and_time_attempts_by_when_they_were_over
+                a_sample_that_is_cut_is_projected
+                a_lag_is_that_of_the_first_try_and_not_of_a_delay_that_was_asked_for
+                failures_come_newest_first_of_each_endpoint
+                a_message_is_found_by_its_id_whosever_it_is
+                an_event_id_is_found_in_the_applications_that_are_asked
+                a_text_is_found_in_payloads_and_answers
+                a_scan_goes_on_where_it_stopped
+                a_scan_narrows_by_endpoint_status_and_type
+                a_scan_sees_only_the_applications_that_are_asked
+                replay_candidates_tell_why_the_last_attempt_failed
+                what_people_changed_is_kept_with_the_change
+                what_people_changed_is_listed_by_conditions
+                what_people_changed_long_ago_is_forgotten
             }
             tasks {
                 a_task_is_kept_and_replaced

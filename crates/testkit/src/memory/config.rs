@@ -67,6 +67,7 @@ impl Configured {
             tokens: state.tokens.clone(),
             sources: state.sources.clone(),
             tasks: state.tasks.clone(),
+            audit: state.audit.clone(),
             ..State::default()
         }))
     }
@@ -81,6 +82,7 @@ impl Configured {
             tokens,
             sources,
             tasks,
+            audit,
             ..
         } = *self.0;
         state.environments = environments;
@@ -91,6 +93,7 @@ impl Configured {
         state.tokens = tokens;
         state.sources = sources;
         state.tasks = tasks;
+        state.audit = audit;
     }
 
     fn make(&mut self, change: Change) -> Result<(), StoreError> {
@@ -131,6 +134,7 @@ impl Configured {
                 all.sources.insert(new.id, *new);
             }
             Change::DeleteSource(id) => drop(all.sources.remove(&id)),
+            Change::Note(entry) => drop(all.audit.insert(entry.id, *entry)),
             Change::PutTask(new) => {
                 let ended = |old: &Task| old.status != TaskStatus::Running;
                 if !all.tasks.get(&new.id).is_some_and(ended) {

@@ -51,11 +51,11 @@ pub(super) fn page_of<T>(rows: impl Iterator<Item = T>, number: impl Fn(&T) -> u
     }
 }
 
-fn is_within(filter: &MessageFilter, at: Timestamp) -> bool {
+pub(super) fn is_within(filter: &MessageFilter, at: Timestamp) -> bool {
     filter.before.is_none_or(|before| at < before) && filter.after.is_none_or(|after| at >= after)
 }
 
-fn is_about(filter: &MessageFilter, message: &Message) -> bool {
+pub(super) fn is_about(filter: &MessageFilter, message: &Message) -> bool {
     filter
         .channel
         .as_ref()
@@ -276,17 +276,18 @@ impl State {
             .values()
             .map(|kept| &kept.message)
             .filter(|message| message.app == app && accepted.contains(&message.created_at))
-            .map(|message| ReplayCandidate {
-                message: shown(message, false),
-                delivery: self
-                    .deliveries
-                    .get(&(endpoint, message.id))
-                    .map(|found| self.row(endpoint, message.id, found)),
-                last_status_code: self
-                    .attempts
-                    .values()
-                    .rfind(|attempt| attempt.message == message.id && attempt.endpoint == endpoint)
-                    .map(|attempt| attempt.status_code),
+            .map(|message| {
+                let mut attempts = self.attempts.values();
+                let last = attempts.rfind(|attempt| attempt.message == message.id && attempt.endpoint == endpoint);
+                ReplayCandidate {
+                    message: shown(message, false),
+                    delivery: self
+                        .deliveries
+                        .get(&(endpoint, message.id))
+                        .map(|found| self.row(endpoint, message.id, found)),
+                    last_status_code: last.map(|attempt| attempt.status_code),
+                    last_failure: last.and_then(|attempt| attempt.failure.clone()),
+                }
             });
         let page = Page {
             limit,

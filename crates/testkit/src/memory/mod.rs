@@ -7,6 +7,7 @@
 
 mod config;
 mod lists;
+mod look;
 mod order;
 mod queue;
 mod state;
@@ -30,11 +31,14 @@ use bellwire_core::{
 use bellwire_store::{
     AppendError, Appended, Arrival, Arrived, Change, ClaimRequest, Claimed, Clock, Freed, Handoff, LaneHead, Released,
     Settlement, Store, StoreError, StoredAnswer,
+    audit::{AuditEntry, AuditFilter},
     query::{
         AttemptCounts, AttemptFilter, AttemptKey, AttemptRow, Backlog, CheckReport, Configuration, Cutoffs,
         DeliveryCounts, DeliveryRow, EndpointMessage, LineQuery, LineRow, MessageFilter, Page, RefusedRequest,
         ReplayCandidate, Requeue, Retained, Rows, StoreHealth, StreamQuery, StreamRow, Tending,
     },
+    scan::{Scan, Scanned},
+    survey::{FailedAttempt, FailureQuery, Sample, SampleQuery},
 };
 
 pub use self::order::Placed;
@@ -288,6 +292,18 @@ impl Store for MemoryStore {
             .await
     }
 
+    async fn find_message(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
+        self.read(|state| state.find_message(id)).await
+    }
+
+    async fn find_event_id(&self, apps: Vec<AppId>, event_id: String) -> Result<Vec<Message>, StoreError> {
+        self.read(|state| state.find_event_id(&apps, &event_id)).await
+    }
+
+    async fn scan(&self, scan: Scan) -> Result<Scanned, StoreError> {
+        self.read(|state| state.scan(&scan)).await
+    }
+
     async fn expunge_payload(&self, app: AppId, id: MessageId) -> Result<bool, StoreError> {
         self.call(Verb::Other, |state, _, _| Ok(state.expunge_payload(app, id)))
             .await
@@ -363,6 +379,14 @@ impl Store for MemoryStore {
             .await
     }
 
+    async fn sample_attempts(&self, query: SampleQuery) -> Result<Vec<Sample>, StoreError> {
+        self.read(|state| state.sample_attempts(&query)).await
+    }
+
+    async fn failed_attempts(&self, query: FailureQuery) -> Result<Vec<FailedAttempt>, StoreError> {
+        self.read(|state| state.failed_attempts(&query)).await
+    }
+
     async fn replay_candidates(
         &self,
         app: AppId,
@@ -387,6 +411,15 @@ impl Store for MemoryStore {
         page: Page,
     ) -> Result<Rows<Task>, StoreError> {
         self.read(|state| state.task_rows(environment, status, page)).await
+    }
+
+    async fn audit(
+        &self,
+        environment: EnvironmentId,
+        filter: AuditFilter,
+        page: Page,
+    ) -> Result<Rows<AuditEntry>, StoreError> {
+        self.read(|state| state.audit_rows(environment, &filter, page)).await
     }
 
     async fn retain(&self, cutoffs: Cutoffs) -> Result<Retained, StoreError> {

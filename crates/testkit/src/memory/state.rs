@@ -12,7 +12,7 @@ use bellwire_core::{
     delivery::{DeliveryKey, DeliveryState, Lease, Progress},
     endpoint::Endpoint,
     event_type::EventType,
-    id::{AppId, AttemptId, EndpointId, EnvironmentId, IdGenerator, MessageId, SourceId, TaskId, TokenId},
+    id::{AppId, AttemptId, AuditId, EndpointId, EnvironmentId, IdGenerator, MessageId, SourceId, TaskId, TokenId},
     message::{IdempotencyKey, Message},
     order::{Left, Lines},
     source::Source,
@@ -21,6 +21,7 @@ use bellwire_core::{
 };
 use bellwire_store::{
     StoredAnswer,
+    audit::AuditEntry,
     query::{DeliveryRow, RefusedRequest},
 };
 
@@ -118,6 +119,7 @@ pub(super) struct State {
     pub sources: BTreeMap<SourceId, Source>,
     pub tasks: BTreeMap<TaskId, Task>,
     pub answers: BTreeMap<[u8; 32], StoredAnswer>,
+    pub audit: BTreeMap<AuditId, AuditEntry>,
 }
 
 impl Default for State {
@@ -151,6 +153,7 @@ impl Default for State {
             sources: BTreeMap::new(),
             tasks: BTreeMap::new(),
             answers: BTreeMap::new(),
+            audit: BTreeMap::new(),
         }
     }
 }

@@ -26,6 +26,8 @@ impl State {
         }
         self.forget_unused_streams(cutoffs.messages);
         self.attempts.retain(|_, attempt| attempt.at >= cutoffs.attempts);
+        let kept_from = now.minus(bellwire_store::audit::KEPT);
+        self.audit.retain(|id, _| id.created_at() >= kept_from);
         for kept in self.messages.values_mut() {
             if kept.message.payload.is_some() && kept.message.payload_expires_at < cutoffs.payloads {
                 Arc::make_mut(&mut kept.message).payload = None;

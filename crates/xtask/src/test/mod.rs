@@ -5,6 +5,7 @@
 //! where `CI=true` a skip is a failure.
 
 mod crash;
+mod dashboard;
 mod examples;
 mod load;
 mod node;
@@ -75,6 +76,11 @@ const PARTS: &[Part] = &[
         name: "examples",
         about: "each example with real parts: a mail server, PostgreSQL, processes, the providers' own signatures",
         run: examples::run,
+    },
+    Part {
+        name: "dashboard",
+        about: "every page of the dashboard in a browser, judged by axe-core, and the twelve questions answered",
+        run: dashboard::run,
     },
     Part {
         name: "crash",

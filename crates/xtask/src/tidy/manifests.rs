@@ -45,6 +45,11 @@ const ROOMS: &[Room] = &[
         tests_may_use: &["testkit"],
     },
     Room {
+        name: "dashboard",
+        may_use: &["core"],
+        tests_may_use: &[],
+    },
+    Room {
         name: "tasks",
         may_use: &["core", "store"],
         tests_may_use: &["testkit"],
@@ -82,7 +87,18 @@ const ROOMS: &[Room] = &[
     Room {
         name: "bellwire",
         may_use: &[
-            "core", "template", "store", "action", "deliver", "api", "tasks", "listen", "intake", "hooks", "bench",
+            "core",
+            "template",
+            "store",
+            "action",
+            "deliver",
+            "api",
+            "dashboard",
+            "tasks",
+            "listen",
+            "intake",
+            "hooks",
+            "bench",
         ],
         tests_may_use: &["testkit"],
     },

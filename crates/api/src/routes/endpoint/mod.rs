@@ -35,6 +35,7 @@ use crate::{
     query::NoQuery,
 };
 
+mod backtest;
 mod doing;
 mod flow;
 pub(super) mod headers;
@@ -91,6 +92,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .about("Deliveries that wait for it are cancelled.")
         .to(remove),
     ];
+    operations.extend(backtest::operations());
     operations.extend(headers::operations());
     operations.extend(secret::operations());
     operations.extend(send_example::operations());

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::{Signature, key_of};
 use crate::{
+    audit,
     auth::Access,
     call::{Call, Context, Nothing, Outcome, Reply},
     error::ApiError,
@@ -78,14 +79,25 @@ pub(in crate::routes) struct EndpointSecretRotateIn {
 
 async fn show(Call { cx, .. }: Call) -> Result<Reply<EndpointSecretOut>, ApiError> {
     let app = cx.app()?;
-    Reply::ok(&secret_of(&cx.endpoint(&app)?.endpoint)?)
+    reveal(&cx, &app).await
+}
+
+/// Shows the secret of the endpoint that the path names, and notes that it was shown.
+///
+/// # Errors
+/// `not_found`, and those of the store: what cannot be noted is not shown.
+pub(in crate::routes) async fn reveal(cx: &Context, app: &App) -> Result<Reply<EndpointSecretOut>, ApiError> {
+    let entry = cx.endpoint(app)?;
+    let secret = secret_of(&entry.endpoint)?;
+    cx.note(app.id, vec![audit::endpoint(&entry.endpoint)]).await?;
+    Reply::ok(&secret)
 }
 
 /// The newest secret of an endpoint.
 ///
 /// # Errors
 /// A defect: an endpoint without any.
-pub(in crate::routes) fn secret_of(endpoint: &Endpoint) -> Result<EndpointSecretOut, ApiError> {
+fn secret_of(endpoint: &Endpoint) -> Result<EndpointSecretOut, ApiError> {
     let newest = endpoint
         .keys
         .first()

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    audit,
     auth::Access,
     call::{Call, Context, Reply},
     error::ApiError,
@@ -174,11 +175,13 @@ async fn discard(Call { cx, body, .. }: Call<NoQuery, LinesIn>) -> Result<Reply<
 
 async fn tend(cx: &Context, lines: LinesIn, tending: Tending) -> Result<Reply<ChangedOut>, ApiError> {
     let app = cx.app()?;
-    let endpoint = cx.endpoint(&app)?.endpoint.id;
+    let entry = cx.endpoint(&app)?;
+    let endpoint = entry.endpoint.id;
     // The empty key is that of an endpoint's only line.
     if let Some(key) = lines.key.as_deref().filter(|key| !key.is_empty()) {
         check_key(key).map_err(|error| ApiError::invalid(Problem::body(["key"], error.to_string())))?;
     }
+    cx.note(app.id, vec![audit::endpoint(&entry.endpoint)]).await?;
     let changed = cx.server.store.tend_line(endpoint, lines.key, tending).await?;
     Reply::ok(&ChangedOut { changed })
 }

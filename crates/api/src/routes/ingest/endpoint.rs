@@ -12,7 +12,7 @@ use crate::{
     routes::endpoint::{
         self, EndpointIn, EndpointOut, EndpointUpdate,
         headers::{EndpointHeadersIn, EndpointHeadersOut, replace_in},
-        secret::{EndpointSecretOut, EndpointSecretRotateIn, rotate_silently_in, secret_of},
+        secret::{EndpointSecretOut, EndpointSecretRotateIn, reveal, rotate_silently_in},
         transformation::{self, EndpointTransformationOut, EndpointTransformationPatch},
     },
 };
@@ -114,7 +114,7 @@ async fn replace_headers(Call { cx, body, .. }: Call<NoQuery, EndpointHeadersIn>
 
 async fn show_secret(Call { cx, .. }: Call) -> Result<Reply<EndpointSecretOut>, ApiError> {
     let app = cx.app_of_source()?;
-    Reply::ok(&secret_of(&cx.endpoint(&app)?.endpoint)?)
+    reveal(&cx, &app).await
 }
 
 async fn show_transformation(Call { cx, .. }: Call) -> Result<Reply<EndpointTransformationOut>, ApiError> {

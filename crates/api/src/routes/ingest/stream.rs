@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    audit,
     auth::Access,
     call::{Call, Nothing, Reply},
     error::ApiError,
@@ -114,6 +115,7 @@ async fn list(Call { cx, query, .. }: Call<StreamsQuery>) -> Result<Reply<ListRe
 
 async fn reset(Call { cx, query, .. }: Call<ResetQuery>) -> Result<Reply<Nothing>, ApiError> {
     let source = cx.source()?;
+    cx.note(source.app, vec![audit::source(&source)]).await?;
     let freed = cx.server.store.reset_stream(source.app, query.key.clone()).await?;
     let freed = freed.ok_or_else(|| ApiError::not_found("stream", &query.key))?;
     cx.server.feed.tell_freed(&freed, |_| Some(source.environment));

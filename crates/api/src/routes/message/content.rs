@@ -10,6 +10,7 @@ use super::{
     shown::{Encoding, text_of},
 };
 use crate::{
+    audit,
     auth::Access,
     call::{Call, Nothing, Reply},
     error::ApiError,
@@ -53,6 +54,7 @@ pub(super) fn operations() -> Vec<Operation> {
 async fn expunge(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {
     let app = cx.app()?;
     let id = cx.message_id(&app).await?;
+    cx.note(app.id, vec![audit::message(id)]).await?;
     if cx.server.store.expunge_payload(app.id, id).await? {
         Ok(Reply::nothing())
     } else {
@@ -89,6 +91,8 @@ async fn bulk_expunge(
         let msg = format!("there are {} ids; give 1 to {BULK_MAX}", body.ids.len());
         return Err(ApiError::invalid(Problem::body(["ids"], msg)));
     }
+    let about = body.ids.iter().filter_map(|id| id.parse().ok());
+    cx.note(app.id, about.map(audit::message).collect()).await?;
     let mut results = BTreeMap::new();
     for id in body.ids {
         let done = match id.parse::<MessageId>() {

@@ -1,5 +1,6 @@
 //! `bellwire endpoint`: where messages go.
 
+mod backtest;
 mod flow;
 pub mod headers;
 mod lines;
@@ -60,6 +61,8 @@ pub enum EndpointCommand {
         #[command(flatten)]
         fields: Box<Fields>,
     },
+    /// Try a change on past messages: what would be sent, and how; nothing is changed
+    Backtest(backtest::BacktestArgs),
     /// Delete an endpoint
     Delete(EndpointArg),
     /// Deliver to it again, from now on
@@ -316,6 +319,7 @@ impl EndpointCommand {
                 }
                 out.record(&client.write(Method::PATCH, &endpoint.path(&[]), &body)?.text)
             }
+            Self::Backtest(args) => args.run(session),
             Self::Delete(endpoint) => {
                 client.delete(&endpoint.path(&[]), &none)?;
                 out.note(&format!("deleted {}", endpoint.endpoint));

@@ -18,7 +18,8 @@ use std::{
 use bellwire_core::{id::EnvironmentId, time::Timestamp};
 use bellwire_hooks::{ChangesError, Finding, Line, Standing};
 use bellwire_store::{
-    Directory, StoreError,
+    Change, Directory, StoreError,
+    audit::{self, Actor, ActorKind, AuditEntry},
     query::{Order, Page, Start},
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -275,6 +276,32 @@ impl Hooks {
         done
     }
 
+    /// What the audit log is told of changes that the file makes.
+    fn note_of(&self, changes: &[Change]) -> Option<Change> {
+        let told = changes.iter().filter_map(|change| audit::told(&self.directory, change));
+        let told: Vec<_> = told.filter(|told| !told.changes.is_empty()).collect();
+        if told.is_empty() {
+            return None;
+        }
+        let changes = told.iter().flat_map(|told| told.changes.clone()).collect();
+        Some(Change::Note(Box::new(AuditEntry {
+            id: self.directory.new_id(),
+            at: self.directory.now(),
+            environment: self.environment,
+            app: None,
+            actor: Actor {
+                kind: ActorKind::HooksFile,
+                token: None,
+                name: self.file.display().to_string(),
+                scope: String::new(),
+            },
+            peer: None,
+            operation: "hooks.apply".to_owned(),
+            about: told.into_iter().map(|told| told.about).collect(),
+            changes,
+        })))
+    }
+
     /// What the file would change now.
     async fn plan(&self) -> Result<Applied, HooksError> {
         self.take(true).await
@@ -301,7 +328,9 @@ impl Hooks {
             ChangesError::NoRandomness => HooksError::NoRandomness,
         })?;
         if !is_dry && !changes.changes.is_empty() {
-            self.directory.commit_edit(edit, changes.changes, None).await?;
+            let note = self.note_of(&changes.changes);
+            let all = changes.changes.into_iter().chain(note).collect();
+            self.directory.commit_edit(edit, all, None).await?;
         }
         Ok(Applied {
             lines: changes.lines,

@@ -1,18 +1,8 @@
-//! What a server shows besides the API: metrics, error pages, the portal's page; and what it says that it sends.
+//! What a server shows besides the API: metrics, error pages; and what it says that it sends.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use super::*;
-
-/// The whole answer to a GET, as it came over the wire.
-async fn raw(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
-}
 
 #[tokio::test]
 async fn a_body_that_is_declared_too_large_is_refused_before_it_comes() {
@@ -142,57 +132,6 @@ async fn the_page_that_an_error_names_opens_without_a_token() {
     let page = ask(address, "GET", &docs, "", None).await;
     assert_eq!(page.0, 200, "{docs}");
     assert!(page.text().starts_with("# "), "{}", page.text());
-    stop(server).await;
-}
-
-#[tokio::test]
-async fn a_portal_link_opens_and_its_token_does_what_the_page_says() {
-    let data = tempfile::tempdir().unwrap();
-    let mut settings = config(data.path());
-    settings.http.public_url = Some("https://hooks.example.com".to_owned());
-    let server = serve(settings).await.unwrap();
-    let (address, admin) = (server.address, token(&server));
-    let shop = json!({ "name": "Shop", "uid": "shop" });
-    ask(address, "POST", "/api/v1/app", &admin, Some(shop)).await;
-    let path = "/api/v1/auth/app-portal-access/shop";
-    let access = ask(address, "POST", path, &admin, Some(json!({}))).await.json();
-    let url = access["url"]
-        .as_str()
-        .unwrap()
-        .strip_prefix("https://hooks.example.com")
-        .unwrap();
-    let (path, fragment) = url.split_once('#').unwrap();
-    let (app, token) = fragment.split_once('&').unwrap();
-    let (app, token) = (app.strip_prefix("app=").unwrap(), token.strip_prefix("token=").unwrap());
-    assert_eq!(token, access["token"]);
-    let page = raw(address, path).await;
-    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
-    assert!(page.contains("content-type: text/html; charset=utf-8\r\n"), "{page}");
-    assert!(
-        page.contains("content-security-policy: default-src 'none'; style-src 'sha256-"),
-        "{page}"
-    );
-    assert!(page.contains("referrer-policy: no-referrer\r\n"), "{page}");
-    assert!(
-        page.contains("https://hooks.example.com/api/v1/app/$APP/endpoint"),
-        "{page}"
-    );
-    assert!(!page.contains("{server}") && !page.contains(token));
-
-    let one = format!("/api/v1/app/{app}");
-    assert_eq!(ask(address, "GET", &one, token, None).await.json()["name"], "Shop");
-    let refused = ask(address, "GET", "/api/v1/app/nobody", &admin, None).await.json();
-    assert_eq!(refused["docs"], "https://hooks.example.com/docs/errors/not_found");
-    let endpoints = format!("{one}/endpoint");
-    let new = json!({ "url": "http://127.0.0.1:9099/webhooks" });
-    assert_eq!(ask(address, "POST", &endpoints, token, Some(new)).await.0, 201);
-    assert_eq!(
-        ask(address, "GET", &endpoints, token, None).await.json()["data"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
     stop(server).await;
 }
 

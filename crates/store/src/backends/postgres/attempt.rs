@@ -177,13 +177,13 @@ pub(super) async fn one(connection: &Connection, wanted: AttemptKey) -> Result<O
     Ok(Some(AttemptRow { attempt, message }))
 }
 
-/// The status codes of messages' last attempts at an endpoint, of those that have one.
+/// The status codes of messages' last attempts at an endpoint, and why they failed, of those that have one.
 pub(super) async fn last_statuses(
     connection: &Connection,
     days: &Days,
     messages: impl Iterator<Item = u64>,
     endpoint: u64,
-) -> Result<HashMap<u64, u16>, Fault> {
+) -> Result<HashMap<u64, (u16, Option<String>)>, Fault> {
     let mut statuses = HashMap::new();
     let messages: Vec<i64> = messages.map(key).collect();
     let Some(first) = messages.iter().min() else {
@@ -191,10 +191,11 @@ pub(super) async fn last_statuses(
     };
     for day in days.of_attempts(number(*first)) {
         let sql = format!(
-            "SELECT DISTINCT ON (msg) msg, status FROM attempt_{day} WHERE msg = ANY ($1) AND endpoint = $2 ORDER BY msg, id DESC"
+            "SELECT DISTINCT ON (msg) msg, status, failure FROM attempt_{day} WHERE msg = ANY ($1) AND endpoint = $2 \
+             ORDER BY msg, id DESC"
         );
         for row in connection.rows(&sql, args![messages, key(endpoint)]).await? {
-            statuses.insert(number(row.get(0)), row.get::<_, i16>(1) as u16);
+            statuses.insert(number(row.get(0)), (row.get::<_, i16>(1) as u16, row.get(2)));
         }
     }
     Ok(statuses)

@@ -57,7 +57,7 @@ impl Touched {
             Change::DeleteToken(id) => Self::Token(id.number()),
             Change::PutSource(new) => Self::Source(new.id.number()),
             Change::DeleteSource(id) => Self::Source(id.number()),
-            Change::PutTask(_) => return None,
+            Change::PutTask(_) | Change::Note(_) => return None,
         })
     }
 }

@@ -16,7 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     argument::{args, kept, owned},
-    books, change,
+    audit, books, change,
     cluster::Cluster,
     columns::{key, number},
     connection::Connection,
@@ -208,6 +208,7 @@ async fn apply_one(tx: &mut Tx, vault: &Vault, change: Change) -> Result<(), Fau
             refused::forget(tx, id);
             tx.queue("DELETE FROM source WHERE id = $1", kept![key(id.number())]);
         }
+        Change::Note(entry) => audit::put(tx, &entry)?,
         Change::PutTask(new) => {
             // One that has ended stays as it ended.
             let sql = "INSERT INTO task (id, environment, status, document) VALUES ($1, $2, $3, $4) \

@@ -358,12 +358,14 @@ pub(super) async fn replay_candidates(
         let fit: Vec<&Stored> = found.iter().filter(|found| fits(filter, &found.message)).collect();
         let mut deliveries = standing.at(&fit, endpoint).await?;
         let ids = fit.iter().map(|found| found.message.id.number());
-        let statuses = attempt::last_statuses(connection, &standing.days, ids, endpoint).await?;
+        let mut lasts = attempt::last_statuses(connection, &standing.days, ids, endpoint).await?;
         for Stored { message, .. } in found.into_iter().filter(|found| fits(filter, &found.message)) {
             let id = message.id.number();
+            let last = lasts.remove(&id);
             let candidate = ReplayCandidate {
                 delivery: deliveries.remove(&id),
-                last_status_code: statuses.get(&id).copied(),
+                last_status_code: last.as_ref().map(|(status, _)| *status),
+                last_failure: last.and_then(|(_, failure)| failure),
                 message,
             };
             if walk.push(candidate).is_break() {

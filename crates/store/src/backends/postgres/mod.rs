@@ -14,6 +14,7 @@
 //! * [`line`], [`tend`], [`lines`]: order, what people do about it and see of it.
 //! * [`schema`], [`partition`]: tables, most of them per day; [`retain`] drops them.
 //! * [`message`], [`delivery`], [`attempt`], [`configuration`]: reading, and the configuration's writes.
+//! * [`find`], [`survey`], [`audit`]: looking through many things at once, and at what people changed.
 //! * [`check`], [`upkeep`], [`copying`]: the rest of the house-keeping.
 //!
 //! Deliberately absent: prepared statements and session state, so that a pooler may stand in between; `SELECT … FOR UPDATE SKIP
@@ -24,6 +25,7 @@ mod append;
 mod argument;
 mod arrival;
 mod attempt;
+mod audit;
 mod balance;
 mod books;
 mod change;
@@ -40,6 +42,7 @@ mod delivery;
 mod due;
 mod fate;
 mod fault;
+mod find;
 mod gate;
 mod hand;
 mod held;
@@ -63,6 +66,7 @@ mod settle;
 mod shard;
 mod share;
 mod stream;
+mod survey;
 mod tend;
 #[cfg(test)]
 mod tests;

@@ -65,6 +65,11 @@ const STEPS: &[Step] = &[
         days: &[],
         lives_with: 2,
     },
+    Step {
+        sql: V4,
+        days: &[(Kind::Attempt, V4_ATTEMPT)],
+        lives_with: 3,
+    },
 ];
 
 /// How a database's schema stands.
@@ -184,6 +189,16 @@ const V3: &str = r#"
 CREATE TABLE form (kind text COLLATE "C" PRIMARY KEY, ddl text NOT NULL);
 "#;
 
+/// Looking back: what people changed, and which attempts failed.
+const V4: &str = "
+CREATE TABLE audit (id bigint PRIMARY KEY, environment bigint NOT NULL, document text NOT NULL);
+CREATE INDEX audit_environment ON audit (environment, id);
+";
+
+const V4_ATTEMPT: &str = "
+CREATE INDEX attempt_failed_{d} ON attempt_{d} (endpoint, id) INCLUDE (failure, status, last, msg) WHERE NOT ok;
+";
+
 /// The accepted messages of a day and the deliveries that are not simply 'made at the first try': ordered ones all are there.
 const MESSAGE: &str = r#"
 CREATE TABLE IF NOT EXISTS message_{d} (id bigint PRIMARY KEY, app bigint NOT NULL, event_type text NOT NULL, event_id text,
@@ -201,13 +216,15 @@ const PAYLOAD: &str = "
 CREATE TABLE IF NOT EXISTS payload_{d} (id bigint PRIMARY KEY, body bytea NOT NULL);
 ";
 
-/// The attempts made on a day. The index holds what counting needs.
+/// The attempts made on a day. One index holds what counting needs; the other those that failed, so that it costs the others
+/// nothing.
 const ATTEMPT: &str = "
 CREATE TABLE IF NOT EXISTS attempt_{d} (msg bigint NOT NULL, id bigint NOT NULL, endpoint bigint NOT NULL, app bigint NOT NULL,
     started_at bigint NOT NULL, duration_us bigint NOT NULL, status smallint NOT NULL, ok boolean NOT NULL, failure text,
     trigger smallint NOT NULL, number smallint NOT NULL, last boolean NOT NULL, url text NOT NULL, signature text NOT NULL,
     response bytea, response_headers text, PRIMARY KEY (msg, id));
 CREATE INDEX IF NOT EXISTS attempt_endpoint_{d} ON attempt_{d} (endpoint, id) INCLUDE (started_at, ok, msg);
+CREATE INDEX IF NOT EXISTS attempt_failed_{d} ON attempt_{d} (endpoint, id) INCLUDE (failure, status, last, msg) WHERE NOT ok;
 ";
 
 /// The idempotency keys that expire on a day: with the message they made, or with the answer they were given.

@@ -22,18 +22,19 @@ use tokio::{
 use super::{
     Postgres,
     arrival::{self, Answer},
-    Jobs, attempt, change, check, claim, closed, configuration, delivery,
+    Jobs, attempt, audit, change, check, claim, closed, configuration, delivery, find,
     gate::CURRENT,
     hand, held, known, lines, members, message, partition,
     queue::{AppendJob, SettleJob},
     refused,
     retain::{self, Step},
-    stream,
+    stream, survey,
     tend::{self, Blocked},
     upkeep, wish,
     word::Word,
 };
 use crate::{
+    audit::{AuditEntry, AuditFilter},
     contract::{
         Appended, Arrival, Arrived, Change, ClaimRequest, Claimed, Freed, Handoff, LaneHead, Lead, News, Released, Settlement,
         Store, StoredAnswer,
@@ -44,6 +45,8 @@ use crate::{
         DeliveryCounts, DeliveryRow, EndpointMessage, LineQuery, LineRow, MessageFilter, NodeRow, Page, RefusedRequest,
         ReplayCandidate, Requeue, Retained, Rows, StoreHealth, StreamQuery, StreamRow, Tending,
     },
+    scan::{Scan, Scanned},
+    survey::{FailedAttempt, FailureQuery, Sample, SampleQuery},
 };
 
 /// Messages erased in one transaction.
@@ -306,6 +309,19 @@ impl Store for Postgres {
         ))
     }
 
+    async fn find_message(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
+        read!(self.readers, |snapshot| find::message(&snapshot, id))
+    }
+
+    async fn find_event_id(&self, apps: Vec<AppId>, event_id: String) -> Result<Vec<Message>, StoreError> {
+        read!(self.readers, |snapshot| find::by_event_id(&snapshot, &apps, &event_id))
+    }
+
+    async fn scan(&self, scan: Scan) -> Result<Scanned, StoreError> {
+        let now = self.options.clock.now();
+        read!(self.readers, |snapshot| find::scan(&snapshot, &scan, now))
+    }
+
     async fn expunge_payload(&self, app: AppId, id: MessageId) -> Result<bool, StoreError> {
         write!(self, |tx| upkeep::expunge_payload(tx, app, id))
     }
@@ -407,6 +423,14 @@ impl Store for Postgres {
         read!(self.readers, |snapshot| attempt::counts(&snapshot, &query))
     }
 
+    async fn sample_attempts(&self, query: SampleQuery) -> Result<Vec<Sample>, StoreError> {
+        read!(self.readers, |snapshot| survey::sample(&snapshot, &query))
+    }
+
+    async fn failed_attempts(&self, query: FailureQuery) -> Result<Vec<FailedAttempt>, StoreError> {
+        read!(self.readers, |snapshot| survey::failures(&snapshot, &query))
+    }
+
     async fn replay_candidates(
         &self,
         app: AppId,
@@ -444,12 +468,32 @@ impl Store for Postgres {
         ))
     }
 
+    async fn audit(
+        &self,
+        environment: EnvironmentId,
+        filter: AuditFilter,
+        page: Page,
+    ) -> Result<Rows<AuditEntry>, StoreError> {
+        read!(self.readers, |snapshot| audit::entries(
+            &snapshot,
+            environment,
+            &filter,
+            page
+        ))
+    }
+
     async fn retain(&self, cutoffs: Cutoffs) -> Result<Retained, StoreError> {
         let now = self.options.clock.now();
         write!(self, |tx| upkeep::make_ahead(tx))?;
         let victims = read!(self.readers, |snapshot| retain::victims(&snapshot, cutoffs, now))?;
         let mut retained = Retained::default();
         let mut steps = 0;
+        while write!(self, |tx| audit::forget(tx, now))? {
+            steps += 1;
+            if steps >= STEPS_PER_CALL {
+                return Ok(Retained { more: true, ..retained });
+            }
+        }
         for victim in victims {
             let mut after = 0;
             loop {

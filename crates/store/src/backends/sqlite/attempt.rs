@@ -154,7 +154,7 @@ pub(super) fn one(connection: &Connection, wanted: AttemptKey) -> Result<Option<
     Ok(Some(AttemptRow { attempt, message }))
 }
 
-/// The status code of the last attempt of a delivery. `many`: there may be several, so the newest days are looked at first;
+/// The status code of the last attempt of a delivery, and why it failed. `many`: there may be several, so the newest days are looked at first;
 /// otherwise there is at most one, soon after the message.
 pub(super) fn last_status(
     connection: &Connection,
@@ -162,16 +162,18 @@ pub(super) fn last_status(
     message: u64,
     endpoint: u64,
     many: bool,
-) -> Result<Option<u16>, Fault> {
+) -> Result<Option<(u16, Option<String>)>, Fault> {
     let mut candidates: Vec<i64> = days.of_attempts(message).collect();
     if many {
         candidates.reverse();
     }
     for day in candidates {
-        let sql = format!("SELECT status FROM attempt_{day} WHERE msg = ?1 AND endpoint = ?2 ORDER BY id DESC LIMIT 1");
+        let sql = format!(
+            "SELECT status, failure FROM attempt_{day} WHERE msg = ?1 AND endpoint = ?2 ORDER BY id DESC LIMIT 1"
+        );
         let mut statement = connection.prepare_cached(&sql)?;
         let found = statement
-            .query_row((key(message), key(endpoint)), |row| row.get(0))
+            .query_row((key(message), key(endpoint)), |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         if found.is_some() {
             return Ok(found);

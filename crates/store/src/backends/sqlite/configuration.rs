@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    books,
+    audit, books,
     fault::Fault,
     paging::Walk,
     partition::{Days, Kind, render},
@@ -192,6 +192,7 @@ fn apply_one(connection: &Connection, vault: &Vault, change: Change) -> Result<(
             refused::forget(connection, id)?;
             connection.execute("DELETE FROM source WHERE id = ?1", [key(id.number())])?;
         }
+        Change::Note(entry) => audit::put(connection, &entry)?,
         Change::PutTask(new) => {
             // One that has ended stays as it ended.
             let sql = "INSERT INTO task (id, environment, status, document) VALUES (?1, ?2, ?3, ?4)

@@ -279,7 +279,7 @@ pub(super) fn replay_candidates(
             return Ok(ControlFlow::Continue(()));
         }
         let row = standing.row(found.message.id.number(), endpoint)?;
-        let last_status_code = attempt::last_status(
+        let last = attempt::last_status(
             connection,
             &standing.days,
             found.message.id.number(),
@@ -294,7 +294,8 @@ pub(super) fn replay_candidates(
         Ok(walk.push(ReplayCandidate {
             message: found.message,
             delivery,
-            last_status_code,
+            last_status_code: last.as_ref().map(|(status, _)| *status),
+            last_failure: last.and_then(|(_, failure)| failure),
         }))
     })?;
     Ok(walk.into_rows())

@@ -11,10 +11,12 @@
 //! * [`fresh`], [`lease`], [`books`], [`recover`]: what is out in memory, and how a crash does not lose it.
 //! * [`schema`], [`partition`]: tables, most of them per day; [`retain`] drops them.
 //! * [`message`], [`delivery`], [`attempt`], [`configuration`]: reading, and the configuration's writes.
+//! * [`find`], [`survey`], [`audit`]: looking through many things at once, and at what people changed.
 //! * [`check`], [`upkeep`], [`copying`], [`location`], [`connection`], [`checkpointer`]: the rest of the house-keeping.
 
 mod arrival;
 mod attempt;
+mod audit;
 mod backlog;
 mod books;
 mod check;
@@ -27,6 +29,7 @@ mod connection;
 mod copying;
 mod delivery;
 mod fault;
+mod find;
 mod hand;
 mod held;
 mod ingest;
@@ -44,6 +47,7 @@ mod scan;
 mod schema;
 mod settle;
 mod stream;
+mod survey;
 mod tend;
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,10 @@ const STEPS: &[Step] = &[
         sql: V3,
         partitions: &[(Kind::Message, V3_MESSAGE)],
     },
+    Step {
+        sql: V4,
+        partitions: &[(Kind::Attempt, V4_ATTEMPT)],
+    },
 ];
 
 pub(super) const V1: &str = "
@@ -119,6 +123,16 @@ const V3_MESSAGE: &str = "
 ALTER TABLE message_{d} ADD COLUMN inbound TEXT;
 ";
 
+/// Looking back: what people changed, and which attempts failed.
+const V4: &str = "
+CREATE TABLE audit (id INTEGER PRIMARY KEY, environment INTEGER NOT NULL, document TEXT NOT NULL) STRICT;
+CREATE INDEX audit_environment ON audit (environment);
+";
+
+const V4_ATTEMPT: &str = "
+CREATE INDEX attempt_failed_{d} ON attempt_{d} (endpoint, id, failure, status, last) WHERE ok = 0;
+";
+
 /// The accepted messages of a day and the deliveries that are not simply 'made at the first try': ordered ones all are there.
 /// The index holds those that failed or were cancelled.
 pub(super) const MESSAGE: &str = "
@@ -138,7 +152,8 @@ pub(super) const PAYLOAD: &str = "
 CREATE TABLE IF NOT EXISTS payload_{d} (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
 ";
 
-/// The attempts made on a day. The index holds what counting needs.
+/// The attempts made on a day. One index holds what counting needs; the other those that failed, so that it costs the others
+/// nothing.
 pub(super) const ATTEMPT: &str = "
 CREATE TABLE IF NOT EXISTS attempt_{d} (msg INTEGER NOT NULL, id INTEGER NOT NULL, endpoint INTEGER NOT NULL,
     app INTEGER NOT NULL, started_at INTEGER NOT NULL, duration_us INTEGER NOT NULL, status INTEGER NOT NULL,
@@ -146,6 +161,7 @@ CREATE TABLE IF NOT EXISTS attempt_{d} (msg INTEGER NOT NULL, id INTEGER NOT NUL
     url TEXT NOT NULL, signature TEXT NOT NULL, response BLOB, response_headers TEXT,
     PRIMARY KEY (msg, id)) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS attempt_endpoint_{d} ON attempt_{d} (endpoint, id, started_at, ok);
+CREATE INDEX IF NOT EXISTS attempt_failed_{d} ON attempt_{d} (endpoint, id, failure, status, last) WHERE ok = 0;
 ";
 
 /// The idempotency keys that expire on a day: with the message they made, or with the answer they were given.

@@ -19,16 +19,17 @@ use tokio::sync::oneshot;
 use super::{
     Sqlite,
     arrival::{self, Answer},
-    attempt, check, claim, closed, configuration, delivery, hand, held, ingest, lines, message,
+    attempt, audit, check, claim, closed, configuration, delivery, find, hand, held, ingest, lines, message,
     partition::Days,
     queue::{AppendJob, SettleJob},
     refused,
     retain::{self, Step},
-    stream,
+    stream, survey,
     tend::{self, Blocked, Discarding},
     upkeep,
 };
 use crate::{
+    audit::{AuditEntry, AuditFilter},
     contract::{
         Appended, Arrival, Arrived, Change, ClaimRequest, Claimed, Freed, Handoff, LaneHead, Released, Settlement,
         Store, StoredAnswer,
@@ -39,6 +40,8 @@ use crate::{
         DeliveryCounts, DeliveryRow, EndpointMessage, LineQuery, LineRow, MessageFilter, Page, RefusedRequest,
         ReplayCandidate, Requeue, Retained, Rows, StoreHealth, StreamQuery, StreamRow, Tending,
     },
+    scan::{Scan, Scanned},
+    survey::{FailedAttempt, FailureQuery, Sample, SampleQuery},
 };
 
 use bellwire_core::id::Id as _;
@@ -272,6 +275,20 @@ impl Store for Sqlite {
             .await
     }
 
+    async fn find_message(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
+        self.read(move |connection| find::message(connection, id)).await
+    }
+
+    async fn find_event_id(&self, apps: Vec<AppId>, event_id: String) -> Result<Vec<Message>, StoreError> {
+        self.read(move |connection| find::by_event_id(connection, &apps, &event_id))
+            .await
+    }
+
+    async fn scan(&self, scan: Scan) -> Result<Scanned, StoreError> {
+        let now = self.options.clock.now();
+        self.read(move |connection| find::scan(connection, &scan, now)).await
+    }
+
     async fn expunge_payload(&self, app: AppId, id: MessageId) -> Result<bool, StoreError> {
         self.erase(move |tx| upkeep::expunge_payload(tx, app, id)).await
     }
@@ -370,6 +387,14 @@ impl Store for Sqlite {
         self.read(move |connection| attempt::counts(connection, &query)).await
     }
 
+    async fn sample_attempts(&self, query: SampleQuery) -> Result<Vec<Sample>, StoreError> {
+        self.read(move |connection| survey::sample(connection, &query)).await
+    }
+
+    async fn failed_attempts(&self, query: FailureQuery) -> Result<Vec<FailedAttempt>, StoreError> {
+        self.read(move |connection| survey::failures(connection, &query)).await
+    }
+
     async fn replay_candidates(
         &self,
         app: AppId,
@@ -402,6 +427,16 @@ impl Store for Sqlite {
             .await
     }
 
+    async fn audit(
+        &self,
+        environment: EnvironmentId,
+        filter: AuditFilter,
+        page: Page,
+    ) -> Result<Rows<AuditEntry>, StoreError> {
+        self.read(move |connection| audit::entries(connection, environment, &filter, page))
+            .await
+    }
+
     async fn retain(&self, cutoffs: Cutoffs) -> Result<Retained, StoreError> {
         let now = self.options.clock.now();
         let victims = self
@@ -409,6 +444,12 @@ impl Store for Sqlite {
             .await?;
         let mut retained = Retained::default();
         let mut steps = 0;
+        while self.write(move |tx| audit::forget(tx, now)).await? {
+            steps += 1;
+            if steps >= STEPS_PER_CALL {
+                return Ok(Retained { more: true, ..retained });
+            }
+        }
         for victim in victims {
             let mut after = 0;
             loop {
