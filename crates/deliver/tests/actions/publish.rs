@@ -160,7 +160,9 @@ async fn requests_with_what_a_source_brought_count_its_rounds() {
             let mut came = message("{}");
             let headers = &mut Arc::make_mut(came.inbound.as_mut().unwrap()).headers;
             headers.extend(came_with.map(|hops| ("bellwire-hops".to_owned(), hops.to_owned())));
-            let outcome = house.act(endpoint(kind, &json!({"url": receiver.url()})), came).await;
+            let mut call = endpoint(kind, &json!({"url": receiver.url()}));
+            call.id = EndpointId::from_number(100 + u64::try_from(kind.len()).unwrap());
+            let outcome = house.act(call, came).await;
             assert_eq!(reason(&outcome), "");
             let seen = receiver.seen().pop().unwrap();
             assert_eq!(seen.header("bellwire-hops"), goes_with, "{kind}");

@@ -62,7 +62,7 @@ fn referable(schema: &Json) -> Json {
     match schema {
         Json::Array(several) => several.iter().map(referable).collect(),
         // A length of time: the API takes the same texts, and does not say which.
-        Json::Object(members) if members.get("type") == Some(&json!(["string", "number"])) => {
+        Json::Object(members) if is_span(members) => {
             let mut spanning = span();
             for (name, value) in members.iter().filter(|(name, _)| *name != "type") {
                 spanning[name] = value.clone();
@@ -83,4 +83,13 @@ fn referable(schema: &Json) -> Json {
         }
         other => other.clone(),
     }
+}
+
+/// A text or a number, which may be left out.
+fn is_span(members: &Map<String, Json>) -> bool {
+    let types = members.get("type").and_then(Json::as_array);
+    types.is_some_and(|types| {
+        let has = |name: &str| types.iter().any(|of| of == name);
+        has("string") && has("number") && !has("boolean")
+    })
 }
