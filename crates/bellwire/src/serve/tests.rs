@@ -2,6 +2,7 @@
 
 mod hooks;
 mod intake;
+mod questions;
 mod shown;
 
 use std::{
