@@ -38,7 +38,7 @@ const TIMED_MAX: usize = 3_000;
 /// A point is counted in so many pieces, so that what is projected is near what was counted.
 const PIECES: usize = 2;
 /// Pieces of one answer, of all endpoints: each costs a look-up.
-const LOOKUPS_MAX: usize = 6_000;
+const LOOKUPS_MAX: usize = 3_000;
 /// Endpoints whose backlog is looked at one by one for the time of the oldest.
 const BACKLOGS_MAX: usize = 200;
 
