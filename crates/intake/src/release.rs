@@ -117,7 +117,7 @@ impl Release {
         match self.store.lead() {
             Some(_lead) => self.store.release(now, STEP).await,
             None => Ok(Released {
-                messages: 0,
+                freed: Vec::new(),
                 next: Some(now.plus(AGAIN)),
             }),
         }

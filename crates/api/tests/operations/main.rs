@@ -6,6 +6,7 @@ mod administration;
 mod attempts;
 mod bench;
 mod lines;
+mod looking;
 mod replays;
 mod statistics;
 mod tail;

@@ -40,7 +40,7 @@ mod stats;
 mod tail;
 mod task;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 mod token;
 mod verify;
 mod when;

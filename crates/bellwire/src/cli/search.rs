@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(seen[0].line, "GET /api/v1/search?q=A-17&app=acme&status=5xx");
         let text = captured.text();
         assert!(
-            text.contains("msg_1  a.b") && text.contains("in payload: {\"id\":\"A-17\"}"),
+            text.contains("msg_1 a.b") && text.contains("in payload: {\"id\":\"A-17\"}"),
             "{text}"
         );
         let notes = captured.notes();

@@ -5,6 +5,7 @@ mod hooks;
 mod intake;
 mod moved;
 mod nodes;
+mod questions;
 mod shown;
 
 use std::{

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use bellwire_core::{
     delivery::DeliveryState,
-    id::{AppId, MessageId},
+    id::{AppId, Id as _, MessageId},
     time::Timestamp,
 };
 use bellwire_store::query::{CheckReport, Cutoffs, Retained, StoreHealth};

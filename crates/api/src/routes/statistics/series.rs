@@ -32,13 +32,13 @@ const SPAN_DEFAULT: Duration = Duration::from_secs(86_400);
 const POINTS_DEFAULT: usize = 60;
 const POINTS_MAX: u64 = 200;
 /// Attempts that one answer counts at most, about.
-const COUNTED_MAX: usize = 300_000;
+const COUNTED_MAX: usize = 100_000;
 /// Attempts that one answer times at most, about.
-const TIMED_MAX: usize = 10_000;
+const TIMED_MAX: usize = 3_000;
 /// A point is counted in so many pieces, so that what is projected is near what was counted.
-const PIECES: usize = 4;
+const PIECES: usize = 2;
 /// Pieces of one answer, of all endpoints: each costs a look-up.
-const LOOKUPS_MAX: usize = 12_000;
+const LOOKUPS_MAX: usize = 3_000;
 /// Endpoints whose backlog is looked at one by one for the time of the oldest.
 const BACKLOGS_MAX: usize = 200;
 
@@ -224,7 +224,7 @@ impl Asked {
             width: self.bucket / pieces as u32,
             n,
             counted: (COUNTED_MAX / (n * each)).max(50),
-            timed: (TIMED_MAX / (n * each)).max(2),
+            timed: (TIMED_MAX / (n * each)).max(1),
         }
     }
 }
@@ -332,7 +332,7 @@ mod tests {
         for n in [0, 1, 50, 1_000] {
             let query = asked.query(vec![bellwire_core::id::Id::from_number(1); n]);
             assert_eq!(query.width * u32::try_from(query.n).unwrap(), asked.bucket * 60);
-            assert!(query.n * n * query.timed <= TIMED_MAX.max(2 * 60 * n), "{n}");
+            assert!(query.n * n * query.timed <= TIMED_MAX.max(60 * n), "{n}");
         }
     }
 

@@ -336,6 +336,12 @@ pub(crate) const TABLES: &[Table] = &[
         &[("number", Big), ("source", Big), ("document", Text)],
         &["document"],
     ),
+    table(
+        "audit",
+        1,
+        &[("id", Big), ("environment", Big), ("document", Text)],
+        &["document"],
+    ),
 ];
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ CREATE INDEX audit_environment ON audit (environment);
 ";
 
 const V4_ATTEMPT: &str = "
-CREATE INDEX attempt_failed_{d} ON attempt_{d} (endpoint, id, failure, status, last) WHERE ok = 0;
+CREATE INDEX attempt_failed_{d} ON attempt_{d} (endpoint, id, failure, status, last, ok) WHERE ok = 0;
 ";
 
 /// The accepted messages of a day and the deliveries that are not simply 'made at the first try': ordered ones all are there.
@@ -161,7 +161,7 @@ CREATE TABLE IF NOT EXISTS attempt_{d} (msg INTEGER NOT NULL, id INTEGER NOT NUL
     url TEXT NOT NULL, signature TEXT NOT NULL, response BLOB, response_headers TEXT,
     PRIMARY KEY (msg, id)) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS attempt_endpoint_{d} ON attempt_{d} (endpoint, id, started_at, ok);
-CREATE INDEX IF NOT EXISTS attempt_failed_{d} ON attempt_{d} (endpoint, id, failure, status, last) WHERE ok = 0;
+CREATE INDEX IF NOT EXISTS attempt_failed_{d} ON attempt_{d} (endpoint, id, failure, status, last, ok) WHERE ok = 0;
 ";
 
 /// The idempotency keys that expire on a day: with the message they made, or with the answer they were given.

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::backends::sqlite::{
-    attempt, claim, configuration, delivery, fault::Fault, held, line, lines, message, refused, stream, tend,
+    attempt, audit, claim, configuration, delivery, fault::Fault, find, held, line, lines, message, refused, stream,
+    survey, tend,
 };
 
 const DAY_NUMBER: i64 = 20_458;
@@ -52,6 +53,22 @@ async fn every_list_is_walked_by_a_key_in_its_order() {
         (
             delivery::rows_of_endpoint_sql(DAY_NUMBER, false),
             "SEARCH delivery_20458 USING COVERING INDEX delivery_over_20458 (endpoint=? AND state=? AND msg>? AND msg<?)",
+        ),
+        (
+            survey::failures_sql(DAY_NUMBER),
+            "SEARCH attempt_20458 USING COVERING INDEX attempt_failed_20458 (endpoint=? AND id>? AND id<?)",
+        ),
+        (
+            survey::timing_sql(DAY_NUMBER),
+            "SEARCH attempt_20458 USING INDEX attempt_endpoint_20458 (endpoint=? AND id>? AND id<?)",
+        ),
+        (
+            find::newest_sql(DAY_NUMBER),
+            "SEARCH message_20458 USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        ),
+        (
+            audit::of_environment_sql(false),
+            "SEARCH audit USING INDEX audit_environment (environment=? AND rowid>? AND rowid<?)",
         ),
         (claim::WAITING.to_owned(), "SEARCH due USING PRIMARY KEY (endpoint=?)"),
         (
