@@ -227,7 +227,11 @@ pub(super) async fn bury(house: &House, session: &Connection, gone: &Other, now:
         let sql = "DELETE FROM member WHERE number = $1 AND epoch = $2";
         connection.execute(sql, args![which, own.epoch]).await?;
         connection.batch("COMMIT").await?;
-        tracing::warn!(node = which, left = gone.left, "a node is gone; others serve its endpoints");
+        if gone.left {
+            tracing::info!(node = which, "a node has left");
+        } else {
+            tracing::warn!(node = which, "a node is gone; others take its place");
+        }
         Ok(())
     };
     let buried = buried.await;
