@@ -44,7 +44,10 @@ async fn servers_on_one_database_share_the_work_by_their_roles() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(ask(worker.address, "GET", "/api/v1/app", TOKEN, None).await.0, 404);
-    assert_eq!(ask(worker.address, "GET", "/api/v1/health/ready", "", None).await.0, 204);
+    assert_eq!(
+        ask(worker.address, "GET", "/api/v1/health/ready", "", None).await.0,
+        204
+    );
     let receiver = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", receiver.local_addr().unwrap());
     let app = Some(json!({ "name": "Shop", "uid": "shop" }));

@@ -26,10 +26,10 @@ mod arrival;
 mod attempt;
 mod balance;
 mod books;
+mod change;
 mod check;
 mod check_lines;
 mod check_streams;
-mod change;
 mod claim;
 mod cluster;
 mod configuration;
@@ -106,9 +106,7 @@ use self::{
 };
 use super::{
     OpenOptions,
-    common::{
-        acknowledge, backlog::Backlogs, columns, days, effects, fit, fresh, lease, paging, shared, verdict,
-    },
+    common::{acknowledge, backlog::Backlogs, columns, days, effects, fit, fresh, lease, paging, shared, verdict},
 };
 use crate::error::{OpenError, StoreError};
 
@@ -416,7 +414,10 @@ async fn prepare(connection: Connection, begin: &str, options: &OpenOptions) -> 
 
 /// Nothing is served under this number yet, whoever had it before.
 async fn settle_in(connection: &Connection, house: &House, own: Ownership) -> Result<(), Fault> {
-    let sql = format!("{}; SELECT own({}::smallint, {}::bigint)", house.begin, own.number, own.epoch);
+    let sql = format!(
+        "{}; SELECT own({}::smallint, {}::bigint)",
+        house.begin, own.number, own.epoch
+    );
     connection.batch(&sql).await?;
     node::free_shards(connection, own.number).await?;
     connection.batch("COMMIT").await
