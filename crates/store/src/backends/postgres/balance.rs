@@ -235,7 +235,8 @@ impl Balancer {
         let busy = self.busy();
         let is_led = self.cluster.is_led();
         let is_quiet = |shard: &i16| {
-            !busy.contains(shard) && !self.cluster.owned.has_fresh(*shard) && !(*shard == LEADING && is_led)
+            let is_out = busy.contains(shard) || self.cluster.owned.has_fresh(*shard);
+            !(is_out || *shard == LEADING && is_led)
         };
         let quiet: Vec<i16> = self.giving.keys().copied().filter(is_quiet).collect();
         if !quiet.is_empty() {
