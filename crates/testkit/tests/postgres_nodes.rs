@@ -29,9 +29,15 @@ use self::{
 async fn is_spread(nodes: &[&Node]) -> bool {
     let rows = nodes[0].store.nodes().await.unwrap_or_default();
     let all: u32 = rows.iter().map(|row| row.shards).sum();
-    let (least, most) = (rows.iter().map(|row| row.shards).min(), rows.iter().map(|row| row.shards).max());
+    let (least, most) = (
+        rows.iter().map(|row| row.shards).min(),
+        rows.iter().map(|row| row.shards).max(),
+    );
     let leaders = rows.iter().filter(|row| row.leads).count();
-    rows.len() == nodes.len() && all == 1_024 && leaders == 1 && most.zip(least).is_some_and(|(most, least)| most - least <= 1)
+    rows.len() == nodes.len()
+        && all == 1_024
+        && leaders == 1
+        && most.zip(least).is_some_and(|(most, least)| most - least <= 1)
 }
 
 /// Waits until it is so.
@@ -48,15 +54,20 @@ async fn nodes_share_the_endpoints_evenly_as_they_come_and_go() {
     share_evenly(&[&first, &second, &third]).await;
     let numbers: BTreeSet<u16> = [&first, &second, &third].map(|node| node.store.node()).into();
     assert_eq!(numbers, BTreeSet::from([0, 1, 2]));
+    let number = second.store.node();
     second.leave().await;
     share_evenly(&[&first, &third]).await;
     let fourth = house.node().await;
-    assert_eq!(fourth.store.node(), 1, "the first free number is given out again");
+    assert_eq!(fourth.store.node(), number, "a number that is free is given out again");
     share_evenly(&[&first, &third, &fourth]).await;
     let endpoints: Vec<_> = house.endpoints(30).await;
     for endpoint in endpoints {
         let served = [&first, &third, &fourth].map(|node| node.store.serves(endpoint));
-        assert_eq!(served.iter().filter(|serves| **serves).count(), 1, "one node serves an endpoint");
+        assert_eq!(
+            served.iter().filter(|serves| **serves).count(),
+            1,
+            "one node serves an endpoint"
+        );
     }
 }
 
@@ -71,7 +82,10 @@ async fn what_is_published_anywhere_is_delivered_by_whoever_serves_the_endpoint(
     }
     house.all_arrive(24).await;
     for (at, node) in nodes.iter().enumerate() {
-        let foreign = endpoints.iter().find(|endpoint| !node.store.serves(**endpoint)).unwrap();
+        let foreign = endpoints
+            .iter()
+            .find(|endpoint| !node.store.serves(**endpoint))
+            .unwrap();
         let request = ClaimRequest {
             endpoint: *foreign,
             now: Timestamp::MAX,
@@ -91,13 +105,23 @@ async fn what_a_node_had_in_memory_is_delivered_by_others_when_it_is_killed() {
     let (mut first, second) = (house.node().await, house.node().await);
     share_evenly(&[&first, &second]).await;
     let endpoints = house.endpoints(12).await;
-    let own: Vec<_> = endpoints.iter().copied().filter(|endpoint| first.store.serves(*endpoint)).collect();
+    let own: Vec<_> = endpoints
+        .iter()
+        .copied()
+        .filter(|endpoint| first.store.serves(*endpoint))
+        .collect();
     for endpoint in &own {
         first.action.script(*endpoint, Script::always(Reply::Hangs));
     }
     first.publish(&own).await;
     first.cut().await;
-    let others = || async { second.store.nodes().await.is_ok_and(|rows| rows.len() == 1 && rows[0].shards == 1_024) };
+    let others = || async {
+        second
+            .store
+            .nodes()
+            .await
+            .is_ok_and(|rows| rows.len() == 1 && rows[0].shards == 1_024)
+    };
     timeout(TAKEOVER, until("the other has all", others)).await.unwrap();
     house.all_arrive_at(&second, own.len()).await;
     house.is_sound().await;
@@ -105,7 +129,10 @@ async fn what_a_node_had_in_memory_is_delivered_by_others_when_it_is_killed() {
     first.mend();
     timeout(TAKEOVER, first.store.ousted()).await.unwrap();
     let refused = first.store.append(house.message(&own)).await;
-    assert!(matches!(refused, Err(AppendError::Store(StoreError::Unavailable(_)))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(AppendError::Store(StoreError::Unavailable(_)))),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,8 +148,17 @@ async fn a_node_that_hangs_for_longer_than_its_lease_begins_no_attempt_and_its_l
         set.spawn(async move { store.append(message).await });
         set
     };
-    until("it does not know any more whether it may", || async { !first.store.may_attempt() }).await;
-    let others = || async { second.store.nodes().await.is_ok_and(|rows| rows.len() == 1 && rows[0].shards == 1_024) };
+    until("it does not know any more whether it may", || async {
+        !first.store.may_attempt()
+    })
+    .await;
+    let others = || async {
+        second
+            .store
+            .nodes()
+            .await
+            .is_ok_and(|rows| rows.len() == 1 && rows[0].shards == 1_024)
+    };
     timeout(TAKEOVER, until("the other has all", others)).await.unwrap();
     second.publish(&[endpoint]).await;
     house.all_arrive_at(&second, 1).await;
@@ -130,7 +166,10 @@ async fn a_node_that_hangs_for_longer_than_its_lease_begins_no_attempt_and_its_l
     first.mend();
     timeout(TAKEOVER, first.store.ousted()).await.unwrap();
     let mut writing = writing;
-    assert!(writing.join_next().await.unwrap().unwrap().is_err(), "what was under way is refused");
+    assert!(
+        writing.join_next().await.unwrap().unwrap().is_err(),
+        "what was under way is refused"
+    );
     house.is_sound().await;
 }
 
@@ -169,7 +208,10 @@ async fn a_change_is_in_force_everywhere_when_it_is_answered() {
         assert!(other.directory.endpoint_by_id(endpoint).is_some(), "the other knows it");
         node.pause(endpoint).await;
         assert!(other.directory.endpoint_by_id(endpoint).unwrap().endpoint.paused);
-        node.directory.commit(vec![Change::DeleteEndpoint(endpoint)], None).await.unwrap();
+        node.directory
+            .commit(vec![Change::DeleteEndpoint(endpoint)], None)
+            .await
+            .unwrap();
         assert!(other.directory.endpoint_by_id(endpoint).is_none());
     }
     // Both at once: none is lost, and both come to the same.
@@ -178,7 +220,9 @@ async fn a_change_is_in_force_everywhere_when_it_is_answered() {
         async move {
             for _ in 0..20 {
                 let endpoint = house.new_endpoint();
-                node.commit(vec![Change::PutEndpoint(Box::new(endpoint))], None).await.unwrap();
+                node.commit(vec![Change::PutEndpoint(Box::new(endpoint))], None)
+                    .await
+                    .unwrap();
             }
         }
     };

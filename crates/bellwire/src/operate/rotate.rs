@@ -48,8 +48,16 @@ pub(super) async fn rotate(config: Config) -> Result<String, Failure> {
     let old = keys_of(&config)?;
     // Proves that nobody has the store open and that everything opens with the secrets at hand, before anything changes.
     let store = open(&config, &old).await?;
+    let nodes = store.nodes().await.map_err(failed);
     store.close().await;
     drop(store);
+    // This command is one of them, where others may be.
+    let others = nodes?.len().saturating_sub(1);
+    if others > 0 {
+        return Err(Failure::Failed(format!(
+            "the store is in use by running servers ({others}); stop them first"
+        )));
+    }
     // An interrupted rotation is finished, not begun anew.
     if !configured && !old.is_being_replaced() {
         replace(&config).map_err(|error| Failure::Failed(format!("cannot replace the main secret: {error}")))?;

@@ -427,7 +427,11 @@ impl Handoff for Entrance {
         let scheduler = &self.0;
         scheduler.parts.directory.note_gained(which, failing);
         // Lanes of which an attempt was still under way when they were given up.
-        let known = scheduler.state.lock().unwrap_or_else(PoisonError::into_inner).endpoints();
+        let known = scheduler
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .endpoints();
         for endpoint in known.into_iter().filter(|endpoint| which(*endpoint)) {
             scheduler.endpoint_changed(endpoint);
         }
@@ -435,7 +439,11 @@ impl Handoff for Entrance {
 
     fn lost(&self) {
         let scheduler = &self.0;
-        let known = scheduler.state.lock().unwrap_or_else(PoisonError::into_inner).endpoints();
+        let known = scheduler
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .endpoints();
         for endpoint in known {
             if !scheduler.parts.store.serves(endpoint) {
                 scheduler.parts.action.forget(endpoint);

@@ -428,8 +428,7 @@ impl Directory {
                 continue;
             };
             let before = entry.lane.set_waiting(*waiting);
-            self.waiting
-                .fetch_add(waiting.wrapping_sub(before), Ordering::Relaxed);
+            self.waiting.fetch_add(waiting.wrapping_sub(before), Ordering::Relaxed);
         }
     }
 

@@ -296,7 +296,9 @@ impl House {
 
     fn arrived(&self, by: Option<usize>) -> usize {
         let seen = self.seen();
-        let arrived = seen.iter().filter(|one| one.what == What::Succeeded && by.is_none_or(|by| one.by == by));
+        let arrived = seen
+            .iter()
+            .filter(|one| one.what == What::Succeeded && by.is_none_or(|by| one.by == by));
         arrived.map(|one| one.key).collect::<BTreeSet<_>>().len()
     }
 
@@ -314,7 +316,9 @@ impl House {
     /// How often attempts were begun at an endpoint.
     pub fn begun_at(&self, endpoint: EndpointId) -> usize {
         let seen = self.seen();
-        let begun = seen.iter().filter(|one| one.what == What::Begun && one.key.endpoint == endpoint);
+        let begun = seen
+            .iter()
+            .filter(|one| one.what == What::Begun && one.key.endpoint == endpoint);
         begun.count()
     }
 

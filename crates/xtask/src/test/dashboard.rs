@@ -41,7 +41,7 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
         )
     })?;
     let where_is = process::capture(Command::new("which").arg(chromium))?;
-    sdk::against_server(run, "dashboard", |server| {
+    sdk::against_server(run, "dashboard", sdk::Kept::Embedded, |server| {
         let mut command = Command::new(program);
         command
             .args(["--test", "--test-reporter=tap", "--test-concurrency=1"])

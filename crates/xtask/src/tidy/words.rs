@@ -122,6 +122,10 @@ const RULES: &[Rule] = &[
                 "asks until a database server of another process is back: it gives no signal",
             ),
             (
+                "crates/testkit/tests/postgres/house.rs",
+                "asks several nodes until they have come to an end among themselves: that is in a database of another process",
+            ),
+            (
                 "crates/testkit/tests/postgres_outage.rs",
                 "kills a database server of another process under load, and asks until it is back",
             ),

@@ -40,11 +40,15 @@ async fn servers_on_one_database_share_the_work_by_their_roles() {
     let worker = start(Role::Worker).await.unwrap();
     let all = start(Role::All).await.unwrap();
     let wanted = [("api", 0), ("worker", 512), ("all", 512)].map(|(role, shards)| (role.to_owned(), shards));
-    while spread(front.address).await != wanted {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let come_to_an_end = async { while spread(front.address).await != wanted {} };
+    tokio::time::timeout(Duration::from_secs(60), come_to_an_end)
+        .await
+        .unwrap();
     assert_eq!(ask(worker.address, "GET", "/api/v1/app", TOKEN, None).await.0, 404);
-    assert_eq!(ask(worker.address, "GET", "/api/v1/health/ready", "", None).await.0, 204);
+    assert_eq!(
+        ask(worker.address, "GET", "/api/v1/health/ready", "", None).await.0,
+        204
+    );
     let receiver = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", receiver.local_addr().unwrap());
     let app = Some(json!({ "name": "Shop", "uid": "shop" }));

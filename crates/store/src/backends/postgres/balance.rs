@@ -137,9 +137,7 @@ impl Balancer {
             let now = Instant::now();
             self.giving.extend(moves.give.iter().map(|shard| (*shard, now)));
             // Nothing is given out of them from here on.
-            self.shared
-                .leases
-                .meanwhile(|| self.cluster.owned.remove(&moves.give));
+            self.shared.leases.meanwhile(|| self.cluster.owned.remove(&moves.give));
             if let Some(handoff) = self.shared.handoff() {
                 handoff.lost();
             }
@@ -155,7 +153,8 @@ impl Balancer {
             .filter(|shard| !self.cluster.owned.has(*shard) && !self.giving.contains_key(shard))
             .collect();
         self.adopt(&not_known).await?;
-        self.giving.retain(|shard, _| owners.get(*shard as usize) == Some(&Some(me)));
+        self.giving
+            .retain(|shard, _| owners.get(*shard as usize) == Some(&Some(me)));
         for shard in self.giving.keys() {
             if let Some(owner) = owners.get_mut(*shard as usize) {
                 *owner = Some(NOBODY);
@@ -236,7 +235,8 @@ impl Balancer {
         let busy = self.busy();
         let is_led = self.cluster.is_led();
         let is_quiet = |shard: &i16| {
-            !busy.contains(shard) && !self.cluster.owned.has_fresh(*shard) && !(*shard == LEADING && is_led)
+            let is_out = busy.contains(shard) || self.cluster.owned.has_fresh(*shard);
+            !(is_out || *shard == LEADING && is_led)
         };
         let quiet: Vec<i16> = self.giving.keys().copied().filter(is_quiet).collect();
         if !quiet.is_empty() {

@@ -170,7 +170,11 @@ async fn everything(connection: &Connection, vault: &Vault) -> Result<News, Faul
     let mut changes: Vec<Change> = all.environments.into_iter().map(Change::PutEnvironment).collect();
     changes.extend(all.apps.into_iter().map(Change::PutApp));
     changes.extend(all.endpoints.into_iter().map(|one| Change::PutEndpoint(Box::new(one))));
-    changes.extend(all.event_types.into_iter().map(|one| Change::PutEventType(Box::new(one))));
+    changes.extend(
+        all.event_types
+            .into_iter()
+            .map(|one| Change::PutEventType(Box::new(one))),
+    );
     changes.extend(all.tokens.into_iter().map(|one| Change::PutToken(Box::new(one))));
     changes.extend(all.sources.into_iter().map(|one| Change::PutSource(Box::new(one))));
     Ok(News {

@@ -52,7 +52,8 @@ impl Gate {
 
     /// What is in force was the newest when it was asked, at this moment.
     pub fn was_current(&self, asked: Instant) {
-        self.current_until.fetch_max(self.micros(asked + CURRENT), Ordering::AcqRel);
+        self.current_until
+            .fetch_max(self.micros(asked + CURRENT), Ordering::AcqRel);
     }
 
     /// From now on it counts what is in force.

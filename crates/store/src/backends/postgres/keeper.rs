@@ -48,7 +48,9 @@ impl Keeper {
         }
         self.shared.fence();
         self.cluster.oust();
-        tracing::error!("another process has taken this node's place; nothing is written any more: this one begins anew");
+        tracing::error!(
+            "another process has taken this node's place; nothing is written any more: this one begins anew"
+        );
     }
 
     async fn live(&self) -> Ousted {

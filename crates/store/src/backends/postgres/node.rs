@@ -217,7 +217,10 @@ pub(super) async fn bury(house: &House, session: &Connection, gone: &Other, now:
         };
         let connection = house.server.connect().await?;
         let (connection, _, books) = recover(connection, &house.begin, own, books, now).await?;
-        let sql = format!("{}; SELECT own({}::smallint, {}::bigint)", house.begin, own.number, own.epoch);
+        let sql = format!(
+            "{}; SELECT own({}::smallint, {}::bigint)",
+            house.begin, own.number, own.epoch
+        );
         connection.batch(&sql).await?;
         let sql = "UPDATE node SET mark = $2, last_id = $3 WHERE number = $1";
         connection
@@ -227,7 +230,11 @@ pub(super) async fn bury(house: &House, session: &Connection, gone: &Other, now:
         let sql = "DELETE FROM member WHERE number = $1 AND epoch = $2";
         connection.execute(sql, args![which, own.epoch]).await?;
         connection.batch("COMMIT").await?;
-        tracing::warn!(node = which, left = gone.left, "a node is gone; others serve its endpoints");
+        if gone.left {
+            tracing::info!(node = which, "a node has left");
+        } else {
+            tracing::warn!(node = which, "a node is gone; others take its place");
+        }
         Ok(())
     };
     let buried = buried.await;
@@ -267,17 +274,11 @@ async fn cut_off_who_hangs(session: &Connection, schema: &str) -> Result<(), Fau
          WHERE l.relation = to_regclass($1) AND l.mode = 'RowShareLock' AND a.pid <> pg_backend_pid() \
          AND a.state LIKE 'idle in transaction%' AND a.state_change < clock_timestamp() - make_interval(secs => $2::bigint)";
     let table = format!("{schema}.node");
-    session
-        .rows(sql, args![table, HANGS.as_secs() as i64])
-        .await
-        .map(drop)
+    session.rows(sql, args![table, HANGS.as_secs() as i64]).await.map(drop)
 }
 
 /// Says that the node goes: others need not wait.
 pub(super) async fn leave(session: &Connection, schema: &str, own: Ownership) -> Result<(), Fault> {
     let sql = format!("UPDATE {schema}.member SET gone = true WHERE number = $1 AND epoch = $2");
-    session
-        .execute(&sql, args![own.number, own.epoch])
-        .await
-        .map(drop)
+    session.execute(&sql, args![own.number, own.epoch]).await.map(drop)
 }

@@ -54,7 +54,10 @@ fn wanted(me: i16, nodes: &[i16], owners: &[Option<i16>]) -> usize {
         return 0;
     }
     let (each, rest) = (owners.len() / nodes.len(), owners.len() % nodes.len());
-    let mut ranks: Vec<(usize, i16)> = nodes.iter().map(|node| (of(owners, Some(*node)).count(), *node)).collect();
+    let mut ranks: Vec<(usize, i16)> = nodes
+        .iter()
+        .map(|node| (of(owners, Some(*node)).count(), *node))
+        .collect();
     ranks.sort_by_key(|(has, node)| (std::cmp::Reverse(*has), *node));
     let rank = ranks.iter().position(|(_, node)| *node == me).unwrap_or(rest);
     each + usize::from(rank < rest)
@@ -83,7 +86,11 @@ mod tests {
                     assert_eq!(owners[shard as usize].replace(*me), None, "only what is free is taken");
                 }
                 for shard in give {
-                    assert_eq!(owners[shard as usize].take(), Some(*me), "only what is its own is given up");
+                    assert_eq!(
+                        owners[shard as usize].take(),
+                        Some(*me),
+                        "only what is its own is given up"
+                    );
                 }
             }
             if is_over {

@@ -20,9 +20,9 @@ use tokio::{
 };
 
 use super::{
-    Postgres,
+    Jobs, Postgres,
     arrival::{self, Answer},
-    Jobs, attempt, audit, change, check, claim, closed, configuration, delivery, find,
+    attempt, audit, change, check, claim, closed, configuration, delivery, find,
     gate::CURRENT,
     hand, held, known, lines, members, message, partition,
     queue::{AppendJob, SettleJob},
@@ -115,7 +115,11 @@ impl Store for Postgres {
 
     async fn lanes(&self) -> Result<Vec<LaneHead>, StoreError> {
         let shards = self.cluster.owned.all();
-        read!(self.claimers, |snapshot| claim::lanes(&snapshot, &self.shared.leases, &shards))
+        read!(self.claimers, |snapshot| claim::lanes(
+            &snapshot,
+            &self.shared.leases,
+            &shards
+        ))
     }
 
     async fn lines(&self, endpoint: EndpointId, query: LineQuery) -> Result<Rows<LineRow>, StoreError> {

@@ -11,7 +11,9 @@ use std::{
 use bellwire_core::time::Timestamp;
 use tokio::time::sleep;
 
-use super::{claim, cluster::Cluster, columns::number, connection::Connection, fault::Fault, pool::Pool, shared::Shared};
+use super::{
+    claim, cluster::Cluster, columns::number, connection::Connection, fault::Fault, pool::Pool, shared::Shared,
+};
 use crate::{contract::LaneHead, error::StoreError};
 
 /// How often it is looked what waits, where words are heard.

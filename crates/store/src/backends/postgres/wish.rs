@@ -65,11 +65,13 @@ pub(super) async fn ask(
         let sql = "SELECT changed, refused FROM wish WHERE id = $1";
         let row = snapshot.row(sql, args![id]).await;
         let row = snapshot.end(row).await?;
-        answer = row.and_then(|row| match (row.get::<_, Option<i64>>(0), row.get::<_, Option<String>>(1)) {
-            (Some(changed), _) => Some(Ok(number(changed))),
-            (None, Some(refused)) => Some(Err(StoreError::Unavailable(refused))),
-            (None, None) => None,
-        });
+        answer = row.and_then(
+            |row| match (row.get::<_, Option<i64>>(0), row.get::<_, Option<String>>(1)) {
+                (Some(changed), _) => Some(Ok(number(changed))),
+                (None, Some(refused)) => Some(Err(StoreError::Unavailable(refused))),
+                (None, None) => None,
+            },
+        );
     }
     let forget = move |tx: &mut Tx| tx.queue("DELETE FROM wish WHERE id = $1", super::argument::kept![id]);
     jobs.write(move |tx| {

@@ -105,7 +105,11 @@ impl Unsaid {
         }
         let heads: Vec<(u64, Timestamp)> = waits.into_iter().collect();
         // An endpoint and a time are 34 bytes at most.
-        texts.extend(heads.chunks(BYTES_MAX / 34).map(|heads| Word::Waits(heads.to_vec()).write()));
+        texts.extend(
+            heads
+                .chunks(BYTES_MAX / 34)
+                .map(|heads| Word::Waits(heads.to_vec()).write()),
+        );
         texts
     }
 }

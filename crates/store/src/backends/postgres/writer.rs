@@ -512,7 +512,10 @@ impl Writer {
             .into_iter()
             .partition(|head| owned.serves(head.endpoint.number()));
         if !self.cluster.is_alone() {
-            let others: Vec<_> = others.iter().map(|head| (head.endpoint.number(), head.due_at)).collect();
+            let others: Vec<_> = others
+                .iter()
+                .map(|head| (head.endpoint.number(), head.due_at))
+                .collect();
             self.cluster.say_waits(&others);
         }
         self.shared.leases.give_back(effects.held);
