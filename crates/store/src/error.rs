@@ -69,6 +69,11 @@ pub enum OpenError {
     /// The secrets in it were sealed with a main secret that is not the configured one.
     #[error("the secrets in the store cannot be opened: {0}")]
     Sealed(String),
+    /// It is the target of a copy that was begun and has not ended.
+    #[error(
+        "the store at {0} is the target of a copy that was not finished: run `bellwire store copy` again, which begins anew there"
+    )]
+    Unfinished(String),
     /// Anything else, with what failed and where.
     #[error("cannot open the store at {location}: {detail}")]
     Failed {
@@ -77,4 +82,39 @@ pub enum OpenError {
         /// What failed.
         detail: String,
     },
+}
+
+/// Why an installation was not copied. The source is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// One of the stores could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// There is nothing to copy.
+    #[error("there is no store at {0}")]
+    NotThere(String),
+    /// The target holds something.
+    #[error(
+        "the store at {location} is not empty: it has rows in `{table}`; copy into a new one (another file, or another `schema`)"
+    )]
+    NotEmpty {
+        /// Where it is.
+        location: String,
+        /// A table that has rows.
+        table: &'static str,
+    },
+    /// What is in the source contradicts itself.
+    #[error("the store at {location} does not add up, so it is not copied: {problem}; see `bellwire check`")]
+    Unsound {
+        /// Where it is.
+        location: String,
+        /// The first thing found.
+        problem: String,
+    },
+    /// The target is not what the source is.
+    #[error("the copy is not what it was made from, and will not be opened: {0}")]
+    Differs(String),
+    /// A store could not go on.
+    #[error("the copy was broken off: {0}; run it again, it begins anew")]
+    Store(#[from] StoreError),
 }

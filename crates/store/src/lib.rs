@@ -21,4 +21,4 @@ pub use contract::{
     Settlement, Store, StoredAnswer, Verdict,
 };
 pub use directory::Directory;
-pub use error::{AppendError, OpenError, StoreError};
+pub use error::{AppendError, CopyError, OpenError, StoreError};

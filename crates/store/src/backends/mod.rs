@@ -10,8 +10,11 @@ use futures_util::future::BoxFuture;
 use crate::{clock::Clock, contract::Store, error::OpenError, vault::Vault};
 
 mod common;
+mod copy;
 mod postgres;
 mod sqlite;
+
+pub use copy::{Copied, CopyStep, copy};
 
 /// What every backend is given when it is opened.
 #[derive(Clone)]
@@ -56,6 +59,21 @@ pub struct Backend {
     /// An example of a URL, for help and errors.
     pub example: &'static str,
     open: fn(String, OpenOptions) -> Opening,
+    /// Brings the schema to this version beside servers that run, or rehearses it. `None` for a file, which one process has.
+    migrate: Option<fn(String, bool) -> Migrating>,
+}
+
+type Migrating = BoxFuture<'static, Result<Migrated, OpenError>>;
+
+/// How a schema was brought to this version, or could be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migrated {
+    /// Where the store is, as it may be shown.
+    pub location: String,
+    /// The version it had.
+    pub found: i64,
+    /// The newest version this program knows.
+    pub known: i64,
 }
 
 impl std::fmt::Debug for Backend {
@@ -72,16 +90,19 @@ pub const BACKENDS: &[Backend] = &[
         scheme: "sqlite",
         example: "sqlite:./bellwire-data",
         open: |url, options| Box::pin(open_sqlite(url, options)),
+        migrate: None,
     },
     Backend {
         scheme: "postgres",
         example: "postgres://user@host/database",
         open: |url, options| Box::pin(open_postgres(url, options)),
+        migrate: Some(|url, dry_run| Box::pin(migrate_postgres(url, dry_run))),
     },
     Backend {
         scheme: "postgresql",
         example: "postgresql://user@host/database",
         open: |url, options| Box::pin(open_postgres(url, options)),
+        migrate: Some(|url, dry_run| Box::pin(migrate_postgres(url, dry_run))),
     },
 ];
 
@@ -93,11 +114,34 @@ async fn open_postgres(rest: String, options: OpenOptions) -> Result<Arc<dyn Sto
     Ok(postgres::Postgres::open(&format!("postgres:{rest}"), options).await?)
 }
 
+async fn migrate_postgres(rest: String, dry_run: bool) -> Result<Migrated, OpenError> {
+    postgres::migrate_at(&format!("postgres:{rest}"), dry_run).await
+}
+
+/// Brings the schema of the store at a URL to this version, without opening it: servers may run meanwhile. A rehearsal takes all
+/// steps and takes them back. `None` for a store that is a file: opening it does the same.
+///
+/// # Errors
+/// [`OpenError`]: too new, not there, or not to be changed.
+pub async fn migrate(url: &str, dry_run: bool) -> Result<Option<Migrated>, OpenError> {
+    let (backend, rest) = backend_of(url)?;
+    match backend.migrate {
+        None => Ok(None),
+        Some(migrate) => migrate(rest.to_owned(), dry_run).await.map(Some),
+    }
+}
+
 /// Opens the store at a URL, making it if it is not there. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// [`OpenError`], in words for the operator.
 pub async fn open(url: &str, options: OpenOptions) -> Result<Arc<dyn Store>, OpenError> {
+    let (backend, rest) = backend_of(url)?;
+    (backend.open)(rest.to_owned(), options).await
+}
+
+/// Who keeps the store at a URL, and where.
+fn backend_of(url: &str) -> Result<(&'static Backend, &str), OpenError> {
     let known = || {
         BACKENDS
             .iter()
@@ -111,7 +155,7 @@ pub async fn open(url: &str, options: OpenOptions) -> Result<Arc<dyn Store>, Ope
         .iter()
         .find(|backend| backend.scheme == scheme)
         .ok_or_else(unknown)?;
-    (backend.open)(rest.to_owned(), options).await
+    Ok((backend, rest))
 }
 
 /// A store's URL as it may be shown: what stands before an `@` may be a password.

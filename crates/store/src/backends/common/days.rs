@@ -68,6 +68,11 @@ impl Days {
         self.0.contains(&(kind, day))
     }
 
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = (Kind, i64)> + '_ {
+        self.0.iter().copied()
+    }
+
     /// Days of a kind, oldest first.
     pub fn of(&self, kind: Kind) -> impl DoubleEndedIterator<Item = i64> + '_ {
         self.from(kind, i64::MIN)

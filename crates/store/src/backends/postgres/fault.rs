@@ -34,6 +34,12 @@ impl Fault {
         matches!(self, Self::Sql(error) if error.code().is_some_and(|code| code.code() == FENCED))
     }
 
+    /// Whether others have what was wanted: later it may be had.
+    pub fn is_about_a_lock(&self) -> bool {
+        let lost = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
+        matches!(self, Self::Sql(error) if error.code().is_some_and(|code| lost.contains(code)))
+    }
+
     /// Whether a table is not there, which was when it was last looked.
     pub fn is_about_a_missing_table(&self) -> bool {
         matches!(self, Self::Sql(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE))

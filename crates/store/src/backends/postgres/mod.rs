@@ -12,7 +12,7 @@
 //! * [`line`], [`tend`], [`lines`]: order, what people do about it and see of it.
 //! * [`schema`], [`partition`]: tables, most of them per day; [`retain`] drops them.
 //! * [`message`], [`delivery`], [`attempt`], [`configuration`]: reading, and the configuration's writes.
-//! * [`check`], [`upkeep`]: the rest of the house-keeping.
+//! * [`check`], [`upkeep`], [`copying`]: the rest of the house-keeping.
 //!
 //! Deliberately absent: prepared statements and session state, so that a pooler may stand in between; `SELECT … FOR UPDATE SKIP
 //! LOCKED`, because each endpoint's queue is read by one node only; backups, which PostgreSQL's own tools make.
@@ -29,6 +29,8 @@ mod check_streams;
 mod claim;
 mod configuration;
 mod connection;
+mod copying;
+mod copying_row;
 mod delivery;
 mod due;
 mod fate;
@@ -73,6 +75,7 @@ use tokio::{
     task::JoinSet,
 };
 
+pub(super) use self::copying::{hold, is_there};
 use self::{
     address::Address,
     connection::{Connection, Server},
@@ -81,12 +84,13 @@ use self::{
     node::{Keeper, Ownership},
     pool::Pool,
     queue::{AdminJob, Queue},
+    schema::Standing,
     shared::Shared,
     tx::{Parts, Terms, Tx},
     writer::{Beginning, Writer},
 };
 use super::{
-    OpenOptions,
+    Migrated, OpenOptions,
     common::{
         acknowledge, backlog::Backlogs, columns, columns::number, days, effects, fit, fresh, lease, paging, shared,
         verdict,
@@ -149,14 +153,8 @@ impl Postgres {
         let keeper = server.connect().await.map_err(told)?;
         let durably = look_around(&keeper).await.map_err(told)?.map_err(failed)?;
         let schema = server.address.schema.clone();
-        let found = schema::migrate(&keeper, &schema).await.map_err(told)?;
-        if found > schema::newest_version() {
-            return Err(OpenError::TooNew {
-                location: shown.clone(),
-                found,
-                known: schema::newest_version(),
-            });
-        }
+        migrate(&keeper, &server.address).await?;
+        copying::refuse_unfinished(&keeper, &server.address).await?;
         let begin = begin_of_writes(&schema, durably);
         let (own, books) = node::take(&keeper, &server.address, 0, "bellwire").await?;
         let connection = server.connect().await.map_err(told)?;
@@ -275,6 +273,62 @@ fn begin_of_writes(schema: &str, durably: bool) -> String {
         WRITE_STATEMENT.as_millis(),
         IDLE.as_millis(),
     )
+}
+
+/// Brings the schema to this version. Answers how it stood before.
+///
+/// # Errors
+/// `TooNew` when it is one that this program cannot live with.
+async fn migrate(connection: &Connection, address: &Address) -> Result<Standing, OpenError> {
+    let found = schema::migrate(connection, &address.schema).await;
+    judged(found, address)
+}
+
+fn judged(found: Result<Standing, Fault>, address: &Address) -> Result<Standing, OpenError> {
+    let known = schema::newest_version();
+    let location = address.shown.clone();
+    match found {
+        Ok(found) if found.is_fit_for(known) => {
+            if found.version > known {
+                tracing::info!(
+                    found = found.version,
+                    known,
+                    "the store's schema is newer than this program, which can live with it"
+                );
+            }
+            Ok(found)
+        }
+        Ok(Standing { version: found, .. }) => Err(OpenError::TooNew { location, found, known }),
+        Err(fault) => Err(OpenError::Failed {
+            location,
+            detail: StoreError::from(fault).to_string(),
+        }),
+    }
+}
+
+/// Brings the schema at a URL to this version, or rehearses it, beside nodes that have the store open.
+///
+/// # Errors
+/// Also when there is no store.
+pub(super) async fn migrate_at(url: &str, dry_run: bool) -> Result<Migrated, OpenError> {
+    let (server, failed) = copying::server_at(url)?;
+    let connection = server.connect().await.map_err(&failed)?;
+    let address = &server.address;
+    let standing = schema::standing(&connection, &address.schema).await;
+    if standing.map_err(&failed)?.version == 0 {
+        let what = format!("there is no store in the schema `{}`; a server makes one", address.schema);
+        return Err(failed(Fault::Away(what)));
+    }
+    let found = if dry_run {
+        judged(schema::rehearse(&connection, &address.schema).await, address)?
+    } else {
+        migrate(&connection, address).await?
+    };
+    Ok(Migrated {
+        location: address.shown.clone(),
+        found: found.version,
+        known: schema::newest_version(),
+    })
 }
 
 /// Whether the server is one we can live with, and whether it is durable without being told.

@@ -14,7 +14,8 @@ pub(super) async fn read(connection: &Connection) -> Result<Days, Fault> {
 /// Makes the tables of a day, as a part of the connection's transaction.
 pub(super) async fn make(connection: &Connection, kind: Kind, day: i64) -> Result<(), Fault> {
     lock(connection).await?;
-    connection.batch(&schema::of_day(kind, day)).await?;
+    let sql = schema::of_day(connection, kind, day).await?;
+    connection.batch(&sql).await?;
     let sql = "INSERT INTO day (kind, day) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     connection.execute(sql, args![kind.name(), day]).await.map(drop)
 }
@@ -31,6 +32,7 @@ pub(super) async fn forget(connection: &Connection, kind: Kind, day: i64) -> Res
     connection.execute(sql, args![kind.name(), day]).await.map(drop)
 }
 
-async fn lock(connection: &Connection) -> Result<(), Fault> {
+/// Nobody else makes or drops tables of a day until the connection's transaction ends.
+pub(super) async fn lock(connection: &Connection) -> Result<(), Fault> {
     connection.batch(&format!("SELECT pg_advisory_xact_lock({DAYS})")).await
 }

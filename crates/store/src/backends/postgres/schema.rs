@@ -6,11 +6,20 @@
 //! epoch. Old days are dropped, not deleted from. They are plain tables and not partitions of a parent, so that a statement
 //! locks and plans for the one day it is about, and dropping a day locks nothing else.
 //!
-//! A step runs in one transaction, below a lock that only migrations take. It must be one that the version before can live
-//! with (a new table, a new column with a constant default), because nodes of both versions run side by side.
+//! A step runs in one transaction, below a lock that only migrations take. It waits for no table for longer than a moment, since
+//! whoever comes behind it would wait as well: it lets go of everything then, and tries again.
+//!
+//! **Two versions side by side.** A step says which is the oldest version that can live with it; as a rule the one before (a new
+//! table, a new column with a constant default, nothing taken away that the one before still uses). The database keeps that
+//! number, and a program is refused only by a database that it cannot live with. The forms of the tables per day are kept in the
+//! database as well, so that an older node makes tomorrow's tables as the newest one wants them.
 //!
 //! Tables whose rows change have room left in their pages, and the columns that change are in no index, so that the new
 //! version of a row stays in its page and cleans up after the old one (heap-only tuples).
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
 
 use super::{
     argument::args,
@@ -22,6 +31,12 @@ use super::{
 
 /// Names the lock of migrations: one at a time in a database.
 const MIGRATION: i64 = 0x4277_6972_6d69_6772;
+/// A step waits so long for a table that others use.
+const LOCK: Duration = Duration::from_millis(500);
+/// Then it lets others go first for so long.
+const PAUSE: Duration = Duration::from_millis(500);
+/// And gives up when it could not be taken for so long.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What makes the next version out of the one before.
 struct Step {
@@ -29,10 +44,39 @@ struct Step {
     sql: &'static str,
     /// The statements for each day of a kind that exists.
     days: &'static [(Kind, &'static str)],
+    /// The oldest version whose programs can live with the schema from here on.
+    lives_with: i64,
 }
 
 /// The steps; the schema's version is how many were taken.
-const STEPS: &[Step] = &[Step { sql: V1, days: &[] }];
+const STEPS: &[Step] = &[
+    Step {
+        sql: V1,
+        days: &[],
+        lives_with: 1,
+    },
+    Step {
+        sql: V2,
+        days: &[],
+        lives_with: 1,
+    },
+];
+
+/// How a database's schema stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Its version; 0 when there is nothing yet.
+    pub version: i64,
+    /// The oldest version that can live with it.
+    pub lives_with: i64,
+}
+
+impl Standing {
+    /// Whether a program that knows the schema up to this version can use the database, once it has taken the steps that it knows.
+    pub fn is_fit_for(self, known: i64) -> bool {
+        self.version <= known || self.lives_with <= known
+    }
+}
 
 /// What is kept as text and compared is compared by its bytes (`COLLATE "C"`), as everywhere else in the house.
 ///
@@ -113,6 +157,11 @@ CREATE TABLE refused (number bigint PRIMARY KEY, source bigint NOT NULL, documen
 CREATE INDEX refused_source ON refused (source, number);
 "#;
 
+/// The forms of the tables per day: whoever makes some makes them in the newest one.
+const V2: &str = r#"
+CREATE TABLE form (kind text COLLATE "C" PRIMARY KEY, ddl text NOT NULL);
+"#;
+
 /// The accepted messages of a day and the deliveries that are not simply 'made at the first try': ordered ones all are there.
 const MESSAGE: &str = r#"
 CREATE TABLE IF NOT EXISTS message_{d} (id bigint PRIMARY KEY, app bigint NOT NULL, event_type text NOT NULL, event_id text,
@@ -145,15 +194,23 @@ CREATE TABLE IF NOT EXISTS idempotent_{d} (key bytea PRIMARY KEY, body_hash byte
     answer bytea, expires_at bigint NOT NULL);
 ";
 
-/// The statements that make the tables of a day.
-pub(super) fn of_day(kind: Kind, day: i64) -> String {
-    let template = match kind {
+/// The form of a kind's tables in the newest version that this program knows, for a day `{d}`.
+fn form(kind: Kind) -> &'static str {
+    match kind {
         Kind::Message => MESSAGE,
         Kind::Payload => PAYLOAD,
         Kind::Attempt => ATTEMPT,
         Kind::Idempotent => IDEMPOTENT,
-    };
-    render(template, day)
+    }
+}
+
+/// The statements that make the tables of a day, in the form that the database keeps.
+pub(super) async fn of_day(connection: &Connection, kind: Kind, day: i64) -> Result<String, Fault> {
+    let kept = connection
+        .row("SELECT ddl FROM form WHERE kind = $1", args![kind.name()])
+        .await?;
+    let kept: Option<String> = kept.map(|row| row.get(0));
+    Ok(render(kept.as_deref().unwrap_or_else(|| form(kind)), day))
 }
 
 /// The newest schema version this program knows.
@@ -161,40 +218,94 @@ pub(super) fn newest_version() -> i64 {
     STEPS.len() as i64
 }
 
-/// Which version the database has: 0 when there is nothing yet.
-pub(super) async fn version(connection: &Connection, schema: &str) -> Result<i64, Fault> {
+/// How the database stands.
+pub(super) async fn standing(connection: &Connection, schema: &str) -> Result<Standing, Fault> {
     let table = format!("{schema}.meta");
     let there = connection
         .row("SELECT to_regclass($1) IS NOT NULL", args![table])
         .await?;
+    let mut standing = Standing {
+        version: 0,
+        lives_with: 0,
+    };
     if !there.is_some_and(|row| row.get(0)) {
-        return Ok(0);
+        return Ok(standing);
     }
-    let sql = format!("SELECT value FROM {schema}.meta WHERE key = 'version'");
-    Ok(connection.row(&sql, &[]).await?.map_or(0, |row| row.get(0)))
+    let sql = format!("SELECT key, value FROM {schema}.meta WHERE key IN ('version', 'lives_with')");
+    for row in connection.rows(&sql, &[]).await? {
+        match row.get::<_, &str>(0) {
+            "version" => standing.version = row.get(1),
+            _ => standing.lives_with = row.get(1),
+        }
+    }
+    // Who wrote no such number knew of no older version that could.
+    if standing.lives_with == 0 {
+        standing.lives_with = standing.version;
+    }
+    Ok(standing)
 }
 
-/// Brings the database up to the newest version, one transaction per step. Answers the version that was found, which is left as
-/// it is when it is newer.
-pub(super) async fn migrate(connection: &Connection, schema: &str) -> Result<i64, Fault> {
-    let found = version(connection, schema).await?;
-    for step in usize::try_from(found).unwrap_or(0)..STEPS.len() {
-        let taken = take(connection, schema, step).await;
-        if taken.is_err() {
-            let _ = connection.batch("ROLLBACK").await;
-        }
-        taken?;
+/// Brings the database up to the newest version that this program knows, one transaction per step. Answers how it stood before; one
+/// that is newer is left as it is.
+pub(super) async fn migrate(connection: &Connection, schema: &str) -> Result<Standing, Fault> {
+    let found = standing(connection, schema).await?;
+    for step in usize::try_from(found.version).unwrap_or(0)..STEPS.len() {
+        take(connection, schema, step..step + 1, "COMMIT").await?;
     }
     Ok(found)
 }
 
-/// Takes one step, unless another node has taken it meanwhile.
-async fn take(connection: &Connection, schema: &str, step: usize) -> Result<(), Fault> {
+/// Takes all steps that are left, and takes them back: in one transaction that is rolled back.
+pub(super) async fn rehearse(connection: &Connection, schema: &str) -> Result<Standing, Fault> {
+    let found = standing(connection, schema).await?;
+    let left = usize::try_from(found.version).unwrap_or(0)..STEPS.len();
+    if !left.is_empty() {
+        take(connection, schema, left, "ROLLBACK").await?;
+    }
+    Ok(found)
+}
+
+/// Takes steps in one transaction that ends like this. While somebody else has what it needs it steps back, for as long as there
+/// is patience.
+async fn take(connection: &Connection, schema: &str, steps: std::ops::Range<usize>, end: &str) -> Result<(), Fault> {
+    let begun = Instant::now();
+    loop {
+        let taken = async {
+            begin(connection).await?;
+            for step in steps.clone() {
+                apply(connection, schema, step).await?;
+            }
+            connection.batch(end).await
+        };
+        let Err(fault) = taken.await else { return Ok(()) };
+        let _ = connection.batch("ROLLBACK").await;
+        if !fault.is_about_a_lock() || begun.elapsed() > PATIENCE {
+            return Err(fault);
+        }
+        tracing::info!(?fault, "the schema cannot be changed at this moment; trying again");
+        sleep(PAUSE).await;
+    }
+}
+
+/// Takes the first step alone: a database of the first version, for tests.
+#[cfg(test)]
+pub(super) async fn take_first(connection: &Connection, schema: &str) -> Result<(), Fault> {
+    take(connection, schema, 0..1, "COMMIT").await
+}
+
+async fn begin(connection: &Connection) -> Result<(), Fault> {
+    let lock = LOCK.as_millis();
     connection
-        .batch(&format!("BEGIN; SELECT pg_advisory_xact_lock({MIGRATION})"))
-        .await?;
-    if version(connection, schema).await? > step as i64 {
-        return connection.batch("COMMIT").await;
+        .batch(&format!(
+            "BEGIN; SELECT pg_advisory_xact_lock({MIGRATION}); SET LOCAL lock_timeout = {lock}"
+        ))
+        .await
+}
+
+/// Takes one step within the transaction, unless another node has taken it meanwhile.
+async fn apply(connection: &Connection, schema: &str, step: usize) -> Result<(), Fault> {
+    if standing(connection, schema).await?.version > step as i64 {
+        return Ok(());
     }
     let is_there = connection
         .row("SELECT 1 FROM pg_namespace WHERE nspname = $1", args![schema])
@@ -203,9 +314,11 @@ async fn take(connection: &Connection, schema: &str, step: usize) -> Result<(), 
         connection.batch(&format!("CREATE SCHEMA {schema}")).await?;
     }
     connection.batch(&format!("SET LOCAL search_path TO {schema}")).await?;
-    let Step { sql, days } = &STEPS[step];
+    let Step { sql, days, lives_with } = &STEPS[step];
     connection.batch(&sql.replace("{fenced}", FENCED)).await?;
     if !days.is_empty() {
+        // Whoever is making tables has made them by then; whoever comes later makes them in the new form.
+        partition::lock(connection).await?;
         let known: Days = partition::read(connection).await?;
         for (kind, template) in *days {
             for day in known.of(*kind) {
@@ -213,8 +326,38 @@ async fn take(connection: &Connection, schema: &str, step: usize) -> Result<(), 
             }
         }
     }
-    let sql =
-        "INSERT INTO meta (key, value) VALUES ('version', $1) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-    connection.execute(sql, args![step as i64 + 1]).await?;
-    connection.batch("COMMIT").await
+    if step + 1 == STEPS.len() {
+        let sql = "INSERT INTO form (kind, ddl) VALUES ($1, $2) ON CONFLICT (kind) DO UPDATE SET ddl = excluded.ddl";
+        for kind in Kind::ALL {
+            connection.execute(sql, args![kind.name(), form(kind)]).await?;
+        }
+    }
+    let sql = "INSERT INTO meta (key, value) VALUES ('version', $1), ('lives_with', $2) \
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    connection
+        .execute(sql, args![step as i64 + 1, *lives_with])
+        .await
+        .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_database_is_fit_for_whom_it_says_it_can_live_with() {
+        let standing = |version, lives_with| Standing { version, lives_with };
+        assert!(standing(0, 0).is_fit_for(2));
+        assert!(standing(2, 1).is_fit_for(2));
+        assert!(standing(3, 2).is_fit_for(2), "the next version, side by side");
+        assert!(!standing(4, 3).is_fit_for(2), "two versions on");
+        assert!(!standing(3, 3).is_fit_for(2), "one that says so");
+    }
+
+    #[test]
+    fn every_step_can_be_lived_with_by_some_version_that_there_was() {
+        for (version, step) in (1..).zip(STEPS) {
+            assert!((1..=version).contains(&step.lives_with), "step {version}");
+        }
+    }
 }

@@ -65,12 +65,20 @@ pub(super) async fn expunge_attempt(tx: &mut Tx, wanted: AttemptKey) -> Result<b
 pub(super) async fn prove_vault(tx: &mut Tx, vault: &Vault) -> Result<Result<(), String>, Fault> {
     let sealed = tx.row("SELECT sealed FROM seal", &[]).await?;
     match sealed {
-        Some(row) => Ok(vault
-            .open(row.get(0), SEAL_CONTEXT)
-            .map(|_| ())
-            .map_err(|error| error.to_string())),
+        Some(row) => Ok(opens(vault, row.get(0))),
         None => put_seal(tx, vault).map(Ok),
     }
+}
+
+/// Whether the vault opens the proof.
+///
+/// # Errors
+/// Why it does not.
+pub(super) fn opens(vault: &Vault, proof: &[u8]) -> Result<(), String> {
+    vault
+        .open(proof, SEAL_CONTEXT)
+        .map(|_| ())
+        .map_err(|error| error.to_string())
 }
 
 fn put_seal(tx: &mut Tx, vault: &Vault) -> Result<(), Fault> {

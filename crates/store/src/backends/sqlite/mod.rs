@@ -11,7 +11,7 @@
 //! * [`fresh`], [`lease`], [`books`], [`recover`]: what is out in memory, and how a crash does not lose it.
 //! * [`schema`], [`partition`]: tables, most of them per day; [`retain`] drops them.
 //! * [`message`], [`delivery`], [`attempt`], [`configuration`]: reading, and the configuration's writes.
-//! * [`check`], [`upkeep`], [`location`], [`connection`], [`checkpointer`]: the rest of the house-keeping.
+//! * [`check`], [`upkeep`], [`copying`], [`location`], [`connection`], [`checkpointer`]: the rest of the house-keeping.
 
 mod arrival;
 mod attempt;
@@ -24,6 +24,7 @@ mod checkpointer;
 mod claim;
 mod configuration;
 mod connection;
+mod copying;
 mod delivery;
 mod fault;
 mod hand;
@@ -66,6 +67,7 @@ use tokio::{
     task::JoinSet,
 };
 
+pub(super) use self::copying::{hold, is_there};
 use self::{
     backlog::Backlogs,
     books::Books,
@@ -302,6 +304,7 @@ fn open_file(path: PathBuf, options: &OpenOptions) -> Result<Opened, OpenError> 
     let lock = location::prepare(&path)?;
     let connection = connection::open_writer(&path).map_err(|error| failed(error.to_string()))?;
     schema::migrate(&connection, &shown)?;
+    copying::refuse_unfinished(&connection, &shown)?;
     let prepared = (|| {
         upkeep::prove_vault(&connection, &options.vault)?.map_err(|reason| Fault::Judged(StoreError::Corrupt(reason)))
     })();

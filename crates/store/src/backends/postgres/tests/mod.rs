@@ -1,5 +1,6 @@
 //! What the conformance suite cannot see: how the server goes about statements. A real server, of the tests' own.
 
+mod migration;
 mod plans;
 mod server;
 

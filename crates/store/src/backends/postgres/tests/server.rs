@@ -111,6 +111,12 @@ pub fn server() -> &'static Server {
     })
 }
 
+/// Whether there is a server to be started; where `CI` is set there must be.
+#[allow(dead_code, reason = "for those that are not skipped as a whole")]
+pub fn is_installed() -> bool {
+    is_ci() || find("initdb").zip(find("postgres")).is_some()
+}
+
 #[expect(clippy::disallowed_methods, reason = "who runs the tests says so in the environment")]
 fn is_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true")
