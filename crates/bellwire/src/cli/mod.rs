@@ -151,6 +151,9 @@ pub enum Command {
     Restore(Box<operate::RestoreArgs>),
     /// Bring the store to this version's schema; a server does it by itself
     Migrate(Box<operate::MigrateArgs>),
+    /// The store as a whole: moving it into another
+    #[command(subcommand)]
+    Store(Box<operate::StoreCommand>),
     /// The main secret that secrets at rest are sealed with
     #[command(subcommand)]
     Secrets(Box<operate::SecretsCommand>),
@@ -239,6 +242,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Backup(args) => args.run(&globals, &mut out),
         Command::Restore(args) => args.run(&mut out),
         Command::Migrate(args) => args.run(&mut out),
+        Command::Store(command) => command.run(&mut out),
         Command::Secrets(command) => command.run(&mut out),
         Command::Bench(command) => command.run(),
         Command::Openapi => operate::openapi(&mut out),

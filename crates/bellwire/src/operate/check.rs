@@ -64,7 +64,7 @@ impl CheckArgs {
 }
 
 /// What was counted, on one line.
-fn summary(report: &CheckReport) -> String {
+pub(super) fn summary(report: &CheckReport) -> String {
     let counts = report.counts;
     let deliveries = match report.deliveries {
         1 => "1 delivery".to_owned(),

@@ -1,7 +1,9 @@
-//! `bellwire migrate`: brings the store to this version's schema, or rehearses it on a copy.
+//! `bellwire migrate`: brings the store to this version's schema, or rehearses it: a file on a copy, a database in a transaction
+//! that is taken back.
 
 use std::{fs, path::Path};
 
+use bellwire_store::backends;
 use clap::Args;
 use serde_json::json;
 
@@ -19,7 +21,7 @@ use crate::{
 /// `migrate`.
 #[derive(Args)]
 pub struct MigrateArgs {
-    /// Rehearse on a copy beside the store, and change nothing
+    /// Rehearse on a copy beside the file, or in a transaction that is taken back, and change nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -27,10 +29,11 @@ pub struct MigrateArgs {
 }
 
 impl MigrateArgs {
-    /// Migrates. A server does the same when it starts; this is for whoever wants to do it before.
+    /// Migrates. A server does the same when it starts; this is for whoever wants to do it before. Servers on a database may run
+    /// meanwhile.
     ///
     /// # Errors
-    /// When the store is in use, newer than this program, or cannot be brought to its schema.
+    /// When a file is in use, or the store is newer than this program, or cannot be brought to its schema.
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
         let dry_run = self.dry_run;
         let place = with_config(&self.config, async |config| migrate(&config, dry_run).await)?;
@@ -47,6 +50,14 @@ impl MigrateArgs {
 }
 
 pub(super) async fn migrate(config: &Config, dry_run: bool) -> Result<String, Failure> {
+    if let Some(migrated) = backends::migrate(&config.storage.url(), dry_run).await.map_err(failed)? {
+        let backends::Migrated { location, found, known } = migrated;
+        return Ok(if found < known {
+            format!("{location} (version {found} → {known})")
+        } else {
+            location
+        });
+    }
     let file = existing_file(config)?;
     let keys = keys_of(config)?;
     if dry_run {

@@ -6,6 +6,7 @@
 mod backup;
 pub mod bench;
 mod check;
+pub(crate) mod copy;
 mod migrate;
 pub(crate) mod place;
 mod restore;
@@ -20,6 +21,7 @@ use bellwire_store::{OpenError, Store, SystemClock, backends, vault::Vault};
 
 pub use backup::BackupArgs;
 pub use check::CheckArgs;
+pub use copy::StoreCommand;
 pub use migrate::MigrateArgs;
 pub use restore::RestoreArgs;
 pub use rotate::SecretsCommand;

@@ -2,6 +2,7 @@
 
 mod hooks;
 mod intake;
+mod moved;
 mod shown;
 
 use std::{
