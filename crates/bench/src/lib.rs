@@ -17,6 +17,7 @@ mod comparison;
 mod latency;
 mod machine;
 mod mark;
+mod postgres;
 mod process;
 mod publish;
 mod report;

@@ -49,11 +49,13 @@ pub(crate) fn own_cpu_s() -> Option<f64> {
 /// CPU seconds per 1,000 deliveries over a measurement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct CpuPer1000 {
-    /// The server's processes.
+    /// The servers' processes.
     pub server: Option<f64>,
+    /// The database's, where the bench started one.
+    pub database: Option<f64>,
     /// Load generator and receiver.
     pub bench: Option<f64>,
-    /// Both, where both are known.
+    /// All of it, where the servers' and the bench's are known.
     pub total: Option<f64>,
 }
 

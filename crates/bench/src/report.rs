@@ -30,6 +30,10 @@ pub struct Report {
 pub struct Settings {
     /// The running server that was measured, or `None` when the bench started one for each round.
     pub target: Option<String>,
+    /// Where the servers that were started kept everything: `embedded`, `postgres` (one of the bench's own) or `given`.
+    pub store: &'static str,
+    /// How many servers were started on one store.
+    pub nodes: usize,
     /// Size of each payload in bytes.
     pub payload_bytes: usize,
     /// Connections that published.
@@ -48,6 +52,12 @@ impl Settings {
     pub(crate) fn of(args: &BenchArgs) -> Self {
         Self {
             target: args.target.clone(),
+            store: match (args.postgres, &args.store) {
+                (true, _) => "postgres",
+                (false, Some(_)) => "given",
+                (false, None) => "embedded",
+            },
+            nodes: args.nodes,
             payload_bytes: args.payload_bytes,
             connections: args.connections,
             seconds: args.seconds(),
@@ -190,6 +200,7 @@ fn median_of(rounds: &[Figures]) -> Figures {
         arrival_ms: percentiles(|f| f.arrival_ms),
         cpu_s_per_1000: CpuPer1000 {
             server: of(&|f| f.cpu_s_per_1000.server),
+            database: of(&|f| f.cpu_s_per_1000.database),
             bench: of(&|f| f.cpu_s_per_1000.bench),
             total: of(&|f| f.cpu_s_per_1000.total),
         },
@@ -222,7 +233,7 @@ const COLUMNS: [&str; 10] = [
     "deliveries/s",
     "ack p50/p99 ms",
     "arrival p50/p90/p99/max ms",
-    "CPU s/1,000 server/bench/total",
+    "CPU s/1,000 server/[database/]bench/total",
     "RSS idle/end/peak MiB",
     "missing/dup",
     "refused/errors",
@@ -248,7 +259,13 @@ impl fmt::Display for Report {
                     .fsync_ms
                     .map_or("unknown".to_owned(), |ms| format!("{ms:.2} ms"));
                 let kind = or_unknown(&machine.data_file_system);
-                write!(f, "a fresh server each round on {kind}, one fsync {fsync}")?;
+                match (settings.store, settings.nodes) {
+                    ("embedded", _) => write!(f, "a fresh server each round")?,
+                    ("postgres", 1) => write!(f, "a fresh server each round, in a PostgreSQL of the bench's own")?,
+                    ("postgres", nodes) => write!(f, "{nodes} fresh servers each round, in a PostgreSQL of the bench's own")?,
+                    (_, nodes) => write!(f, "fresh servers each round ({nodes}), in a given PostgreSQL")?,
+                }
+                write!(f, " on {kind}, one fsync {fsync}")?;
             }
         }
         writeln!(
@@ -289,7 +306,15 @@ fn row(report: &ScenarioReport) -> [String; COLUMNS.len()] {
     let option = |value: Option<f64>| value.map_or("n/a".to_owned(), short);
     let memory = [figures.rss_idle_mib, figures.rss_mib, figures.rss_peak_mib];
     let cpu = figures.cpu_s_per_1000;
-    let cpu = [cpu.server, cpu.bench, cpu.total].map(|cpu| cpu.map_or("n/a".to_owned(), |s| format!("{s:.4}")));
+    // The database has a place of its own only where there is one.
+    let parts = match cpu.database {
+        Some(_) => vec![cpu.server, cpu.database, cpu.bench, cpu.total],
+        None => vec![cpu.server, cpu.bench, cpu.total],
+    };
+    let cpu: Vec<String> = parts
+        .into_iter()
+        .map(|cpu| cpu.map_or("n/a".to_owned(), |s| format!("{s:.4}")))
+        .collect();
     [
         report.label(),
         short(figures.publishes_per_s),
@@ -371,6 +396,7 @@ mod tests {
             publishes_per_s,
             cpu_s_per_1000: CpuPer1000 {
                 server,
+                database: None,
                 bench: Some(0.01),
                 total: None,
             },
@@ -423,6 +449,8 @@ mod tests {
             },
             settings: Settings {
                 target: Some("http://x".to_owned()),
+                store: "embedded",
+                nodes: 1,
                 payload_bytes: 1024,
                 connections: 64,
                 seconds: 1.0,

@@ -46,6 +46,12 @@ impl ServerProcess {
         })
     }
 
+    /// The same secrets as another server, for one that shares its store.
+    pub(crate) fn beside(mut self, other: &Self) -> Self {
+        self.token.clone_from(&other.token);
+        self
+    }
+
     /// The administrator's token.
     pub(crate) fn token(&self) -> &str {
         &self.token

@@ -40,6 +40,22 @@ pub struct BenchArgs {
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "target")]
     pub server_env: Vec<String>,
 
+    /// Keep everything in this PostgreSQL, postgres://…; each round has a schema of its own there, which stays
+    #[arg(long, value_name = "URL", conflicts_with_all = ["target", "postgres"])]
+    pub store: Option<String>,
+
+    /// Start a PostgreSQL of the benchmark's own beside the data directories and keep everything in it; its CPU is shown
+    #[arg(long, conflicts_with = "target")]
+    pub postgres: bool,
+
+    /// A further setting of that PostgreSQL; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", requires = "postgres")]
+    pub postgres_setting: Vec<String>,
+
+    /// Start so many servers on one store (--store or --postgres) and publish to all of them
+    #[arg(long, default_value_t = 1, conflicts_with = "target")]
+    pub nodes: usize,
+
     /// Another binary to measure in turn with the first, round by round; the report then says how many times as fast the first is
     #[arg(long, value_name = "PATH", conflicts_with = "target")]
     pub against: Option<PathBuf>,
@@ -130,6 +146,12 @@ impl BenchArgs {
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(self.rounds != Some(0), "--rounds must be at least 1");
         anyhow::ensure!(self.connections > 0, "--connections must be at least 1");
+        anyhow::ensure!(self.nodes > 0, "--nodes must be at least 1");
+        anyhow::ensure!(
+            self.nodes == 1 || self.postgres || self.store.is_some(),
+            "--nodes {} needs a store that they share: --postgres, or --store postgres://…",
+            self.nodes
+        );
         anyhow::ensure!(self.messages != Some(0), "--messages must be at least 1");
         self.load.check()?;
         for (name, value) in [("--seconds", self.seconds()), ("--drain-seconds", self.drain_seconds)] {
@@ -218,6 +240,8 @@ mod tests {
             ["bench", "--seconds", "NaN"],
             ["bench", "--messages", "0"],
             ["bench", "--server-env", "X"],
+            ["bench", "--nodes", "0"],
+            ["bench", "--nodes", "2"],
             ["bench", "--pending", "0"],
             ["bench", "--endpoints", "199"],
             ["bench", "--drips", "9"],

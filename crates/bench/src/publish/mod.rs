@@ -30,14 +30,25 @@ const RAMP_PAUSE: Duration = Duration::from_millis(1);
 /// Where messages go.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The server.
-    pub address: SocketAddr,
+    /// The servers, at least one: each connection is to one of them, in turn.
+    pub addresses: Vec<SocketAddr>,
     /// Host, authorization, content type.
     pub headers: HeaderMap,
     /// What is posted where; at least one. Message number `n` goes to slot `n % slots`.
     pub slots: Vec<Slot>,
     /// Whether a slot's messages are published one after the other.
     pub turns: Turns,
+}
+
+impl Target {
+    /// Where the connection of this number goes.
+    fn address(&self, number: usize) -> anyhow::Result<SocketAddr> {
+        let at = number % self.addresses.len().max(1);
+        self.addresses
+            .get(at)
+            .copied()
+            .ok_or_else(|| anyhow::anyhow!("there is no server to publish to"))
+    }
 }
 
 /// One kind of request.
@@ -196,7 +207,7 @@ impl Publisher {
     ) -> anyhow::Result<Self> {
         let mut open = Vec::with_capacity(connections);
         for number in 0..connections {
-            open.push(Some(Conn::open(target.address).await?));
+            open.push(Some(Conn::open(target.address(number)?).await?));
             if number % 8 == 7 {
                 tokio::time::sleep(RAMP_PAUSE).await;
             }

@@ -145,7 +145,7 @@ impl Worker {
         let target = &self.job.common.target;
         let conn = match &mut self.conn {
             Some(conn) => conn,
-            none => none.insert(Conn::open(target.address).await?),
+            none => none.insert(Conn::open(target.address(self.seat.number)?).await?),
         };
         let slot = usize::try_from(mark.seq).map_or(0, |seq| seq % target.slots.len().max(1));
         let slot = target.slots.get(slot).context("a publisher has no slots")?;

@@ -49,7 +49,7 @@ impl Group {
         let sink = Sink::bind_routed(context.clock, lanes, routing, layout.order.is_some()).await?;
         make_endpoints(stage, &sink, apps, layout).await?;
         let target = Target {
-            address: stage.api.address,
+            addresses: stage.addresses(),
             headers: stage.api.headers().clone(),
             slots: (0..slots)
                 .map(|slot| slot_of(stage, apps, layout, slot))

@@ -125,7 +125,7 @@ fn target(api: &Api, path: &str, bytes: usize, secret: &str) -> anyhow::Result<T
         prefix: format!("{}-", crate::server::random_hex()?),
     };
     Ok(Target {
-        address: api.address,
+        addresses: vec![api.address],
         headers,
         slots: vec![Slot {
             uri: path.parse()?,

@@ -28,7 +28,7 @@ pub(super) async fn floor(context: &Context<'_>) -> anyhow::Result<Figures> {
         id: None,
     };
     let target = Target {
-        address: sink.address(),
+        addresses: vec![sink.address()],
         headers,
         slots: vec![slot],
         turns: Turns::Any,

@@ -17,12 +17,15 @@ mod samples;
 mod stage;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::args::{BenchArgs, Scenario};
 use crate::clock::Clock;
 use crate::comparison::Comparison;
 use crate::machine::Machine;
+use crate::postgres::Postgres;
 use crate::publish::Extent;
 use crate::report::{Figures, Report, ScenarioReport, Settings};
 use crate::server::Launch;
@@ -32,6 +35,7 @@ pub(crate) struct Context<'a> {
     pub(crate) args: &'a BenchArgs,
     pub(crate) clock: Clock,
     launch: Launch,
+    database: Option<Arc<Postgres>>,
 }
 
 impl Context<'_> {
@@ -48,6 +52,29 @@ impl Context<'_> {
         (seconds > 0.0).then(|| Extent::For(Duration::from_secs_f64(seconds)))
     }
 
+    /// What tells the servers of a round where to keep everything, in a schema that nobody has used, and what to seal it with.
+    fn store_of_its_own(&self) -> Vec<(String, String)> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let schema = format!("bench_{}_{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
+        let url = match (&self.database, &self.args.store) {
+            (Some(database), _) => database.url(&schema),
+            (None, Some(url)) if url.contains('?') => format!("{url}&schema={schema}"),
+            (None, Some(url)) => format!("{url}?schema={schema}"),
+            (None, None) => return Vec::new(),
+        };
+        // Servers that share a store share its main secret.
+        let secret = format!("{schema}-main-secret-of-a-benchmark-and-no-secret");
+        vec![
+            ("BELLWIRE_STORE".to_owned(), url),
+            ("BELLWIRE_MAIN_SECRET".to_owned(), secret),
+        ]
+    }
+
+    /// The database's process, where it is the bench's own.
+    fn database_pid(&self) -> Option<u32> {
+        self.database.as_ref().map(|database| database.pid())
+    }
+
     fn drain_limit(&self) -> Duration {
         Duration::from_secs_f64(self.args.drain_seconds)
     }
@@ -58,6 +85,13 @@ pub(crate) async fn run_all(args: &BenchArgs) -> anyhow::Result<Report> {
     let launch = launch(args)?;
     let machine = Machine::inspect(&launch.data_parent);
     let clock = Clock::start();
+    let database = match args.postgres {
+        true => {
+            let settings: Vec<&str> = args.postgres_setting.iter().map(String::as_str).collect();
+            Some(Arc::new(Postgres::start(&launch.data_parent, &settings)?))
+        }
+        false => None,
+    };
     let other = args.against.as_ref().map(|binary| Context {
         args,
         clock,
@@ -65,8 +99,14 @@ pub(crate) async fn run_all(args: &BenchArgs) -> anyhow::Result<Report> {
             binary: binary.clone(),
             ..launch.clone()
         },
+        database: database.clone(),
     });
-    let this = Context { args, clock, launch };
+    let this = Context {
+        args,
+        clock,
+        launch,
+        database,
+    };
     let mut report = Report {
         machine,
         settings: Settings::of(args),

@@ -1,5 +1,6 @@
 //! One round's stage: a server (fresh, or the target), applications with their endpoints, and readings of CPU and memory.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ impl Setting {
 pub(super) struct Stage<'a> {
     context: &'a Context<'a>,
     server: Option<ServerProcess>,
+    /// Further servers on the same store, and where they listen.
+    others: Vec<(ServerProcess, SocketAddr)>,
     pub(super) api: Api,
     apps: Vec<String>,
     sources: Vec<String>,
@@ -49,6 +52,7 @@ pub(super) struct Stage<'a> {
 /// A reading at the beginning of a measurement.
 pub(super) struct Reading {
     server: Option<Usage>,
+    database: Option<Usage>,
     bench_cpu_s: Option<f64>,
 }
 
@@ -67,27 +71,33 @@ impl<'a> Stage<'a> {
 
     /// Starts a server with further settings (those it knows), or takes the target as it is.
     pub(super) async fn open_with(context: &'a Context<'a>, settings: &[Setting]) -> anyhow::Result<Self> {
+        let mut others = Vec::new();
         let (server, api) = match &context.args.target {
             Some(url) => (
                 None,
                 Api::new(url, context.args.token.as_deref().unwrap_or_default()).await?,
             ),
             None => {
-                let mut server = ServerProcess::prepare(context.launch.clone())?;
-                for setting in settings {
-                    if server.knows(setting.name) {
-                        let variable = format!("BELLWIRE_{}", setting.name.replace('.', "_").to_uppercase());
-                        server.add_env(&variable, setting.value.clone());
-                    }
-                }
+                let mut launch = context.launch.clone();
+                launch.env.extend(context.store_of_its_own());
+                let mut server = ServerProcess::prepare(launch.clone())?;
+                configure(&mut server, settings);
                 let url = server.start().await?;
                 let api = Api::new(&url, server.token()).await?;
+                for _ in 1..context.args.nodes {
+                    let mut other = ServerProcess::prepare(launch.clone())?.beside(&server);
+                    configure(&mut other, settings);
+                    let url = other.start().await?;
+                    let address = Api::new(&url, other.token()).await?.address;
+                    others.push((other, address));
+                }
                 (Some(server), api)
             }
         };
         let mut stage = Self {
             context,
             server,
+            others,
             api,
             apps: Vec::new(),
             sources: Vec::new(),
@@ -133,7 +143,7 @@ impl<'a> Stage<'a> {
     /// Opens connections that publish to `app`, whose messages go to `sink`.
     pub(super) async fn publisher(&self, app: &str, sink: &Sink, connections: usize) -> anyhow::Result<Publisher> {
         let target = Target {
-            address: self.api.address,
+            addresses: self.addresses(),
             headers: self.api.headers().clone(),
             slots: vec![self.slot(app, "")?],
             turns: Turns::Any,
@@ -150,10 +160,20 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// CPU and memory of the server so far.
+    /// Where every server listens.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        let others = self.others.iter().map(|(_, address)| *address);
+        std::iter::once(self.api.address).chain(others).collect()
+    }
+
+    /// CPU and memory of the servers so far.
     pub(super) fn usage(&self) -> Option<Usage> {
         match &self.server {
-            Some(server) => process::usage(&[server.pid()?]),
+            Some(server) => {
+                let others = self.others.iter().filter_map(|(other, _)| other.pid());
+                let pids: Vec<u32> = std::iter::once(server.pid()?).chain(others).collect();
+                process::usage(&pids)
+            }
             None if self.context.args.pid.is_empty() => None,
             None => process::usage(&self.context.args.pid),
         }
@@ -167,6 +187,7 @@ impl<'a> Stage<'a> {
     pub(super) fn read(&self) -> Reading {
         Reading {
             server: self.usage(),
+            database: self.context.database_pid().and_then(|pid| process::usage(&[pid])),
             bench_cpu_s: process::own_cpu_s(),
         }
     }
@@ -188,6 +209,9 @@ impl<'a> Stage<'a> {
 
     /// The same without asking: for scenarios that leave receivers hanging, where a stop would wait for them.
     pub(super) async fn discard(mut self) -> anyhow::Result<()> {
+        for (other, _) in &mut self.others {
+            other.kill()?;
+        }
         match &mut self.server {
             Some(server) => server.kill(),
             None => self.close().await,
@@ -196,6 +220,9 @@ impl<'a> Stage<'a> {
 
     /// Stops a server of ours; removes what was made on a target.
     pub(super) async fn close(mut self) -> anyhow::Result<()> {
+        for (other, _) in &mut self.others {
+            other.stop().await?;
+        }
         match &mut self.server {
             Some(server) => server.stop().await.map(|_| ()),
             None => {
@@ -233,7 +260,17 @@ impl Reading {
     pub(super) fn of(server: Option<Usage>) -> Self {
         Self {
             server,
+            database: None,
             bench_cpu_s: process::own_cpu_s(),
+        }
+    }
+}
+
+fn configure(server: &mut ServerProcess, settings: &[Setting]) {
+    for setting in settings {
+        if server.knows(setting.name) {
+            let variable = format!("BELLWIRE_{}", setting.name.replace('.', "_").to_uppercase());
+            server.add_env(&variable, setting.value.clone());
         }
     }
 }
@@ -246,11 +283,18 @@ pub(super) fn cpu(before: &Reading, after: &Reading, deliveries: u64) -> CpuPer1
         before.server.map(|usage| usage.cpu_s),
         after.server.map(|usage| usage.cpu_s),
     );
+    let database = difference(
+        before.database.map(|usage| usage.cpu_s),
+        after.database.map(|usage| usage.cpu_s),
+    );
     let bench = difference(before.bench_cpu_s, after.bench_cpu_s);
     CpuPer1000 {
         server,
+        database,
         bench,
-        total: server.zip(bench).map(|(server, bench)| server + bench),
+        total: server
+            .zip(bench)
+            .map(|(server, bench)| server + database.unwrap_or(0.0) + bench),
     }
 }
 
