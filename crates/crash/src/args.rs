@@ -56,6 +56,18 @@ pub(crate) struct Args {
     /// gather for a moment, then wait for a commit [default: 500; scenario order, which keeps the server busy: 2000]
     #[arg(long)]
     pub(crate) settling_ms: Option<u64>,
+    /// Scenario nodes: the folder with the socket of a PostgreSQL of the run's own
+    #[arg(long, value_name = "DIR", required_if_eq("scenario", "nodes"))]
+    pub(crate) postgres: Option<PathBuf>,
+    /// Scenario nodes: the folder with PostgreSQL's programs
+    #[arg(long, value_name = "DIR", required_if_eq("scenario", "nodes"))]
+    pub(crate) postgres_programs: Option<PathBuf>,
+    /// Scenario nodes: how many servers
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) nodes: u8,
+    /// Scenario nodes: further parameters of the store's URL, such as standby=true
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) store_parameter: Vec<String>,
     /// Where the run's directory is made
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     pub(crate) scratch: PathBuf,
@@ -80,6 +92,8 @@ pub(crate) enum Scenario {
     Inbound,
     /// The store's files may not be written for a while (needs the right to make files immutable)
     Unwritable,
+    /// Several servers on one PostgreSQL, of which one is killed, paused or cut off again and again
+    Nodes,
 }
 
 impl Scenario {
@@ -91,6 +105,7 @@ impl Scenario {
             Scenario::Order => "order",
             Scenario::Inbound => "inbound",
             Scenario::Unwritable => "unwritable",
+            Scenario::Nodes => "nodes",
         }
     }
 }

@@ -11,10 +11,12 @@
 mod account;
 mod args;
 mod client;
+mod faults;
 mod inbound;
 mod kill;
 mod moment;
 mod names;
+mod nodes;
 mod order;
 mod outage;
 mod payload;
@@ -120,6 +122,10 @@ async fn scenario(args: &Args, seed: u64, scratch: &Path) -> anyhow::Result<Opti
         }
         Scenario::Inbound => {
             let report = inbound::run(args, seed, scratch).await?;
+            return Told::new(report.is_clean(), &report).map(Some);
+        }
+        Scenario::Nodes => {
+            let report = nodes::run(args, seed, scratch).await?;
             return Told::new(report.is_clean(), &report).map(Some);
         }
         Scenario::Kill => Ok(None),

@@ -52,6 +52,26 @@ impl Process {
         })
     }
 
+    /// The same token as another server's: they share a store.
+    pub(crate) fn beside(mut self, other: &Self) -> Self {
+        self.token.clone_from(&other.token);
+        self
+    }
+
+    /// Sends the process a signal, by its name.
+    ///
+    /// # Errors
+    /// When there is no process.
+    pub(crate) fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let id = self.child.as_ref().context("the server does not run")?.id().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &id])
+            .status()
+            .context("cannot run kill")?;
+        ensure!(sent.success(), "kill -{name} {id} failed");
+        Ok(())
+    }
+
     /// A further environment variable of the server.
     pub(crate) fn set_env(&mut self, name: &str, value: &str) {
         self.env.push((name.to_owned(), value.to_owned()));
@@ -152,12 +172,7 @@ impl Process {
     /// When it takes too long or does not end with exit code 0.
     pub(crate) async fn stop(&mut self) -> anyhow::Result<Duration> {
         let began = Instant::now();
-        let id = self.child.as_ref().context("the server does not run")?.id().to_string();
-        let asked = Command::new("kill")
-            .args(["-TERM", &id])
-            .status()
-            .context("cannot run kill")?;
-        ensure!(asked.success(), "kill -TERM {id} failed");
+        self.signal("TERM")?;
         while began.elapsed() < STOP {
             if let Some(status) = self.ended()? {
                 let tail = self.log_tail();
@@ -181,6 +196,7 @@ impl Process {
             Command::new(&self.binary)
                 .arg("check")
                 .args(with)
+                .envs(self.env.iter().map(|(name, value)| (name, value)))
                 .stdin(Stdio::null())
                 .output()
         };

@@ -10,6 +10,8 @@
 
 use std::collections::VecDeque;
 
+use crate::faults::Faults;
+
 /// The end of one of the server's runs by a kill.
 #[derive(Clone, Debug)]
 pub(crate) struct Kill {
@@ -54,6 +56,8 @@ pub(crate) struct Runs {
     recent: VecDeque<u64>,
     /// Since when no outcome can become durable.
     unwritable_since: Option<u64>,
+    /// With several servers, what befell one of them: then nothing else explains a repeat.
+    faults: Option<Faults>,
 }
 
 impl Runs {
@@ -66,7 +70,18 @@ impl Runs {
             ends: Vec::new(),
             recent: VecDeque::new(),
             unwritable_since: None,
+            faults: None,
         }
+    }
+
+    /// There are several servers, and so many endpoints: repeats are explained by [`Faults`] from here on.
+    pub(crate) fn watch_faults(&mut self, endpoints: usize) {
+        self.faults = Some(Faults::new(self.settling_us, self.open, endpoints));
+    }
+
+    /// What befell one of several servers.
+    pub(crate) fn faults(&mut self) -> Option<&mut Faults> {
+        self.faults.as_mut()
     }
 
     /// The server was started; answers the number of this run of it.
@@ -82,6 +97,9 @@ impl Runs {
 
     /// A receiver is about to answer 200.
     pub(crate) fn accepted(&mut self, at_us: u64) {
+        if let Some(faults) = &mut self.faults {
+            faults.accepted(at_us);
+        }
         self.recent.push_back(at_us);
         let since = self.unsettled_since(at_us);
         while self.recent.front().is_some_and(|at| *at < since) {
@@ -130,6 +148,9 @@ impl Runs {
     /// # Errors
     /// Why no kill does.
     pub(crate) fn repeated(&mut self, before: u32, accepted_us: u64, run: u32) -> Result<(), String> {
+        if let Some(faults) = &mut self.faults {
+            return faults.repeated(accepted_us);
+        }
         match self.ends.get_mut(before as usize) {
             _ if before == run => Err("within one run of the server".to_owned()),
             Some(End::Killed(kill)) => {
@@ -161,6 +182,9 @@ impl Runs {
 
     /// Each kill after which more was repeated than can have been in flight, in words.
     pub(crate) fn over_bound(&self) -> Vec<String> {
+        if let Some(faults) = &self.faults {
+            return faults.over_bound();
+        }
         let over = self
             .kills()
             .enumerate()

@@ -37,6 +37,10 @@ pub(crate) enum Kind {
     OverBound,
     /// An event that came in several times took effect more than once.
     Twice,
+    /// A server wrote something of a delivery that was no longer its own.
+    Stale,
+    /// Nobody delivered for too long after one of the servers had failed.
+    Takeover,
     /// Something arrived that was never published.
     Unknown,
     /// A publication was answered as none may be.
@@ -63,6 +67,8 @@ impl Kind {
             Kind::State => "wrong_state",
             Kind::OverBound => "over_bound",
             Kind::Twice => "twice",
+            Kind::Stale => "stale_write",
+            Kind::Takeover => "takeover",
             Kind::Unknown => "unknown",
             Kind::Answer => "wrong_answer",
             Kind::Server => "server",

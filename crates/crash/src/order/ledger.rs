@@ -194,6 +194,9 @@ impl Ledger {
             return None;
         };
         self.totals.tries += 1;
+        if let Some(faults) = self.runs.faults() {
+            faults.arrived(at, at_us);
+        }
         self.name(seq, arrival.id);
         if !endpoint.wants(message.kind) {
             let what = format!("message {seq} arrived at {}, whose filter excludes it", endpoint.name);

@@ -4,15 +4,15 @@
 //! ([`fault`]) and enters all of them into the account ([`ledger`]), which judges each [`line`]. At the end the API is asked
 //! ([`audit`]), and must say what arrived.
 
-mod audit;
-mod course;
+pub(crate) mod audit;
+pub(crate) mod course;
 mod fault;
-mod ledger;
+pub(crate) mod ledger;
 mod line;
-mod plan;
-mod publish;
-mod receive;
-mod report;
+pub(crate) mod plan;
+pub(crate) mod publish;
+pub(crate) mod receive;
+pub(crate) mod report;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -116,7 +116,7 @@ impl Rig {
     async fn go(&mut self, args: &Args, seed: u64) -> anyhow::Result<()> {
         self.start().await?;
         set_up(&self.server, &self.receiver).await?;
-        self.publishers = publish::start(&self.course, &self.server, args.rate.unwrap_or(0));
+        self.publishers = publish::start(&self.course, std::slice::from_ref(&self.server), args.rate.unwrap_or(0));
         let mut rng = Rng::with_seed(seed);
         for cycle in 1..=args.cycles {
             // The cycles are spread over the deliveries, so that every part of the run has its interruptions.
@@ -289,7 +289,7 @@ impl Rig {
 }
 
 /// Makes the event types, the application and its endpoints.
-async fn set_up(server: &Server, receiver: &Receiver) -> anyhow::Result<()> {
+pub(crate) async fn set_up(server: &Server, receiver: &Receiver) -> anyhow::Result<()> {
     for name in plan::kinds() {
         let body = json!({"name": name, "description": "ordered run"});
         server.create("/api/v1/event-type", &body).await?;

@@ -25,8 +25,12 @@ const BACKLOG_MAX: u64 = 4_000;
 /// The longest that a publisher respects `Retry-After`; the run has a time to keep.
 const RESPECT_MAX: Duration = Duration::from_secs(1);
 
-/// Starts the script's publishers. They share `rate` messages a second (0: as fast as they can) until enough is promised.
-pub(crate) fn start(course: &Arc<Course>, server: &Server, rate: u32) -> JoinSet<()> {
+/// Where there are several servers, one that does not answer for so long is left for the next one.
+const FAILOVER: Duration = Duration::from_secs(4);
+
+/// Starts the script's publishers. They share `rate` messages a second (0: as fast as they can) until enough is promised. Of several
+/// servers each begins with another one, and goes on to the next when one does not answer or refuses.
+pub(crate) fn start(course: &Arc<Course>, servers: &[Server], rate: u32) -> JoinSet<()> {
     let publishers = course.script.publishers;
     let pace = (rate > 0).then(|| Duration::from_secs(1) * publishers / rate);
     let mut tasks = JoinSet::new();
@@ -34,7 +38,8 @@ pub(crate) fn start(course: &Arc<Course>, server: &Server, rate: u32) -> JoinSet
         let publisher = Publisher {
             number,
             course: Arc::clone(course),
-            server: server.clone(),
+            servers: servers.to_vec(),
+            at: number as usize,
             conn: None,
         };
         tasks.spawn(publisher.run(pace));
@@ -45,7 +50,9 @@ pub(crate) fn start(course: &Arc<Course>, server: &Server, rate: u32) -> JoinSet
 struct Publisher {
     number: u32,
     course: Arc<Course>,
-    server: Server,
+    servers: Vec<Server>,
+    /// Which of them is asked: of as many as there are.
+    at: usize,
     conn: Option<Conn>,
 }
 
@@ -85,7 +92,11 @@ impl Publisher {
                 }
                 Some(Reply::Refused(wait)) => {
                     self.course.refusals.fetch_add(1, Relaxed);
-                    wait.min(RESPECT_MAX)
+                    // Another server may well take it.
+                    match self.servers.len() {
+                        1 => wait.min(RESPECT_MAX),
+                        _ => GONE,
+                    }
                 }
                 Some(Reply::InFlight) | None => GONE,
             };
@@ -98,14 +109,32 @@ impl Publisher {
 
     /// One try; `None` when there was no answer.
     async fn once(&mut self, seq: u64, key: Option<u32>) -> Option<Reply> {
+        let reply = if self.servers.len() == 1 {
+            self.ask(seq, key).await
+        } else {
+            let asked = tokio::time::timeout(FAILOVER, self.ask(seq, key)).await;
+            asked.unwrap_or_else(|_| {
+                self.course.answers_lost.fetch_add(1, Relaxed);
+                None
+            })
+        };
+        if matches!(reply, None | Some(Reply::Refused(_))) && self.servers.len() > 1 {
+            self.at += 1;
+            self.conn = None;
+        }
+        reply
+    }
+
+    async fn ask(&mut self, seq: u64, key: Option<u32>) -> Option<Reply> {
+        let server = self.servers.get(self.at % self.servers.len())?.clone();
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
-            None => Conn::open(self.server.address).await.ok()?,
+            None => Conn::open(server.address).await.ok()?,
         };
         let messages = self.course.script.messages;
         let path = format!("/api/v1/app/{APP}/msg");
         let body = self.course.script.request(seq, key);
-        let mut request = self.server.request(Method::POST, &path, body).ok()?;
+        let mut request = server.request(Method::POST, &path, body).ok()?;
         let idempotency = messages.key(seq);
         if idempotency.header()
             && let Ok(value) = HeaderValue::from_str(&messages.key_text(seq))
