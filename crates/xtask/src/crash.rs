@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::postgres::{self, Postgres};
 use crate::process;
 use crate::product::{self, Beside};
 use crate::repo::Repo;
@@ -25,6 +26,18 @@ pub(crate) fn program(repo: &Repo, binary: &Path, cycles: u32) -> Command {
     let mut command = process::cargo(repo.root());
     command.args(["run", "--quiet", "--package", "bellwire-crash", "--"]);
     command.args(["--cycles", &cycles.to_string(), "--binary"]).arg(binary);
+    command
+}
+
+/// Servers of the run with several, and how often one of them fails.
+pub(crate) const NODES: u32 = 3;
+const FAULTS: u32 = 20;
+
+/// The program with several servers on one PostgreSQL.
+pub(crate) fn nodes(repo: &Repo, binary: &Path, database: &Postgres, nodes: u32, faults: u32) -> Command {
+    let mut command = program(repo, binary, faults);
+    command.args(["--scenario", "nodes", "--nodes", &nodes.to_string(), "--postgres"]);
+    command.arg(database.folder()).arg("--postgres-programs").arg(database.programs());
     command
 }
 
@@ -56,10 +69,19 @@ pub(crate) fn inbound(repo: &Repo, binary: &Path, cycles: u32) -> Command {
 pub(crate) fn command(repo: &Repo, options: &[&str]) -> Result<bool> {
     let asked = parse(options)?;
     let binary = product::build(repo, Beside::Nothing)?;
+    // Started where it is needed, and there until the run is over.
+    let database = match asked.run {
+        Loop::Nodes(_) => Some(postgres::start()?),
+        _ => None,
+    };
     let mut program = match asked.run {
         Loop::Plain => program(repo, &binary, asked.cycles.unwrap_or(CYCLES)),
         Loop::Ordered => ordered(repo, &binary, asked.cycles.unwrap_or(ORDERED_CYCLES)),
         Loop::Inbound => inbound(repo, &binary, asked.cycles.unwrap_or(INBOUND_CYCLES)),
+        Loop::Nodes(count) => {
+            let database = database.as_ref().context("there is no PostgreSQL")?;
+            nodes(repo, &binary, database, count, asked.cycles.unwrap_or(FAULTS))
+        }
     };
     program.args(asked.passed);
     process::announce(&program);
@@ -75,6 +97,8 @@ enum Loop {
     Ordered,
     /// Webhooks that come in.
     Inbound,
+    /// So many servers on one PostgreSQL.
+    Nodes(u32),
 }
 
 impl Loop {
@@ -82,6 +106,7 @@ impl Loop {
     fn options(self) -> &'static [&'static str] {
         match self {
             Self::Plain => &[],
+            Self::Nodes(_) => &["--keys", "--failures", "--rate", "--connections"],
             Self::Ordered => &["--keys", "--deliveries", "--failures"],
             Self::Inbound => &["--events", "--copies", "--numbered"],
         }
@@ -97,7 +122,7 @@ struct Asked<'a> {
     passed: Vec<&'a str>,
 }
 
-/// `--cycles N`, `--ordered` or `--inbound` with their numbers, then after `--` whatever goes to the crash program itself (a seed to replay,
+/// `--cycles N`, `--ordered`, `--inbound` or `--nodes N` with their numbers, then after `--` whatever goes to the crash program itself (a seed to replay,
 /// say).
 fn parse<'a>(options: &[&'a str]) -> Result<Asked<'a>> {
     let mut asked = Asked::default();
@@ -115,6 +140,10 @@ fn parse<'a>(options: &[&'a str]) -> Result<Asked<'a>> {
             }
             ["--inbound", rest @ ..] => {
                 asked.run = Loop::Inbound;
+                rest
+            }
+            ["--nodes", count, rest @ ..] => {
+                asked.run = Loop::Nodes(number("--nodes", count)?);
                 rest
             }
             ["--cycles", count, rest @ ..] => {
@@ -171,6 +200,11 @@ mod tests {
             parse(&["--inbound", "--events", "9"]).expect("valid"),
             asked(Loop::Inbound, None, &["--events", "9"])
         );
+        assert_eq!(
+            parse(&["--nodes", "3", "--rate", "9"]).expect("valid"),
+            asked(Loop::Nodes(3), None, &["--rate", "9"])
+        );
+        assert!(parse(&["--nodes"]).is_err());
         assert!(parse(&["--inbound", "--keys", "9"]).is_err());
         assert!(parse(&["--ordered", "--keys", "many"]).is_err());
         assert!(parse(&["--deliveries", "3"]).is_err());

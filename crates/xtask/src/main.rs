@@ -11,6 +11,7 @@
 mod crash;
 mod deps;
 mod openapi;
+mod postgres;
 mod process;
 mod product;
 mod repo;
@@ -31,6 +32,8 @@ cargo xtask <command>
   crash [--cycles N] [-- ARGS]  kill and restart the server N times (default 25) and account for every message
   crash --ordered [--keys N] [--deliveries N] [--failures PERCENT] [--cycles N] [-- ARGS]
                                 the same with lines: in order, without gaps, through failures and restarts
+  crash --nodes N [--cycles N] [-- ARGS]
+                                N servers on one PostgreSQL, of which one is killed, paused or cut off again and again
   openapi [--check]             write openapi.json from the code, or check that it is up to date
   tidy                          check the rules of the repository that no compiler checks
   deps                          check dependencies: licences, sources, bans, duplicates, unused ones

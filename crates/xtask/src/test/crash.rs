@@ -20,7 +20,8 @@ pub(super) fn run_inbound(run: &Run<'_>) -> Result<Outcome> {
     judge(&mut crash::inbound(run.repo, run.binary()?, crash::INBOUND_CYCLES))
 }
 
-fn judge(program: &mut Command) -> Result<Outcome> {
+/// The outcome of a crash program.
+pub(super) fn judge(program: &mut Command) -> Result<Outcome> {
     let done = process::stream(program)?;
     Ok(if done.status.success() {
         Outcome::judge(

@@ -8,6 +8,7 @@ mod crash;
 mod examples;
 mod load;
 mod node;
+mod on_postgres;
 mod openapi;
 mod outage;
 mod outcome;
@@ -61,6 +62,11 @@ const PARTS: &[Part] = &[
         run: rust::run,
     },
     Part {
+        name: "sdk-postgres",
+        about: "the same suites on a server that keeps everything in PostgreSQL",
+        run: on_postgres::run_sdks,
+    },
+    Part {
         name: "providers",
         about: "requests signed by the providers' own libraries are trusted, and none with a changed bit",
         run: providers::run,
@@ -74,6 +80,16 @@ const PARTS: &[Part] = &[
         name: "crash",
         about: "kill -9 under load, 25 times; every message accounted for",
         run: crash::run,
+    },
+    Part {
+        name: "crash-postgres",
+        about: "the same on PostgreSQL, 8 times",
+        run: on_postgres::run_crash,
+    },
+    Part {
+        name: "nodes",
+        about: "three servers on one PostgreSQL: one is killed, paused or cut off, 6 times; nothing lost, inverted or stale",
+        run: on_postgres::run_nodes,
     },
     Part {
         name: "order",
@@ -134,7 +150,7 @@ struct Done {
 pub(crate) fn command(repo: &Repo, args: &[&str]) -> Result<bool> {
     if args.contains(&"--list") {
         for part in PARTS {
-            println!("{:<12} {}", part.name, part.about);
+            println!("{:<14} {}", part.name, part.about);
         }
         return Ok(true);
     }

@@ -18,6 +18,11 @@ const SUITE: &str = "tests/sdk/node";
 const NODE_MIN: u32 = 18;
 
 pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
+    suite(run, sdk::Kept::Embedded)
+}
+
+/// The suite, on a server that keeps everything there.
+pub(super) fn suite(run: &Run<'_>, kept: sdk::Kept) -> Result<Outcome> {
     let suite = run.repo.path(SUITE);
     let lock = std::fs::read_to_string(suite.join("package-lock.json"))
         .with_context(|| format!("could not read {SUITE}/package-lock.json"))?;
@@ -36,7 +41,7 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
         )
     })?;
 
-    sdk::against_server(run, "sdk-node", |server| {
+    sdk::against_server(run, "sdk-node", kept, |server| {
         let mut command = Command::new(node);
         command.args(["--test", "--test-reporter=tap"]).current_dir(&copy);
         // The copy tests the code that the docs show.

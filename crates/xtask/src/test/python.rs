@@ -12,6 +12,11 @@ use crate::process;
 const SUITE: &str = "tests/sdk/python";
 
 pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
+    suite(run, sdk::Kept::Embedded)
+}
+
+/// The suite, on a server that keeps everything there.
+pub(super) fn suite(run: &Run<'_>, kept: sdk::Kept) -> Result<Outcome> {
     let requirements = run.repo.path(SUITE).join("requirements.txt");
     let lock =
         std::fs::read_to_string(&requirements).with_context(|| format!("could not read {SUITE}/requirements.txt"))?;
@@ -21,7 +26,7 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
     let environment = run.repo.target().join("sdk").join("python");
     install(python, &environment, &requirements, &lock)?;
 
-    sdk::against_server(run, "sdk-python", |server| {
+    sdk::against_server(run, "sdk-python", kept, |server| {
         let report = run.repo.target().join("xtask").join("sdk-python.xml");
         // An old report must not speak for a run that wrote none.
         drop(std::fs::remove_file(&report));

@@ -9,9 +9,14 @@ use crate::process;
 const SUITE: &str = "tests/sdk/rust";
 
 pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
+    suite(run, sdk::Kept::Embedded)
+}
+
+/// The suite, on a server that keeps everything there.
+pub(super) fn suite(run: &Run<'_>, kept: sdk::Kept) -> Result<Outcome> {
     let suite = run.repo.path(SUITE);
     ensure!(suite.join("Cargo.lock").is_file(), "could not find {SUITE}/Cargo.lock");
-    sdk::against_server(run, "sdk-rust", |server| {
+    sdk::against_server(run, "sdk-rust", kept, |server| {
         let mut cargo = process::cargo(&suite);
         cargo.args(["test", "--locked", "--no-fail-fast"]);
         // Beside our own build: what both use in the same version and features is compiled once.

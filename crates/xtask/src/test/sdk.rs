@@ -8,15 +8,31 @@ use anyhow::{Context as _, Result};
 use super::Run;
 use super::outcome::Outcome;
 use super::server::Server;
+use crate::postgres;
+
+/// Where the server keeps everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// In the embedded store.
+    Embedded,
+    /// In a PostgreSQL that is started for it.
+    InPostgres,
+}
 
 /// Starts a server, runs `suite` with a command's environment set up by [`connect`], stops the server. A server that
 /// does not stop well is a failure beside those of the suite.
 pub(super) fn against_server(
     run: &Run<'_>,
     name: &str,
+    kept: Kept,
     suite: impl FnOnce(&Server) -> Result<Outcome>,
 ) -> Result<Outcome> {
-    let server = Server::start(run.binary()?, &run.repo.target(), name)?;
+    let database = match kept {
+        Kept::Embedded => None,
+        Kept::InPostgres => Some(postgres::start()?),
+    };
+    let environment = database.as_ref().map(|database| postgres::environment(database, "sdk"));
+    let server = Server::start(run.binary()?, &run.repo.target(), name, environment.into_iter().flatten())?;
     let mut outcome = suite(&server).unwrap_or_else(|error| Outcome::broken(format!("{error:#}")));
     if let Err(error) = server.stop() {
         outcome.add_failure(format!("{error:#}"));

@@ -32,11 +32,17 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts `binary` on an empty store and waits until it is ready. Its output goes to a log file under `target`.
+    /// Starts `binary` on an empty store, with further environment, and waits until it is ready. Its output goes to a log file
+    /// under `target`.
     ///
     /// # Errors
     /// When it does not become ready; the message carries the end of its log.
-    pub(super) fn start(binary: &Path, target: &Path, name: &str) -> Result<Self> {
+    pub(super) fn start(
+        binary: &Path,
+        target: &Path,
+        name: &str,
+        environment: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Result<Self> {
         let data = Scratch::new(target, name)?;
         let log = target.join("xtask").join(format!("{name}.log"));
         let token = random_token()?;
@@ -49,6 +55,7 @@ impl Server {
         let output = errors.try_clone().context("could not share the log file")?;
         let mut child = command
             .env("BELLWIRE_ADMIN_TOKEN", &token)
+            .envs(environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
@@ -216,7 +223,7 @@ mod tests {
         // Not written by us: a file that this process has open for writing cannot be started, and another test may be
         // forking a copy of the handle at this very moment.
         process::run(Command::new("install").args(["-m", "755"]).arg(&text).arg(&script)).expect("install");
-        let server = Server::start(&script, scratch.path(), "fake");
+        let server = Server::start(&script, scratch.path(), "fake", []);
         (scratch, server)
     }
 

@@ -1,4 +1,4 @@
-//! Part `unit`: `cargo test` of the workspace, doc tests included. The tests of the action `sql` start database servers of their own;
+//! Part `unit`: `cargo test` of the workspace, doc tests included. Some tests start database servers, and a pooler, of their own;
 //! Debian's packages of them are installed where they are missing.
 
 use anyhow::Result;
@@ -15,6 +15,7 @@ pub(super) fn run(run: &Run<'_>) -> Result<Outcome> {
         &["mariadb-server-core", "mariadb-client-core"],
         system::has_program,
     )?;
+    system::find_or_install(&["pgbouncer"], &["pgbouncer"], system::has_program)?;
     let mut cargo = process::cargo(run.repo.root());
     cargo.args(["test", "--workspace", "--no-fail-fast"]);
     let done = process::stream(&mut cargo)?;
