@@ -57,6 +57,15 @@ pub fn open(state: ApiState) -> (Router, Door) {
     (router, door)
 }
 
+/// The routes of a server that takes no requests of users: its health alone.
+pub fn open_health(state: ApiState) -> (Router, Door) {
+    let operations = routes::of_health();
+    let fallback = fallback::router(&state.docs_url);
+    let server = Arc::new(state::Server::new(state));
+    let door = Door::new(&server, &operations);
+    (operation::router(&server, operations).merge(fallback), door)
+}
+
 /// The OpenAPI 3.1 document of exactly the operations that [`router`] serves. Keys are in a stable order.
 pub fn openapi() -> serde_json::Value {
     openapi::document(&routes::all())

@@ -262,7 +262,10 @@ impl fmt::Display for Report {
                 match (settings.store, settings.nodes) {
                     ("embedded", _) => write!(f, "a fresh server each round")?,
                     ("postgres", 1) => write!(f, "a fresh server each round, in a PostgreSQL of the bench's own")?,
-                    ("postgres", nodes) => write!(f, "{nodes} fresh servers each round, in a PostgreSQL of the bench's own")?,
+                    ("postgres", nodes) => write!(
+                        f,
+                        "{nodes} fresh servers each round, in a PostgreSQL of the bench's own"
+                    )?,
                     (_, nodes) => write!(f, "fresh servers each round ({nodes}), in a given PostgreSQL")?,
                 }
                 write!(f, " on {kind}, one fsync {fsync}")?;

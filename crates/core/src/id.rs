@@ -155,10 +155,12 @@ impl IdGenerator {
         let same_slot = self.last >> SEQUENCE_BITS == fresh >> SEQUENCE_BITS || fresh <= self.last;
         self.last = if !same_slot {
             fresh
-        } else if (self.last + 1) >> SEQUENCE_BITS == self.last >> SEQUENCE_BITS {
+        } else if u64::from(node_of(self.last)) == self.node
+            && (self.last + 1) >> SEQUENCE_BITS == self.last >> SEQUENCE_BITS
+        {
             self.last + 1
         } else {
-            // The sequence of this millisecond is used up: borrow from the next one, keeping the node.
+            // The sequence of this millisecond is used up, or another node made the last one: borrow from the next one, keeping the node.
             let millis = (self.last >> (NODE_BITS + SEQUENCE_BITS)) + 1;
             (millis << (NODE_BITS + SEQUENCE_BITS)) | (self.node << SEQUENCE_BITS)
         };
@@ -238,6 +240,19 @@ mod tests {
             }
             assert_eq!(node_of(id.number()), 3);
             last = Some(id);
+        }
+    }
+
+    #[test]
+    fn a_number_is_the_nodes_own_whoever_made_the_one_before() {
+        let now = Timestamp::from_millis(1_766_000_000_000);
+        for (other, millis) in [(5, 1_766_000_000_000), (1, 1_766_000_000_000), (5, 1_766_000_009_000)] {
+            let before = IdGenerator::new(other, 0).next_number(Timestamp::from_millis(millis));
+            let mut generator = IdGenerator::new(3, before);
+            for _ in 0..3 {
+                let number = generator.next_number(now);
+                assert!(number > before && node_of(number) == 3);
+            }
         }
     }
 

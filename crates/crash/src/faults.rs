@@ -211,7 +211,13 @@ mod tests {
         let mut faults = Faults::new(500, 10, 1);
         faults.began(Woe::Paused, 1, 10_000);
         faults.over(20_000);
-        for (accepted, explained) in [(9_000, false), (9_600, true), (15_000, true), (20_400, true), (21_000, false)] {
+        for (accepted, explained) in [
+            (9_000, false),
+            (9_600, true),
+            (15_000, true),
+            (20_400, true),
+            (21_000, false),
+        ] {
             assert_eq!(faults.repeated(accepted).is_ok(), explained, "{accepted}");
         }
         assert_eq!(faults.all()[0].repeated, 3);

@@ -22,7 +22,8 @@ pub struct Order<'a> {
     pub started_at: Timestamp,
     /// How long it may take, connecting and answer included.
     pub timeout: Duration,
-    /// Asked once more right before the first byte leaves: false when the endpoint was disabled, paused or deleted meanwhile.
+    /// Asked once more right before the first byte leaves: false when the endpoint was disabled, paused or deleted meanwhile, or
+    /// when the attempt may be another process's to make by now.
     pub may_begin: &'a (dyn Fn() -> bool + Send + Sync),
 }
 

@@ -96,9 +96,8 @@ pub(crate) async fn run_batch(
         Err(failure) => Acted::Attempted(unsent(&entry, started_at, failure)),
         Ok(Some(letter)) => {
             let may_begin = || {
-                directory
-                    .endpoint_by_id(endpoint)
-                    .is_some_and(|now| now.endpoint.accepts_attempts())
+                let now = directory.endpoint_by_id(endpoint);
+                directory.may_attempt() && now.is_some_and(|now| now.endpoint.accepts_attempts())
             };
             let order = Order {
                 endpoint: &entry,
@@ -147,7 +146,8 @@ pub(crate) async fn run_batch(
         .collect()
 }
 
-/// Nothing was sent, because the endpoint was paused, disabled or deleted at the last moment.
+/// Nothing was sent, because the endpoint was paused, disabled or deleted at the last moment, or another process may have changed
+/// something or taken its place.
 fn withheld(work: &Work, directory: &Directory) -> Ran {
     match directory.endpoint_by_id(work.endpoint) {
         Some(now) if now.endpoint.disabled.is_none() => ends(work, Verdict::Park(work.due_at)),

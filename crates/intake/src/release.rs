@@ -2,7 +2,7 @@
 //!
 //! Only time in which the intake listened counts: whoever is missing cannot come to a server that is down or takes nothing.
 //! So at the start, and after each request that was turned away for want of room or store, held messages wait their source's
-//! whole wait once more before anything is released.
+//! whole wait once more before anything is released. Of servers that share a store each prolongs, and one releases.
 
 use std::{
     sync::{
@@ -106,7 +106,13 @@ impl Release {
             }
             *made_up_for = Some(deaf_at);
         }
-        self.store.release(now, STEP).await
+        match self.store.lead() {
+            Some(_lead) => self.store.release(now, STEP).await,
+            None => Ok(Released {
+                messages: 0,
+                next: Some(now.plus(AGAIN)),
+            }),
+        }
     }
 }
 

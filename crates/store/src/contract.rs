@@ -25,7 +25,7 @@ use crate::{
     error::{AppendError, StoreError},
     query::{
         AttemptCounts, AttemptFilter, AttemptKey, AttemptRow, Backlog, CheckReport, Configuration, Cutoffs,
-        DeliveryCounts, DeliveryRow, EndpointMessage, LineQuery, LineRow, MessageFilter, Page, RefusedRequest,
+        DeliveryCounts, DeliveryRow, EndpointMessage, LineQuery, LineRow, MessageFilter, NodeRow, Page, RefusedRequest,
         ReplayCandidate, Requeue, Retained, Rows, StoreHealth, StreamQuery, StreamRow, Tending,
     },
 };
@@ -43,6 +43,14 @@ pub trait Handoff: Send + Sync + 'static {
     /// the store keeps a place for while it is out (all that was claimed, and heads of lines) counts until it is settled.
     /// Told after each commit that changed it, and for all endpoints when the receiver of this call is attached.
     fn waiting(&self, counts: &[(EndpointId, u64)]);
+    /// The deliveries of some endpoints are ours to attempt from now on ([`Store::serves`] says so already), after another node
+    /// attempted them: for whom something waits is told by [`Self::stored`] behind this call. `failing` is how those of them are
+    /// doing that are not simply fine; whatever else was known of them does not count any more.
+    fn gained(&self, _which: &dyn Fn(EndpointId) -> bool, _failing: &[(EndpointId, Health)]) {}
+    /// Some endpoints' deliveries are no longer ours to attempt ([`Store::serves`] says so already): what is in memory of
+    /// them and not begun is to be settled as [`Verdict::Park`], and nothing of them is claimed or begun. Attempts under way end, and
+    /// are settled: the next owner waits for that.
+    fn lost(&self) {}
 }
 
 /// An endpoint for which something waits in the store, and since or until when.
@@ -229,6 +237,36 @@ impl Change {
             | Self::DeleteToken(_)
             | Self::DeleteSource(_) => None,
         }
+    }
+}
+
+impl Change {
+    /// Whether it changes what is in force. Tasks are written down beside the configuration.
+    pub fn is_of_the_configuration(&self) -> bool {
+        !matches!(self, Self::PutTask(_))
+    }
+}
+
+/// What changed in the configuration since a version of it.
+#[derive(Debug, Clone, Default)]
+pub struct News {
+    /// The version with these changes.
+    pub version: u64,
+    /// What was put, as it is now, and what was deleted. Those of one thing are in their order.
+    pub changes: Vec<Change>,
+    /// The changes are all there is: whatever they do not put is gone.
+    pub whole: bool,
+}
+
+/// The right to do what one process does for all: schedules, clean-up, background tasks. Held while it is being done, so that
+/// the next one waits for it.
+#[derive(Debug, Clone, Default)]
+pub struct Lead(#[expect(dead_code, reason = "holding it is its use")] Option<Arc<()>>);
+
+impl Lead {
+    /// One that is counted.
+    pub(crate) fn counted(by: &Arc<()>) -> Self {
+        Self(Some(Arc::clone(by)))
     }
 }
 
@@ -479,4 +517,65 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes out what is left and lets go of the files. Calls after it answer `Unavailable`.
     async fn close(&self);
+
+    // -- many nodes ------------------------------------------------------------------------------------------------
+    //
+    // A store that is one process's alone answers all of these as they stand here.
+
+    /// Which node this process is: the part of an id that tells what it made from what others make at the same moment.
+    fn node(&self) -> u16 {
+        0
+    }
+
+    /// Whether other processes may use the same store at the same time.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Whether deliveries to this endpoint are this process's to attempt. What is not is neither handed over nor claimable.
+    fn serves(&self, _endpoint: EndpointId) -> bool {
+        true
+    }
+
+    /// Whether attempts may be begun at this moment: not while another process may have taken this one's place, or have changed
+    /// the configuration without our knowing it. To be asked before each.
+    fn may_attempt(&self) -> bool {
+        true
+    }
+
+    /// The right to do what one process does for all; `None` while that is another process, or nobody.
+    fn lead(&self) -> Option<Lead> {
+        Some(Lead::default())
+    }
+
+    /// Waits until another process has taken this one's place: whoever serves then has to begin anew. For ever where that
+    /// cannot be.
+    async fn ousted(&self) {
+        std::future::pending::<()>().await;
+    }
+
+    /// What changed in the configuration since a version; [`Configuration::version`] is where it begins.
+    async fn news(&self, since: u64) -> Result<News, StoreError> {
+        Ok(News {
+            version: since,
+            ..News::default()
+        })
+    }
+
+    /// Waits until the configuration may have another version than this one. For ever where nobody else can change it.
+    async fn newer(&self, _than: u64) {
+        std::future::pending::<()>().await;
+    }
+
+    /// This version of the configuration is in force in this process.
+    fn in_force(&self, _version: u64) {}
+
+    /// Waits until this version is in force in every process, but for a second at most: whoever does not have it by then begins
+    /// no attempt until it has.
+    async fn in_force_everywhere(&self, _version: u64) {}
+
+    /// The processes that share this store, by their number.
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        Ok(Vec::new())
+    }
 }

@@ -193,7 +193,82 @@ pub struct Configuration {
     pub largest_number: u64,
     /// How endpoints are doing, where they are not simply fine.
     pub health: Vec<(EndpointId, bellwire_core::decide::Health)>,
+    /// Grows with each change, by whichever process (see [`crate::Store::news`]). Always 0 where only this one changes it.
+    pub version: u64,
 }
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// It takes requests and makes deliveries.
+    #[default]
+    All,
+    /// It takes requests only.
+    Api,
+    /// It makes deliveries, and what is done in the background, only.
+    Worker,
+}
+
+impl Role {
+    /// By what it is called.
+    pub const NAMES: [(&'static str, Self); 3] = [("all", Self::All), ("api", Self::Api), ("worker", Self::Worker)];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Api => "api",
+            Self::Worker => "worker",
+        }
+    }
+
+    /// Whether it makes deliveries.
+    pub fn delivers(self) -> bool {
+        self != Self::Api
+    }
+
+    /// Whether it takes requests of users.
+    pub fn answers(self) -> bool {
+        self != Self::Worker
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let known = Self::NAMES.into_iter().find(|(name, _)| *name == text);
+        known.map(|(_, role)| role).ok_or(())
+    }
+}
+
+/// One of the processes that share a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRow {
+    /// Its number.
+    pub number: u16,
+    /// How often the number was taken: by this process last.
+    pub epoch: u64,
+    /// What it does.
+    pub role: Role,
+    /// Which machine it is on, and which process it is there.
+    pub host: String,
+    /// Since when it takes part.
+    pub since: Timestamp,
+    /// When it was last heard of.
+    pub seen_at: Timestamp,
+    /// The parts of all endpoints that it serves, of [`SHARDS`].
+    pub shards: u32,
+    /// The version of the configuration that is in force there.
+    pub version: u64,
+    /// It does what one process does for all.
+    pub leads: bool,
+    /// It is the one that was asked.
+    pub is_self: bool,
+}
+
+/// The parts that all endpoints are divided into.
+pub const SHARDS: u32 = 1_024;
 
 /// Times before which things are forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,10 +32,15 @@ fn cutoffs(kept: Retention, now: Timestamp) -> Cutoffs {
     }
 }
 
-/// Forgets what is past its time, soon after the start and every few minutes, until stopped.
+/// Forgets what is past its time, soon after the start and every few minutes, until stopped. Of servers that share a store one
+/// does it.
 pub async fn keep(store: Arc<dyn Store>, directory: Arc<Directory>, kept: Retention, stop: CancellationToken) {
     let mut wait = FIRST;
     while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
+        let Some(_lead) = store.lead() else {
+            wait = FIRST;
+            continue;
+        };
         wait = match store.retain(cutoffs(kept, directory.now())).await {
             Ok(removed) => {
                 if removed.partitions > 0 {

@@ -19,12 +19,15 @@ use crate::{
 
 /// Nobody wakes the runner for so long: it looks by itself.
 const LOOK: Duration = Duration::from_secs(60);
+/// Where other processes write tasks down as well, of which nobody tells.
+const LOOK_AT_OTHERS: Duration = Duration::from_secs(1);
 /// The wait after the store could not be used.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Tasks that take turns; more of them wait for a place.
 const AT_ONCE: usize = 100;
 
-/// The runner. One per server: two would work on the same tasks.
+/// The runner. One per server: two would work on the same tasks. Of servers that share a store one works at a time
+/// ([`Store::lead`]).
 pub struct Tasks {
     store: Arc<dyn Store>,
     directory: Arc<Directory>,
@@ -45,14 +48,18 @@ impl Tasks {
 
     /// Works on tasks, those left running by an earlier process included, until stopped. A chunk that has begun is finished.
     pub async fn run(&self, stop: CancellationToken) {
+        let look = if self.store.is_shared() { LOOK_AT_OTHERS } else { LOOK };
         while !stop.is_cancelled() {
-            let wait = match self.round(&stop).await {
-                Ok(true) => continue,
-                Ok(false) => LOOK,
-                Err(error) => {
-                    tracing::warn!(%error, "background tasks wait for the store");
-                    AGAIN
-                }
+            let wait = match self.store.lead() {
+                None => look,
+                Some(_lead) => match self.round(&stop).await {
+                    Ok(true) => continue,
+                    Ok(false) => look,
+                    Err(error) => {
+                        tracing::warn!(%error, "background tasks wait for the store");
+                        AGAIN
+                    }
+                },
             };
             tokio::select! {
                 () = stop.cancelled() => {}

@@ -144,7 +144,6 @@ bellwire_testkit::conformance_tests! { Pooled;
         a_held_message_whose_payload_expired_is_a_message_without_payload
     }
     streams {
-        racing_arrivals_are_accepted_in_order
         numbers_may_be_as_large_as_they_come
     }
     sources {

@@ -214,38 +214,44 @@ async fn whoever_lost_its_place_writes_nothing_any_more() {
     assert_eq!(bench.sound().await.messages, 1, "what is stored can still be read");
 }
 
-#[tokio::test]
-async fn two_processes_cannot_be_one_node() {
-    let bench = Bench::<Shop<'h'>>::new().await;
-    let user = user::<'h'>();
-    let secret = MainSecret::from_bytes([3; 32]).unwrap();
-    let clock = Arc::clone(&bench.clock) as Arc<dyn Clock>;
-    let options = OpenOptions::new(clock, Vault::new(Keyring::new(secret)));
-    let refused = backends::open(&url(server().folder(), &user, &user), options).await;
-    let why = refused.err().unwrap().to_string();
-    assert!(why.contains("in use by another process"), "{why}");
-    bench.publish(&[]).await;
-}
-
-/// Opens the shop's store once more, as a process that waits until the first is gone.
-async fn stand_by<const NAME: char>(bench: &Bench<Shop<NAME>>) -> Arc<dyn Store> {
-    let url = url(server().folder(), &user::<NAME>(), &user::<NAME>()) + "&standby=true";
+/// Opens the shop's store once more, as another process.
+async fn join<const NAME: char>(bench: &Bench<Shop<NAME>>) -> Arc<dyn Store> {
+    let url = url(server().folder(), &user::<NAME>(), &user::<NAME>());
     open(&url, Arc::clone(&bench.clock)).await
 }
 
+/// Until a process has an endpoint. Whoever is gone is replaced within ten seconds.
+async fn serves(store: &Arc<dyn Store>, endpoint: bellwire_core::id::EndpointId) {
+    let has_it = async {
+        while !store.serves(endpoint) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), has_it).await.unwrap();
+}
+
 #[tokio::test]
-async fn a_process_that_stands_by_takes_over_when_the_other_is_gone() {
+async fn two_processes_are_two_nodes() {
+    let bench = Bench::<Shop<'h'>>::new().await;
+    let second = join(&bench).await;
+    assert_eq!((bench.store().node(), second.node()), (0, 1));
+    let first = bench.publish(&[]).await;
+    let other = second.append(bench.message(&[])).await.unwrap().id;
+    assert_ne!(first, other);
+    assert_eq!(bench.sound().await.messages, 2);
+}
+
+#[tokio::test]
+async fn another_process_takes_over_when_one_is_gone() {
     let mut bench = Bench::<Shop<'j'>>::new().await;
     let endpoint = bench.endpoint().await;
     let inbox = bench.attach();
     let id = bench.publish(&[endpoint]).await;
     assert_eq!(inbox.take().len(), 1);
-    // Longer than one that does not stand by.
-    let patience = tokio::time::timeout(Duration::from_secs(14), stand_by(&bench)).await;
-    assert!(patience.is_err());
+    let second = join(&bench).await;
     bench.publish(&[]).await;
     bench.backend_mut().relay.cut().await;
-    let second = stand_by(&bench).await;
+    serves(&second, endpoint).await;
     let heads = second.lanes().await.unwrap();
     assert_eq!(heads.len(), 1, "what was out waits again");
     let request = bellwire_store::ClaimRequest {
@@ -258,6 +264,7 @@ async fn a_process_that_stands_by_takes_over_when_the_other_is_gone() {
     for _ in 0..3 {
         unavailable(bench.store().append(bench.message(&[])).await);
     }
+    bench.store().ousted().await;
     assert!(bench.store().health().await.unwritable.unwrap().contains("taken"));
     assert_eq!(second.check().await.unwrap().messages, 2);
 }
@@ -274,7 +281,8 @@ async fn a_process_that_hangs_in_the_middle_of_a_write_is_replaced_and_writes_no
     let store = bench.store();
     let mut writing = tokio::task::JoinSet::new();
     writing.spawn(async move { store.append(stale).await });
-    let second = stand_by(&bench).await;
+    let second = join(&bench).await;
+    serves(&second, endpoint).await;
     second.append(bench.message(&[endpoint])).await.unwrap();
     let relay = &mut bench.backend_mut().relay;
     relay.cut().await;

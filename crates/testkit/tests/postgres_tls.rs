@@ -101,7 +101,11 @@ async fn each_mode_accepts_what_it_should_and_nothing_else() {
 #[tokio::test]
 async fn a_server_that_speaks_no_tls_is_refused_where_it_is_required() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let settings = ["fsync=off".to_owned(), "listen_addresses=127.0.0.1".to_owned(), format!("port={port}")];
+    let settings = [
+        "fsync=off".to_owned(),
+        "listen_addresses=127.0.0.1".to_owned(),
+        format!("port={port}"),
+    ];
     let settings: Vec<&'static str> = settings.into_iter().map(|text| &*text.leak()).collect();
     let _server = own_server(settings.leak());
     for (mode, opens) in [("prefer", true), ("require", false), ("verify-full", false)] {

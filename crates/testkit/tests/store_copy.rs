@@ -240,7 +240,10 @@ async fn a_store_that_is_in_use_is_not_copied() {
     let (bench, from) = with_a_message().await;
     let to = Place::schema();
     let refused = backends::copy(&from, &to.url(), options(&bench.backend().clock, 3), &mut |_| {}).await;
-    assert!(matches!(refused, Err(CopyError::Open(OpenError::InUse(_)))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(CopyError::Open(OpenError::InUse(_)))),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
@@ -248,17 +251,22 @@ async fn a_copy_wants_an_empty_store_and_the_same_main_secret() {
     let (bench, from) = with_a_message().await;
     let clock = Arc::clone(&bench.backend().clock);
     bench.store().close().await;
-    let copy = async |from: &str, to: &str, secret| {
-        backends::copy(from, to, options(&clock, secret), &mut |_| {}).await
-    };
+    let copy =
+        async |from: &str, to: &str, secret| backends::copy(from, to, options(&clock, secret), &mut |_| {}).await;
     let to = Place::schema();
     let refused = copy(&from, &to.url(), 4).await;
-    assert!(matches!(refused, Err(CopyError::Open(OpenError::Sealed(_)))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(CopyError::Open(OpenError::Sealed(_)))),
+        "{refused:?}"
+    );
     let nothing = copy(&Place::schema().url(), &to.url(), 3).await;
     assert!(matches!(nothing, Err(CopyError::NotThere(_))), "{nothing:?}");
     let copied = copy(&from, &to.url(), 3).await.unwrap();
     assert_eq!((copied.report.messages, copied.report.counts.pending), (1, 1));
-    assert!(copied.rows.contains(&("message", 1)) && copied.rows.contains(&("due", 1)), "{copied:?}");
+    assert!(
+        copied.rows.contains(&("message", 1)) && copied.rows.contains(&("due", 1)),
+        "{copied:?}"
+    );
     let again = copy(&from, &to.url(), 3).await;
     assert!(matches!(again, Err(CopyError::NotEmpty { .. })), "{again:?}");
 }
@@ -279,7 +287,9 @@ async fn a_copy_that_was_broken_off_is_opened_by_nobody_and_begins_anew() {
         assert!(copying.join_next().await.unwrap().is_err());
         let refused = backends::open(&to.url(), options(&clock, 3)).await.err();
         assert!(matches!(refused, Some(OpenError::Unfinished(_))), "{refused:?}");
-        let copied = backends::copy(&from, &to.url(), options(&clock, 3), &mut |_| {}).await.unwrap();
+        let copied = backends::copy(&from, &to.url(), options(&clock, 3), &mut |_| {})
+            .await
+            .unwrap();
         assert!(copied.began_anew);
         let store = backends::open(&to.url(), options(&clock, 3)).await.unwrap();
         assert_eq!(store.check().await.unwrap(), copied.report);

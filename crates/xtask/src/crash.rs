@@ -37,7 +37,10 @@ const FAULTS: u32 = 20;
 pub(crate) fn nodes(repo: &Repo, binary: &Path, database: &Postgres, nodes: u32, faults: u32) -> Command {
     let mut command = program(repo, binary, faults);
     command.args(["--scenario", "nodes", "--nodes", &nodes.to_string(), "--postgres"]);
-    command.arg(database.folder()).arg("--postgres-programs").arg(database.programs());
+    command
+        .arg(database.folder())
+        .arg("--postgres-programs")
+        .arg(database.programs());
     command
 }
 

@@ -21,7 +21,10 @@ pub(super) fn operations() -> Vec<Operation> {
             .to(alive),
         get("/api/v1/health/ready", "v1.health.ready", Access::PUBLIC)
             .summary("Whether the server takes messages")
-            .about("503 while it is stopping, or cannot write to its store.")
+            .about(
+                "503 while it is stopping, cannot write to its store, or may begin no attempt because it does not know \
+                 whether its place in a shared store, or its configuration, is still the newest.",
+            )
             .statuses(&[204])
             .to(ready),
     ]
@@ -35,11 +38,16 @@ async fn ready(Call { cx, .. }: Call) -> Result<Reply<Nothing>, ApiError> {
     if !cx.server.ready.load(Ordering::Relaxed) {
         return Err(ApiError::new(&STORE_UNAVAILABLE, "the server is starting or stopping"));
     }
-    match cx.server.store.health().await.unwritable {
-        Some(why) => Err(ApiError::new(
-            &STORE_UNAVAILABLE,
-            format!("the store cannot be written: {why}"),
-        )),
-        None => Ok(Reply::nothing()),
+    let store = &cx.server.store;
+    if let Some(why) = store.health().await.unwritable {
+        let why = format!("the store cannot be written: {why}");
+        return Err(ApiError::new(&STORE_UNAVAILABLE, why));
     }
+    if !store.may_attempt() {
+        return Err(ApiError::new(
+            &STORE_UNAVAILABLE,
+            "the server has not heard from its store that its place and its configuration are the newest, and begins no attempt",
+        ));
+    }
+    Ok(Reply::nothing())
 }

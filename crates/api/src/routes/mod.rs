@@ -11,6 +11,7 @@ mod explain;
 mod health;
 mod ingest;
 mod message;
+mod node;
 mod operational_webhook;
 mod replay;
 mod resend;
@@ -38,10 +39,16 @@ pub(crate) fn all() -> Vec<Operation> {
         tagged("Message Attempt", attempt::operations()),
         tagged("Message Attempt", resend::operations()),
         tagged("Message Attempt", explain::operations()),
+        tagged("Node", node::operations()),
         tagged("Operational Webhook", operational_webhook::operations()),
         tagged("Statistics", statistics::operations()),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Those of a server that takes no requests of users.
+pub(crate) fn of_health() -> Vec<Operation> {
+    tagged("Health", health::operations())
 }

@@ -21,6 +21,7 @@ mod input;
 mod interrupt;
 mod listen;
 mod message;
+mod node;
 mod out;
 mod place;
 mod pretty;
@@ -130,6 +131,8 @@ pub enum Command {
     /// Background tasks: replays and other long work
     #[command(subcommand)]
     Task(task::TaskCommand),
+    /// The servers that share the store, and who serves how much
+    Nodes,
     /// Tokens for the API
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -232,6 +235,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Attempt(command) => command.run(&mut session(out)?),
         Command::Source(command) => command.run(&mut session(out)?),
         Command::Task(command) => command.run(&mut session(out)?),
+        Command::Nodes => node::list(&mut session(out)?),
         Command::Token(command) => command.run(&mut session(out)?),
         Command::Receive(args) => args.run(out),
         Command::Sign(args) => args.run(&mut out),

@@ -29,6 +29,7 @@ use bellwire_core::{
     sign::{SCHEMES, Scheme},
 };
 use bellwire_deliver::guard::ProxyConfig;
+use bellwire_store::query::Role;
 
 pub use flags::ConfigArgs;
 pub use hidden::Hidden;
@@ -209,6 +210,8 @@ pub enum Metrics {
 /// How the process runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Process {
+    /// What it does, of what servers that share a store do.
+    pub role: Role,
     /// Worker threads; `None` is one for each core.
     pub workers: Option<usize>,
     /// How long what is under way may take when the server stops.
@@ -294,6 +297,7 @@ impl Default for Telemetry {
 impl Default for Process {
     fn default() -> Self {
         Self {
+            role: Role::All,
             workers: None,
             grace: Duration::from_secs(10),
         }

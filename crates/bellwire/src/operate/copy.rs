@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{keys_of, with_config};
 use crate::{
-    cli::{Failure, Out},
+    cli::{Failure, Out, count},
     config::{Config, ConfigArgs},
     serve::keys,
 };
@@ -50,8 +50,11 @@ impl StoreCommand {
         let copied = with_config(&config, async |config| copy(&config, &from, &to, out).await)?;
         let rows: u64 = copied.rows.iter().map(|(_, rows)| rows).sum();
         if out.is_json() {
-            let by_table: serde_json::Map<String, Value> =
-                copied.rows.iter().map(|(table, rows)| ((*table).to_owned(), json!(rows))).collect();
+            let by_table: serde_json::Map<String, Value> = copied
+                .rows
+                .iter()
+                .map(|(table, rows)| ((*table).to_owned(), json!(rows)))
+                .collect();
             let document = json!({
                 "rows": by_table,
                 "messages": copied.report.messages,
@@ -66,7 +69,8 @@ impl StoreCommand {
             out.line(&format!("{table:<16} {rows:>12}"))?;
         }
         out.line(&format!(
-            "copied {rows} rows; both stores add up to the same: {}",
+            "copied {}; both stores add up to the same: {}",
+            count(rows, "row"),
             super::check::summary(&copied.report)
         ))?;
         out.note(
@@ -135,7 +139,7 @@ impl Progress {
                     return None;
                 }
                 self.told = Instant::now();
-                Some(format!("{table}: {rows} rows"))
+                Some(format!("{table}: {}", count(rows, "row")))
             }
         }
     }

@@ -50,7 +50,10 @@ impl MigrateArgs {
 }
 
 pub(super) async fn migrate(config: &Config, dry_run: bool) -> Result<String, Failure> {
-    if let Some(migrated) = backends::migrate(&config.storage.url(), dry_run).await.map_err(failed)? {
+    if let Some(migrated) = backends::migrate(&config.storage.url(), dry_run)
+        .await
+        .map_err(failed)?
+    {
         let backends::Migrated { location, found, known } = migrated;
         return Ok(if found < known {
             format!("{location} (version {found} → {known})")

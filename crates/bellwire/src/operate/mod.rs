@@ -17,7 +17,7 @@ mod tests;
 
 use std::{future::Future, sync::Arc};
 
-use bellwire_store::{OpenError, Store, SystemClock, backends, vault::Vault};
+use bellwire_store::{OpenError, Store, SystemClock, backends, query::Role, vault::Vault};
 
 pub use backup::BackupArgs;
 pub use check::CheckArgs;
@@ -56,7 +56,12 @@ async fn open(config: &Config, keys: &Keys) -> Result<Arc<dyn Store>, Failure> {
 }
 
 async fn open_at(url: &str, keys: &Keys) -> Result<Arc<dyn Store>, Failure> {
-    let options = backends::OpenOptions::new(Arc::new(SystemClock), Vault::new(keys.ring.clone()));
+    let options = backends::OpenOptions {
+        // Beside servers that share the store it makes no deliveries.
+        role: Role::Api,
+        host: "a command".to_owned(),
+        ..backends::OpenOptions::new(Arc::new(SystemClock), Vault::new(keys.ring.clone()))
+    };
     backends::open(url, options).await.map_err(|error| match error {
         OpenError::InUse(place) => Failure::Failed(format!(
             "the store at {place} is in use by a running server; stop it first"

@@ -23,22 +23,28 @@ pub fn run(args: &ConfigArgs) -> Result<(), Failure> {
     let runtime = runtime(&config)?;
     let ending = runtime.block_on(async {
         // Before anybody can reach the server: a SIGHUP that nobody takes ends a process.
-        let (signals, hangups) = (Signals::listen()?, Hangups::listen()?);
-        let server = serve(config.clone()).await.map_err(|error| match error {
-            ServeError::Hooks(error) => error.into(),
-            other => Failure::Failed(other.to_string()),
-        })?;
-        announce(&server, &config)?;
-        let (stop, hooks) = (server.stop.clone(), server.hooks.clone());
-        tokio::select! {
-            ending = server.wait() => Ok::<_, Failure>(ending),
-            never = signals.stop(stop) => match never {},
-            never = hangups.pass_on(hooks) => match never {},
+        let (mut signals, mut hangups) = (Signals::listen()?, Hangups::listen()?);
+        loop {
+            let server = serve(config.clone()).await.map_err(|error| match error {
+                ServeError::Hooks(error) => error.into(),
+                other => Failure::Failed(other.to_string()),
+            })?;
+            announce(&server, &config)?;
+            let (stop, hooks) = (server.stop.clone(), server.hooks.clone());
+            let ending = tokio::select! {
+                ending = server.wait() => ending,
+                never = signals.stop(stop) => match never {},
+                never = hangups.pass_on(hooks) => match never {},
+            };
+            if ending != Ending::Ousted {
+                return Ok::<_, Failure>(ending);
+            }
+            tracing::warn!("another process has taken this one's place while it was not heard of; it begins anew");
         }
     })?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     match ending {
-        Ending::Graceful => Ok(()),
+        Ending::Graceful | Ending::Ousted => Ok(()),
         Ending::CutShort => Err(Failure::Failed(
             "stopped before everything had ended; what was cut off is tried again at the next start".to_owned(),
         )),
@@ -81,7 +87,7 @@ impl Signals {
     }
 
     /// Passes on the first signal as a request to stop, the second as one to stop at once.
-    async fn stop(mut self, stop: Stop) -> std::convert::Infallible {
+    async fn stop(&mut self, stop: Stop) -> std::convert::Infallible {
         self.next().await;
         tracing::info!("stopping; a second signal stops at once");
         stop.gracefully.cancel();
@@ -100,7 +106,7 @@ impl Hangups {
         Ok(Self(signal(SignalKind::hangup())?))
     }
 
-    async fn pass_on(mut self, hooks: Option<Arc<Hooks>>) -> std::convert::Infallible {
+    async fn pass_on(&mut self, hooks: Option<Arc<Hooks>>) -> std::convert::Infallible {
         while self.0.recv().await.is_some() {
             match &hooks {
                 Some(hooks) => hooks.reload(),

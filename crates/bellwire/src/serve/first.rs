@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use bellwire_api::auth::{TokenWish, new_token};
 use bellwire_core::{app::Environment, token::Scope};
 use bellwire_store::{
-    Change, Directory,
+    Change, Directory, StoreError,
     query::{Order, Page, Start},
 };
 
@@ -53,7 +53,20 @@ pub(super) async fn prepare(directory: &Directory, config: &Config) -> Result<Pr
         expires_at: None,
     };
     let (token, text) = new_token(directory, wish).map_err(|_| ServeError::NoRandomness)?;
-    directory.commit(vec![Change::PutToken(Box::new(token))], None).await?;
+    let mut is_made = false;
+    // Another server on the same store may have made one in this moment.
+    let build = || {
+        is_made = config.dev || !has_admin(directory, &environment);
+        let made = is_made.then(|| Change::PutToken(Box::new(token)));
+        Ok::<_, StoreError>(made.into_iter().collect())
+    };
+    directory.commit_with(None, build).await?;
+    if !is_made {
+        return Ok(Prepared {
+            environment,
+            new_token: None,
+        });
+    }
     let text = Hidden::new(text.expose());
     if config.dev {
         leave(data, &file, &text)?;
@@ -66,7 +79,8 @@ pub(super) async fn prepare(directory: &Directory, config: &Config) -> Result<Pr
 
 /// The oldest environment; `default` is made when there is none.
 async fn environment(directory: &Directory) -> Result<Arc<Environment>, ServeError> {
-    if let Some(oldest) = directory.environments().into_iter().next() {
+    let oldest = || directory.environments().into_iter().next();
+    if let Some(oldest) = oldest() {
         return Ok(oldest);
     }
     let now = directory.now();
@@ -77,10 +91,16 @@ async fn environment(directory: &Directory) -> Result<Arc<Environment>, ServeErr
         created_at: now,
         updated_at: now,
     };
-    directory
-        .commit(vec![Change::PutEnvironment(new.clone())], None)
-        .await?;
-    Ok(Arc::new(new))
+    let build = || {
+        let made = oldest().is_none().then_some(Change::PutEnvironment(new));
+        Ok::<_, StoreError>(made.into_iter().collect())
+    };
+    match directory.commit_with(None, build).await {
+        // Another server on the same store made it in this moment.
+        Ok(()) | Err(StoreError::Conflict { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    oldest().ok_or_else(|| StoreError::NotFound("the first environment").into())
 }
 
 /// Whether somebody has a token to administer it with.

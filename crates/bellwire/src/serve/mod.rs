@@ -11,6 +11,7 @@ pub mod hooks;
 mod ingress;
 mod intake;
 pub mod keys;
+mod node;
 mod page;
 pub mod presence;
 pub mod private;
@@ -107,6 +108,7 @@ pub struct Running {
     supervisor: Supervisor,
     store: Arc<dyn Store>,
     ready: Arc<AtomicBool>,
+    ousted: Arc<AtomicBool>,
     grace: Duration,
     announced: presence::Announced,
 }
@@ -119,6 +121,7 @@ impl Running {
             supervisor,
             store,
             ready,
+            ousted,
             grace,
             announced,
             ..
@@ -126,6 +129,10 @@ impl Running {
         let ending = supervisor
             .run(stop, grace, || ready.store(false, Ordering::Relaxed))
             .await;
+        let ending = match ousted.load(Ordering::Relaxed) {
+            true => Ending::Ousted,
+            false => ending,
+        };
         drop(announced);
         store.close().await;
         tracing::info!(?ending, "stopped");
@@ -156,7 +163,12 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let trusted_guard = Arc::new(calls::trusted_guard(&config.calls)?);
     let keys = keys::load(&config)?;
     let clock = Arc::new(SystemClock);
-    let options = backends::OpenOptions::new(clock.clone(), Vault::new(keys.ring.clone()));
+    let role = config.process.role;
+    let options = backends::OpenOptions {
+        role,
+        host: node::host(address),
+        ..backends::OpenOptions::new(clock.clone(), Vault::new(keys.ring.clone()))
+    };
     let vault = Arc::clone(&options.vault);
     let store = backends::open(&config.storage.url(), options).await?;
     keys::reseal(&keys, store.as_ref()).await?;
@@ -255,12 +267,19 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let mut supervisor = Supervisor::default();
     let instance = presence::instance().ok_or(ServeError::NoRandomness)?;
     let copies_in = config.storage.data.clone();
-    let (router, door) = bellwire_api::open(api.clone());
-    let router = router
-        .merge(intake.router())
-        .merge(page::pages(&api.public_url))
-        .merge(backup::route(api.clone(), copies_in, instance.clone()));
-    let router = match &hooks {
+    let (router, door) = if role.answers() {
+        bellwire_api::open(api.clone())
+    } else {
+        bellwire_api::open_health(api.clone())
+    };
+    let router = match role.answers() {
+        true => router
+            .merge(intake.router())
+            .merge(page::pages(&api.public_url))
+            .merge(backup::route(api.clone(), copies_in, instance.clone())),
+        false => router,
+    };
+    let router = match hooks.as_ref().filter(|_| role.answers()) {
         Some(hooks) => router.merge(hooks::routes(api, Arc::clone(hooks))),
         None => router,
     };
@@ -301,6 +320,8 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         hooks::watch(&mut supervisor, hooks);
     }
     intake::run(&mut supervisor, &intake);
+    let stop = Stop::default();
+    let ousted = node::follow(&mut supervisor, &store, &directory, &stop);
     let grace = config.process.grace;
     watch::scheduler(&mut supervisor, scheduler, grace);
     supervisor.spawn(Stage::Delivery, "connections", OnPanic::Restart, move |stop| {
@@ -325,11 +346,12 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         address,
         metrics_address,
         new_token,
-        stop: Stop::default(),
+        stop,
         hooks,
         supervisor,
         store,
         ready,
+        ousted,
         grace,
         announced,
     })

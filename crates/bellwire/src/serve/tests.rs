@@ -3,6 +3,7 @@
 mod hooks;
 mod intake;
 mod moved;
+mod nodes;
 mod shown;
 
 use std::{

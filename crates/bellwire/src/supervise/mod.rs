@@ -69,6 +69,8 @@ pub enum Ending {
     CutShort,
     /// This task died, and the server is no good without it.
     Died(&'static str),
+    /// Another process has taken its place in a store that several share: it has to begin anew.
+    Ousted,
 }
 
 /// The tasks of one server.

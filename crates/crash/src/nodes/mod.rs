@@ -152,12 +152,21 @@ impl Run {
             Woe::Severed | Woe::Stalled => node.relay.mend(),
         }
         let mended_us = self.course.now_us();
-        let back = self.cluster.back(number).await.with_context(|| format!("after node {number} was {}", woe.name()))?;
+        let back = self
+            .cluster
+            .back(number)
+            .await
+            .with_context(|| format!("after node {number} was {}", woe.name()))?;
         self.restarted += u64::from(back == Back::Restarted && woe != Woe::Killed);
         self.served_since(mended_us).await;
         let over_us = self.course.now_us();
         self.fault(|faults| faults.over(over_us));
-        let silence_us = self.course.ledger().runs().faults().and_then(|faults| Some(faults.latest()?.silence_us(over_us)));
+        let silence_us = self
+            .course
+            .ledger()
+            .runs()
+            .faults()
+            .and_then(|faults| Some(faults.latest()?.silence_us(over_us)));
         if silence_us.is_some_and(|silence_us| silence_us > TAKEOVER_US) {
             let what = format!(
                 "node {number} was {} for {} ms: an endpoint was not delivered to for {} ms",
@@ -246,7 +255,8 @@ impl Run {
     /// All stop in good order, the store adds up and shows no stale write, and a further start sends nothing.
     async fn finish(&mut self, args: &Args) -> anyhow::Result<()> {
         let took = self.cluster.stop().await?;
-        self.notes.push(format!("SIGTERM: all exit 0, the last after {} ms", took.as_millis()));
+        self.notes
+            .push(format!("SIGTERM: all exit 0, the last after {} ms", took.as_millis()));
         let checked = self.cluster.node(0)?.process.check_says()?;
         self.notes.push(format!("bellwire check: {checked}"));
         let (programs, folder) = (args.postgres_programs.as_deref(), args.postgres.as_deref());

@@ -52,7 +52,16 @@ pub(crate) fn told(found: &[String]) -> String {
 
 fn psql(programs: &Path, folder: &Path, sql: &str) -> anyhow::Result<String> {
     let output = Command::new(programs.join("psql"))
-        .args(["-qAt", "-v", "ON_ERROR_STOP=1", "-U", "bellwire", "-d", "postgres", "-h"])
+        .args([
+            "-qAt",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            "bellwire",
+            "-d",
+            "postgres",
+            "-h",
+        ])
         .arg(folder)
         .args(["-c", sql])
         .stdin(Stdio::null())

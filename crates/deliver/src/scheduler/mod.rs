@@ -15,6 +15,7 @@ use std::{
 
 use bellwire_core::{
     alert, breaker,
+    decide::Health,
     delivery::Work,
     id::{AppId, EndpointId},
     time::Timestamp,
@@ -80,6 +81,8 @@ pub struct Scheduler {
     timer: Notify,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Nothing new is begun.
+    ending: CancellationToken,
     /// The grace of a stop is over.
     cut_off: CancellationToken,
     /// The part that died, once one has.
@@ -108,6 +111,7 @@ impl Scheduler {
             timer: Notify::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            ending: CancellationToken::new(),
             cut_off: CancellationToken::new(),
             died: watch::Sender::default(),
         });
@@ -176,6 +180,7 @@ impl Scheduler {
     /// taken up again at the next start.
     pub async fn stop(&self, grace: Duration) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).stop();
+        self.ending.cancel();
         let ended = async {
             while self.load().0 > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -265,7 +270,7 @@ impl Scheduler {
     }
 
     fn stored(self: &Arc<Self>, heads: &[LaneHead]) {
-        for head in heads {
+        for head in heads.iter().filter(|head| self.parts.store.serves(head.endpoint)) {
             let Some(settings) = self.settings(head.endpoint) else {
                 // Disabled or deleted while it was on its way to the store: nobody else would cancel it.
                 self.cancel_stored(head.endpoint);
@@ -298,9 +303,22 @@ impl Scheduler {
     fn cancel_stored(self: &Arc<Self>, endpoint: EndpointId) {
         let scheduler = Arc::clone(self);
         self.tasks.spawn(async move {
+            let directory = &scheduler.parts.directory;
+            // Another process may have made or enabled it a moment ago.
+            while let Err(error) = directory.refresh().await {
+                tracing::warn!(%endpoint, %error, "waiting deliveries are cancelled when it is certain that they are to be");
+                if scheduler.stop.run_until_cancelled(tokio::time::sleep(CLAIM_AGAIN)).await.is_none() {
+                    return;
+                }
+            }
+            if directory.is_shared() && scheduler.settings(endpoint).is_some() {
+                scheduler.endpoint_changed(endpoint);
+                return;
+            }
             loop {
-                // Enabled again meanwhile: what is left goes on.
-                if scheduler.settings(endpoint).is_some() || scheduler.stop.is_cancelled() {
+                // Enabled again meanwhile: what is left goes on. Another process's endpoint is that one's to empty.
+                let is_ours = scheduler.parts.store.serves(endpoint);
+                if !is_ours || scheduler.settings(endpoint).is_some() || scheduler.stop.is_cancelled() {
                     return;
                 }
                 match scheduler.parts.store.cancel(endpoint, CANCEL_CHUNK).await {
@@ -338,6 +356,9 @@ impl Scheduler {
 
     fn endpoint_changed(self: &Arc<Self>, endpoint: EndpointId) {
         self.parts.action.forget(endpoint);
+        if !self.parts.store.serves(endpoint) {
+            return;
+        }
         let settings = self.settings(endpoint);
         if settings.is_none() {
             self.cancel_stored(endpoint);
@@ -379,8 +400,17 @@ impl Scheduler {
 struct Entrance(Arc<Scheduler>);
 
 impl Handoff for Entrance {
-    fn fresh(&self, work: Vec<Work>) {
+    fn fresh(&self, mut work: Vec<Work>) {
         let scheduler = &self.0;
+        let store = &scheduler.parts.store;
+        if store.is_shared() && !work.iter().all(|work| store.serves(work.endpoint)) {
+            // Given up between the commit and now: whoever has it next finds it in the store.
+            let (ours, others) = work.into_iter().partition(|work| store.serves(work.endpoint));
+            let parked = |work: &Work| run::without_attempt(work, Verdict::Park(work.due_at));
+            let others: Vec<Work> = others;
+            scheduler.settler.put(others.iter().map(parked));
+            work = ours;
+        }
         scheduler.with(|state, now, effects| state.fresh(work, now, |id| scheduler.settings(id), effects));
     }
 
@@ -390,5 +420,26 @@ impl Handoff for Entrance {
 
     fn waiting(&self, counts: &[(EndpointId, u64)]) {
         self.0.parts.directory.note_waiting(counts);
+    }
+
+    fn gained(&self, which: &dyn Fn(EndpointId) -> bool, failing: &[(EndpointId, Health)]) {
+        let scheduler = &self.0;
+        scheduler.parts.directory.note_gained(which, failing);
+        // Lanes of which an attempt was still under way when they were given up.
+        let known = scheduler.state.lock().unwrap_or_else(PoisonError::into_inner).endpoints();
+        for endpoint in known.into_iter().filter(|endpoint| which(*endpoint)) {
+            scheduler.endpoint_changed(endpoint);
+        }
+    }
+
+    fn lost(&self) {
+        let scheduler = &self.0;
+        let known = scheduler.state.lock().unwrap_or_else(PoisonError::into_inner).endpoints();
+        for endpoint in known {
+            if !scheduler.parts.store.serves(endpoint) {
+                scheduler.parts.action.forget(endpoint);
+                scheduler.with(|state, now, effects| state.left(endpoint, now, effects));
+            }
+        }
     }
 }

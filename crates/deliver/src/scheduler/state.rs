@@ -365,6 +365,25 @@ impl State {
         self.pump(now, effects);
     }
 
+    /// Another process serves this endpoint from now on: what is in memory and not begun goes back to the store, and nothing more is
+    /// begun. What is known of its load is that one's to find out anew.
+    pub fn left(&mut self, endpoint: EndpointId, now: Timestamp, effects: &mut Effects) {
+        let Some(lane) = self.lanes.get_mut(&endpoint) else {
+            return;
+        };
+        (lane.held, lane.gone) = (true, true);
+        let emptied: Vec<_> = lane.queue.drain(..).map(|queued| queued.work).collect();
+        lane.company_ends = None;
+        (lane.stored_due, lane.told_meanwhile, lane.looking) = (None, None, false);
+        lane.forget_load(now);
+        lane.gauge.set_backlogged(false);
+        lane.gauge.tell(None);
+        self.memory.leave(&emptied);
+        effects.park.extend(emptied);
+        self.make_ready(endpoint, now);
+        self.pump(now, effects);
+    }
+
     /// Time has passed: rests end, things fall due, and applications that were held up by their rate go on.
     pub fn tick(&mut self, now: Timestamp, effects: &mut Effects) {
         while let Some((at, whom)) = self.timers.due(now) {

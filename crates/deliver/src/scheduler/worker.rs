@@ -16,6 +16,8 @@ use crate::{
     run,
 };
 
+/// How often it is asked again whether attempts may be made.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// The wait after an attempt ended in a panic.
 const AFTER_PANIC: Duration = Duration::from_secs(60);
 
@@ -48,6 +50,7 @@ impl Scheduler {
         tokio::pin!(cut_off);
         loop {
             self.settler.brake().await;
+            self.until_it_may_attempt().await;
             let turn = self.with(|state, now, effects| state.next(endpoint, done, report.take(), now, effects));
             let (works, ticket) = match turn {
                 Turn::Over => return,
@@ -61,6 +64,13 @@ impl Scheduler {
                 // Left as it is: it is taken up again at the next start.
                 () = &mut cut_off => return,
             }
+        }
+    }
+
+    /// Waits while the store does not know whether attempts are this process's to make; not longer than until it stops.
+    async fn until_it_may_attempt(&self) {
+        while !(self.parts.store.may_attempt() || self.ending.is_cancelled()) {
+            let _ = self.ending.run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await;
         }
     }
 

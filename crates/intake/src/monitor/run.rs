@@ -81,7 +81,7 @@ impl Monitors {
         }
     }
 
-    /// Watches until stopped.
+    /// Watches until stopped. Of servers that share a store one does.
     pub async fn run(&self, stop: &CancellationToken) {
         let mut state = State::default();
         let mut looks: FuturesUnordered<BoxFuture<'_, Seen>> = FuturesUnordered::new();
@@ -92,6 +92,11 @@ impl Monitors {
                 () = stop.cancelled() => return,
                 Some(seen) = looks.next(), if !looks.is_empty() => self.seen(&mut state, seen),
                 _ = tick.tick() => {
+                    if self.store.lead().is_none() {
+                        // Whoever watches meanwhile leaves messages to go on from.
+                        (state, looks) = (State::default(), FuturesUnordered::new());
+                        continue;
+                    }
                     if let Err(error) = self.refresh(&mut state).await {
                         tracing::warn!(%error, "monitors wait for the store");
                     }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 
-use crate::{clock::Clock, contract::Store, error::OpenError, vault::Vault};
+use crate::{clock::Clock, contract::Store, error::OpenError, query::Role, vault::Vault};
 
 mod common;
 mod copy;
@@ -28,6 +28,10 @@ pub struct OpenOptions {
     pub settle_linger: Duration,
     /// How long the answer to an idempotency key is kept for publications.
     pub idempotency_ttl: Duration,
+    /// What this process does. One that makes no deliveries is handed none by a store that is shared.
+    pub role: Role,
+    /// What others see this process by.
+    pub host: String,
 }
 
 impl OpenOptions {
@@ -38,6 +42,8 @@ impl OpenOptions {
             vault: Arc::new(vault),
             settle_linger: Duration::from_millis(5),
             idempotency_ttl: Duration::from_secs(12 * 3_600),
+            role: Role::All,
+            host: String::new(),
         }
     }
 }

@@ -11,10 +11,18 @@ mod lane;
 mod view;
 mod workflow;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, atomic::AtomicU64};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bellwire_core::{
     app::{App, AppKind, Environment, Token},
+    decide::Health,
     event_type::EventType,
     id::{AppId, EndpointId, EnvironmentId, Id, IdGenerator, SourceId, TokenId},
     message::Route,
@@ -36,6 +44,10 @@ use crate::{
 
 /// How many changes a listener may lag behind before it must look at everything anew.
 const CHANGES_BUFFER: usize = 1_024;
+/// The wait after changes could not be read.
+const AGAIN: Duration = Duration::from_millis(100);
+/// How often a change is tried that another process was ahead of.
+const TRIES: usize = 4;
 
 /// The in-memory view of the configuration, kept coherent with the store.
 pub struct Directory {
@@ -47,6 +59,8 @@ pub struct Directory {
     ids: Mutex<IdGenerator>,
     changed: broadcast::Sender<EndpointId>,
     waiting: AtomicU64,
+    /// The version of what the view shows.
+    version: AtomicU64,
 }
 
 impl std::fmt::Debug for Directory {
@@ -62,8 +76,10 @@ impl Directory {
     /// Those of the store.
     pub async fn open(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let configuration = store.configuration().await?;
-        let ids = Mutex::new(IdGenerator::new(0, configuration.largest_number));
+        let ids = Mutex::new(IdGenerator::new(store.node(), configuration.largest_number));
+        let version = configuration.version;
         let view = View::new(configuration);
+        store.in_force(version);
         Ok(Self {
             store,
             clock,
@@ -72,7 +88,64 @@ impl Directory {
             ids,
             changed: broadcast::Sender::new(CHANGES_BUFFER),
             waiting: AtomicU64::new(0),
+            version: AtomicU64::new(version),
         })
+    }
+
+    /// Takes over what other processes change, for ever. Where the store is this one's alone nothing ever comes.
+    pub async fn follow(&self) {
+        loop {
+            self.store.newer(self.version.load(Ordering::Acquire)).await;
+            let _edit = self.edit_as_it_is().await;
+            if let Err(error) = self.catch_up().await {
+                tracing::warn!(%error, "a change of the configuration by another node could not be read; tried again");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+
+    /// Takes over what other processes have changed until now, for whoever is about to do something that cannot be undone because of
+    /// what the view does not show. Nothing is asked where the store is this one's alone.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        if self.store.is_shared() {
+            let _edit = self.edit_as_it_is().await;
+            self.catch_up().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether other processes change it as well.
+    pub fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
+    /// Whether attempts may be begun by what the view shows (see [`Store::may_attempt`]).
+    pub fn may_attempt(&self) -> bool {
+        self.store.may_attempt()
+    }
+
+    /// Takes over what other processes changed. Answers what that was. To be called by whoever edits.
+    async fn catch_up(&self) -> Result<Vec<Change>, StoreError> {
+        let since = self.version.load(Ordering::Acquire);
+        let mut news = self.store.news(since).await?;
+        if news.version <= since {
+            return Ok(Vec::new());
+        }
+        if news.whole {
+            let gone = self.view().missing_in(&news.changes);
+            news.changes.extend(gone);
+        }
+        self.make(news.changes.clone());
+        self.now_in_force(news.version);
+        Ok(news.changes)
+    }
+
+    fn now_in_force(&self, version: u64) {
+        self.version.store(version, Ordering::Release);
+        self.store.in_force(version);
     }
 
     fn view(&self) -> RwLockReadGuard<'_, View> {
@@ -124,6 +197,17 @@ impl Directory {
     /// Keeps everybody else from changing anything until it is committed or dropped: for changes that are made, over
     /// several steps, from what the view shows. Whoever holds it must not commit in another way.
     pub async fn edit(&self) -> Edit {
+        let edit = self.edit_as_it_is().await;
+        if self.store.is_shared()
+            && let Err(error) = self.catch_up().await
+        {
+            // What cannot be read cannot be changed, either: whoever commits is told.
+            tracing::debug!(%error, "changes of the configuration could not be read");
+        }
+        edit
+    }
+
+    async fn edit_as_it_is(&self) -> Edit {
         Edit(Arc::clone(&self.writing).lock_owned().await)
     }
 
@@ -133,18 +217,52 @@ impl Directory {
     /// Those of [`Self::commit`].
     pub async fn commit_edit(
         &self,
-        _edit: Edit,
+        edit: Edit,
         changes: Vec<Change>,
         answer: Option<StoredAnswer>,
     ) -> Result<(), StoreError> {
-        self.view().judge(&changes)?;
-        self.store.apply(changes.clone(), answer).await?;
+        self.write(&changes, answer).await?;
+        let is_news = self.store.is_shared() && changes.iter().any(Change::is_of_the_configuration);
+        self.make(changes);
+        if is_news {
+            let version = self.version.load(Ordering::Acquire) + 1;
+            self.now_in_force(version);
+            drop(edit);
+            self.store.in_force_everywhere(version).await;
+        }
+        Ok(())
+    }
+
+    /// Writes changes to the store. Another process may be ahead of us: where it changed other things, ours are made after it.
+    async fn write(&self, changes: &[Change], answer: Option<StoredAnswer>) -> Result<(), StoreError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            self.view().judge(changes)?;
+            let error = match self.store.apply(changes.to_vec(), answer.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(error @ StoreError::Unavailable(_)) if self.store.is_shared() && tries < TRIES => error,
+                Err(error) => return Err(error),
+            };
+            let Ok(others) = self.catch_up().await else {
+                return Err(error);
+            };
+            let ours: Vec<u64> = changes.iter().filter_map(Change::number).collect();
+            let is_ours = |other: &Change| other.number().is_none_or(|number| ours.contains(&number));
+            if others.is_empty() || others.iter().any(is_ours) {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Changes the view, and tells of the endpoints that it touched.
+    fn make(&self, changes: Vec<Change>) {
         let touched = {
             let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
             let lanes = view.lanes_removed_by(&changes);
             // What waits for endpoints that are gone is nobody's any more; nothing is noted for them from now on.
             let gone: u64 = lanes.iter().map(|lane| lane.set_waiting(0)).sum();
-            self.waiting.fetch_sub(gone, std::sync::atomic::Ordering::Relaxed);
+            self.waiting.fetch_sub(gone, Ordering::Relaxed);
             changes
                 .into_iter()
                 .flat_map(|change| view.make(change))
@@ -153,7 +271,16 @@ impl Directory {
         for endpoint in touched {
             let _ = self.changed.send(endpoint);
         }
-        Ok(())
+    }
+
+    /// Notes how endpoints are doing that another process served until now (what the store tells by
+    /// [`Handoff::gained`](crate::Handoff::gained)): those that are not named are fine.
+    pub fn note_gained(&self, which: &dyn Fn(EndpointId) -> bool, failing: &[(EndpointId, Health)]) {
+        let failing: HashMap<EndpointId, Health> = failing.iter().copied().collect();
+        let view = self.view();
+        for (id, entry) in view.endpoints.iter().filter(|(id, _)| which(**id)) {
+            entry.lane.set_health(failing.get(id).copied().unwrap_or_default());
+        }
     }
 
     // -- environments and tokens -----------------------------------------------------------------------------------
@@ -302,13 +429,13 @@ impl Directory {
             };
             let before = entry.lane.set_waiting(*waiting);
             self.waiting
-                .fetch_add(waiting.wrapping_sub(before), std::sync::atomic::Ordering::Relaxed);
+                .fetch_add(waiting.wrapping_sub(before), Ordering::Relaxed);
         }
     }
 
     /// How many deliveries wait in the store, as far as it was told.
     pub fn waiting(&self) -> u64 {
-        self.waiting.load(std::sync::atomic::Ordering::Relaxed)
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// How many deliveries wait in the store for the endpoints of an application.

@@ -1,7 +1,7 @@
 //! The view itself: maps, the rules that changes must keep, and how a change changes it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -10,7 +10,7 @@ use bellwire_core::{
     decide::Health,
     endpoint::Endpoint,
     event_type::EventType,
-    id::{AppId, EndpointId, EnvironmentId, SourceId, TokenId},
+    id::{AppId, EndpointId, EnvironmentId, Id as _, SourceId, TokenId},
     source::Source,
 };
 
@@ -45,6 +45,7 @@ impl View {
             tokens,
             sources,
             largest_number: _,
+            version: _,
             health,
         } = configuration;
         let health: HashMap<EndpointId, Health> = health.into_iter().collect();
@@ -154,6 +155,33 @@ impl View {
         }
     }
 
+    /// What is here and is not put by any of these changes, as changes that remove it.
+    pub fn missing_in(&self, changes: &[Change]) -> Vec<Change> {
+        let (mut numbers, mut names) = (HashSet::new(), HashSet::new());
+        for change in changes {
+            numbers.extend(change.number());
+            if let Change::PutEventType(put) = change {
+                names.insert((put.environment, put.name.as_str()));
+            }
+        }
+        let is_gone = |number: u64| !numbers.contains(&number);
+        let endpoints = self.endpoints.keys().filter(|id| is_gone(id.number()));
+        let mut gone: Vec<Change> = endpoints.map(|id| Change::DeleteEndpoint(*id)).collect();
+        let sources = self.sources.keys().filter(|id| is_gone(id.number()));
+        gone.extend(sources.map(|id| Change::DeleteSource(*id)));
+        let tokens = self.tokens.keys().filter(|id| is_gone(id.number()));
+        gone.extend(tokens.map(|id| Change::DeleteToken(*id)));
+        let apps = self.apps.keys().filter(|id| is_gone(id.number()));
+        gone.extend(apps.map(|id| Change::DeleteApp(*id)));
+        let named = |(environment, name): &&(EnvironmentId, String)| !names.contains(&(*environment, name.as_str()));
+        let event_types = self.event_types.keys().filter(named);
+        gone.extend(event_types.map(|(environment, name)| Change::DeleteEventType {
+            environment: *environment,
+            name: name.clone(),
+        }));
+        gone
+    }
+
     /// The lanes of the endpoints that changes remove.
     pub fn lanes_removed_by(&self, changes: &[Change]) -> Vec<Arc<LaneGauge>> {
         let mut lanes = Vec::new();
@@ -179,7 +207,7 @@ impl View {
             Change::PutApp(new) => {
                 let old_uid = self.apps.get(&new.id).and_then(|old| old.uid.clone());
                 if let Some(uid) = old_uid {
-                    self.app_uids.remove(&(new.environment, uid));
+                    free(&mut self.app_uids, (new.environment, uid), new.id);
                 }
                 if let Some(uid) = &new.uid {
                     self.app_uids.insert((new.environment, uid.clone()), new.id);
@@ -264,14 +292,14 @@ impl View {
             siblings.remove(&id);
         }
         if let Some(uid) = &old.endpoint.uid {
-            self.endpoint_uids.remove(&(old.endpoint.app, uid.clone()));
+            free(&mut self.endpoint_uids, (old.endpoint.app, uid.clone()), id);
         }
     }
 
     fn remove_source(&mut self, id: SourceId) {
         let Some(old) = self.sources.remove(&id) else { return };
         if let Some(uid) = &old.uid {
-            self.source_uids.remove(&(old.environment, uid.clone()));
+            free(&mut self.source_uids, (old.environment, uid.clone()), id);
         }
         for token in old.tokens() {
             self.source_tokens.remove(token);
@@ -293,13 +321,22 @@ impl View {
         self.tokens.retain(|_, token| token.app != Some(id));
         if let Some(old) = self.apps.remove(&id) {
             if let Some(uid) = &old.uid {
-                self.app_uids.remove(&(old.environment, uid.clone()));
+                free(&mut self.app_uids, (old.environment, uid.clone()), id);
             }
             if old.kind == AppKind::Operational {
                 self.operational.remove(&old.environment);
             }
         }
         endpoints
+    }
+}
+
+/// A name is no longer this one's; another one may have it already.
+fn free<K: Eq + std::hash::Hash, V: PartialEq>(names: &mut HashMap<K, V>, name: K, of: V) {
+    if let Entry::Occupied(owner) = names.entry(name)
+        && *owner.get() == of
+    {
+        owner.remove();
     }
 }
 

@@ -15,6 +15,7 @@ impl State {
     pub fn configuration(&self) -> Configuration {
         Configuration {
             largest_number: self.largest_put,
+            version: 0,
             environments: self.environments.values().cloned().collect(),
             apps: self.apps.values().cloned().collect(),
             endpoints: self.endpoints.values().cloned().collect(),

@@ -40,6 +40,7 @@ pub struct Relay {
     folder: TempDir,
     server: PathBuf,
     trick: Arc<AtomicU8>,
+    is_deaf: bool,
     accepting: JoinSet<()>,
 }
 
@@ -47,10 +48,20 @@ pub struct Relay {
 impl Relay {
     /// To the server whose socket is in this folder.
     pub fn to(server: &Path) -> Self {
+        Self::new(server, false)
+    }
+
+    /// The same, but what the server notifies gets lost, as behind a pooler.
+    pub fn deaf_to(server: &Path) -> Self {
+        Self::new(server, true)
+    }
+
+    fn new(server: &Path, is_deaf: bool) -> Self {
         let mut relay = Self {
             folder: tempfile::tempdir().unwrap(),
             server: server.join(SOCKET),
             trick: Arc::new(AtomicU8::new(Trick::None as u8)),
+            is_deaf,
             accepting: JoinSet::new(),
         };
         relay.mend();
@@ -75,6 +86,7 @@ impl Relay {
             server: self.server.clone(),
             trick: Arc::clone(&self.trick),
             hangs: Arc::default(),
+            is_deaf: self.is_deaf,
         };
         self.accepting.spawn(way.accept(listener));
     }
@@ -90,6 +102,7 @@ struct Way {
     server: PathBuf,
     trick: Arc<AtomicU8>,
     hangs: Arc<AtomicBool>,
+    is_deaf: bool,
 }
 
 impl Way {
@@ -108,6 +121,7 @@ impl Way {
         };
         let (mut asked, mut answered) = (vec![0; 64 << 10], vec![0; 64 << 10]);
         let mut is_losing = false;
+        let mut heard = Heard::default();
         loop {
             if self.hangs.load(Ordering::SeqCst) {
                 std::future::pending::<()>().await;
@@ -137,7 +151,11 @@ impl Way {
                             }
                             continue;
                         }
-                        client.write_all(&answered[..n]).await
+                        if self.is_deaf {
+                            client.write_all(&heard.but_notifications(&answered[..n])).await
+                        } else {
+                            client.write_all(&answered[..n]).await
+                        }
                     }
                     _ => return,
                 },
@@ -154,5 +172,29 @@ impl Way {
         }
         let played = self.trick.swap(Trick::None as u8, Ordering::SeqCst);
         [Trick::None, Trick::LoseCommit, Trick::LoseAnswer, Trick::Hang][usize::from(played)]
+    }
+}
+
+/// What came from the server and is not passed on yet.
+#[derive(Default)]
+struct Heard(Vec<u8>);
+
+impl Heard {
+    /// The whole messages there are by now (a letter, and a length that counts itself), without notifications.
+    fn but_notifications(&mut self, more: &[u8]) -> Vec<u8> {
+        self.0.extend_from_slice(more);
+        let (mut passed, mut at) = (Vec::new(), 0);
+        while let Some(head) = self.0.get(at..at + 5) {
+            let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+            let Some(message) = self.0.get(at..=at + length) else {
+                break;
+            };
+            if message[0] != b'A' {
+                passed.extend_from_slice(message);
+            }
+            at += 1 + length;
+        }
+        self.0.drain(..at);
+        passed
     }
 }

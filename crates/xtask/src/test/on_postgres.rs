@@ -28,7 +28,10 @@ pub(super) fn run_sdks(run: &Run<'_>) -> Result<Outcome> {
     }
     let ends = SUITES.map(|(name, suite)| {
         let outcome = suite(run, Kept::InPostgres);
-        (name, outcome.unwrap_or_else(|error| Outcome::broken(format!("{error:#}"))))
+        (
+            name,
+            outcome.unwrap_or_else(|error| Outcome::broken(format!("{error:#}"))),
+        )
     });
     Ok(together(&ends))
 }

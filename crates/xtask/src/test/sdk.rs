@@ -32,7 +32,12 @@ pub(super) fn against_server(
         Kept::InPostgres => Some(postgres::start()?),
     };
     let environment = database.as_ref().map(|database| postgres::environment(database, "sdk"));
-    let server = Server::start(run.binary()?, &run.repo.target(), name, environment.into_iter().flatten())?;
+    let server = Server::start(
+        run.binary()?,
+        &run.repo.target(),
+        name,
+        environment.into_iter().flatten(),
+    )?;
     let mut outcome = suite(&server).unwrap_or_else(|error| Outcome::broken(format!("{error:#}")));
     if let Err(error) = server.stop() {
         outcome.add_failure(format!("{error:#}"));

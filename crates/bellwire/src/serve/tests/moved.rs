@@ -190,7 +190,9 @@ async fn an_installation_that_was_moved_loses_nothing_and_goes_on() {
 
     let running = serve(settings()).await.unwrap();
     let before = seen(&running);
-    before.post("/api/v1/app", json!({ "name": "Shop", "uid": "shop" })).await;
+    before
+        .post("/api/v1/app", json!({ "name": "Shop", "uid": "shop" }))
+        .await;
     let patient = vec!["500ms"; 40];
     for (name, types, ordering, schedule) in [
         ("plain", "a.plain", "none", json!(patient)),
@@ -220,7 +222,14 @@ async fn an_installation_that_was_moved_loses_nothing_and_goes_on() {
     let from = format!("sqlite:{}", data.path().display());
     let mut out = Out::standard(true);
     let copied = copy::copy(&settings(), &from, &url, &mut out).await.unwrap();
-    assert_eq!((copied.report.counts.pending, copied.report.counts.failed, copied.report.held), (6, 3, 2));
+    assert_eq!(
+        (
+            copied.report.counts.pending,
+            copied.report.counts.failed,
+            copied.report.held
+        ),
+        (6, 3, 2)
+    );
 
     receiver.accepts.store(true, SeqCst);
     let mut there = settings();
@@ -241,7 +250,11 @@ async fn an_installation_that_was_moved_loses_nothing_and_goes_on() {
     until("all outcomes", async || after.standing("ordered", 0).await == 3).await;
 
     // Each once, under its old id; in order; signed with the secret that the owner knows.
-    let mut ids: Vec<String> = receiver.at("/plain").iter().map(|came| came.header("webhook-id").to_owned()).collect();
+    let mut ids: Vec<String> = receiver
+        .at("/plain")
+        .iter()
+        .map(|came| came.header("webhook-id").to_owned())
+        .collect();
     ids.sort();
     published.sort();
     assert_eq!(ids, published);

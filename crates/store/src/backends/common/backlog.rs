@@ -53,6 +53,16 @@ impl Backlogs {
             .collect()
     }
 
+    /// Takes over all numbers there are. Answers those that are others than before.
+    pub fn replace(&mut self, all: HashMap<u64, i64>) -> Vec<u64> {
+        let gone = self.waiting.keys().filter(|endpoint| !all.contains_key(endpoint));
+        let mut changed: Vec<u64> = gone.copied().collect();
+        let differs = |(endpoint, waiting): &(&u64, &i64)| self.of(**endpoint) != **waiting;
+        changed.extend(all.iter().filter(differs).map(|(endpoint, _)| *endpoint));
+        *self = Self::all(all);
+        changed
+    }
+
     /// Takes over what was committed.
     pub fn set(&mut self, numbers: &[(u64, i64)]) {
         for (endpoint, waiting) in numbers {
@@ -69,6 +79,14 @@ impl Backlogs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_changed_is_taken_over_and_told() {
+        let mut backlogs = Backlogs::all(HashMap::from([(1, 3), (2, 2), (3, 1)]));
+        let mut changed = backlogs.replace(HashMap::from([(2, 2), (3, 4), (5, 1)]));
+        changed.sort_unstable();
+        assert_eq!((changed, backlogs.total()), (vec![1, 3, 5], 7));
+    }
 
     #[test]
     fn the_total_follows_the_numbers_and_what_is_empty_is_forgotten() {

@@ -13,6 +13,7 @@ use crate::contract::LaneHead;
 
 /// Gives ids to messages and attempts, and knows the last one.
 pub(crate) struct Ids {
+    node: u16,
     generator: IdGenerator,
     last: u64,
 }
@@ -26,6 +27,7 @@ impl Ids {
     /// Goes on behind this number, as this node.
     pub fn of_node(node: u16, last: u64) -> Self {
         Self {
+            node,
             generator: IdGenerator::new(node, last),
             last,
         }
@@ -38,6 +40,14 @@ impl Ids {
 
     pub fn last(&self) -> u64 {
         self.last
+    }
+
+    /// What is made from now on is greater than this number as well.
+    pub fn skip_to(&mut self, number: u64) {
+        if number > self.last {
+            self.generator = IdGenerator::new(self.node, number);
+            self.last = number;
+        }
     }
 }
 

@@ -32,18 +32,16 @@ impl Fresh {
         });
     }
 
-    /// It is settled. Nothing happens when it is not out.
-    pub fn settle(&mut self, message: u64, endpoint: u64) {
+    /// It is settled. Nothing happens when it is not out; answers whether it was.
+    pub fn settle(&mut self, message: u64, endpoint: u64) -> bool {
         let found = self
             .entries
             .binary_search_by_key(&(message, endpoint), |entry| (entry.message, entry.endpoint));
         let Some(entry) = found.ok().and_then(|at| self.entries.get_mut(at)) else {
-            return;
+            return false;
         };
-        if !entry.settled {
-            entry.settled = true;
-            self.settled += 1;
-        }
+        let was_out = !std::mem::replace(&mut entry.settled, true);
+        self.settled += usize::from(was_out);
         while self.entries.front().is_some_and(|entry| entry.settled) {
             self.entries.pop_front();
             self.settled -= 1;
@@ -52,6 +50,7 @@ impl Fresh {
             self.entries.retain(|entry| !entry.settled);
             self.settled = 0;
         }
+        was_out
     }
 
     /// The message of the oldest that is out.

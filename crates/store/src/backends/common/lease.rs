@@ -30,12 +30,18 @@ struct State {
     time: u64,
 }
 
+/// Whether an endpoint is this process's.
+type IsOurs = Box<dyn Fn(u64) -> bool + Send + Sync>;
+
 /// What is out.
-#[derive(Debug, Default)]
-pub(crate) struct Leases(Mutex<State>);
+#[derive(Default)]
+pub(crate) struct Leases {
+    state: Mutex<State>,
+    /// Nothing is given out of endpoints that are not ours, where others have some.
+    is_ours: Option<IsOurs>,
+}
 
 /// A claim that has not ended: taken before its snapshot.
-#[derive(Debug)]
 pub(crate) struct Claim<'a> {
     leases: &'a Leases,
     began: u64,
@@ -50,11 +56,36 @@ pub(crate) enum Take {
     Held,
     /// It was given back since the claim began: what the snapshot shows of it may be out of date.
     Returned,
+    /// Its endpoint is not ours (any more).
+    Foreign,
 }
 
 impl Leases {
+    /// For a process that shares the endpoints with others.
+    pub fn of_ours(is_ours: impl Fn(u64) -> bool + Send + Sync + 'static) -> Self {
+        Self {
+            state: Mutex::default(),
+            is_ours: Some(Box::new(is_ours)),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn may_have(&self, endpoint: u64) -> bool {
+        self.is_ours.as_ref().is_none_or(|is_ours| is_ours(endpoint))
+    }
+
+    /// Changes whose endpoints are, while nothing is given out.
+    pub fn meanwhile<T>(&self, change: impl FnOnce() -> T) -> T {
+        let _state = self.state();
+        change()
+    }
+
+    /// The endpoints to which something is out.
+    pub fn endpoints(&self) -> HashSet<u64> {
+        self.state().held.iter().map(|(endpoint, _)| *endpoint).collect()
     }
 
     /// Announces a claim.
@@ -67,9 +98,10 @@ impl Leases {
         }
     }
 
-    /// Takes it for the writer, which sees the newest state; false when somebody has it.
+    /// Takes it for the writer, which sees the newest state; false when somebody has it, or its endpoint is not ours.
     pub fn hold(&self, key: Key) -> bool {
-        self.state().held.insert(key)
+        let mut state = self.state();
+        self.may_have(key.0) && state.held.insert(key)
     }
 
     /// Gives back, after what was written about them is committed.
@@ -114,6 +146,9 @@ impl Claim<'_> {
         if state.held.contains(&key) {
             return Take::Held;
         }
+        if !self.leases.may_have(key.0) {
+            return Take::Foreign;
+        }
         if state.returned.get(&key).is_some_and(|time| *time > self.began) {
             return Take::Returned;
         }
@@ -140,6 +175,15 @@ impl Drop for Claim<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_given_out_of_endpoints_that_are_anothers() {
+        let leases = Leases::of_ours(|endpoint| endpoint == 1);
+        let claim = leases.claim();
+        assert_eq!(claim.take((1, 1)), Take::Taken);
+        assert_eq!(claim.take((2, 1)), Take::Foreign);
+        assert_eq!(leases.endpoints(), HashSet::from([1]));
+    }
 
     #[test]
     fn what_was_given_back_since_a_claim_began_is_not_taken_by_it() {

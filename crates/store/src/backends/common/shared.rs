@@ -28,6 +28,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// With leases that know whose endpoints are.
+    pub fn with(leases: Leases) -> Self {
+        Self {
+            leases: Arc::new(leases),
+            ..Self::default()
+        }
+    }
+
     pub fn attach(&self, handoff: Arc<dyn Handoff>) {
         *self.handoff.write().unwrap_or_else(PoisonError::into_inner) = Some(handoff);
         let all = self.backlogs().endpoints();
@@ -63,7 +71,7 @@ impl Shared {
             return Some("the store is closed".to_owned());
         }
         if self.is_fenced() {
-            return Some("another process has taken this node's place; restart this one".to_owned());
+            return Some("another process has taken this node's place; this one has to begin anew".to_owned());
         }
         self.unwritable.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -107,8 +107,8 @@ pub struct Copied {
     pub began_anew: bool,
 }
 
-/// Moves what is in the store at one URL to the empty store at another. The source is opened once as a server would open it, so
-/// it is brought to this version's schema and what was under way waits again; otherwise it stays as it is.
+/// Moves what is in the store at one URL to the empty store at another. The source is held as a server would open it, so it is
+/// brought to this version's schema and what was under way waits again; otherwise it stays as it is.
 ///
 /// # Errors
 /// [`CopyError`]. The source is untouched in any case.
@@ -124,8 +124,6 @@ pub async fn copy(
     if !is_there(from).await? {
         return Err(CopyError::NotThere(super::without_password(from)));
     }
-    // Whatever was in memory when its server ended gets its row: then the tables say everything.
-    super::open(from, options.clone()).await?.close().await;
     let mut source = hold(from, &options, Side::Source).await?;
     let mut target = match hold(to, &options, Side::Target).await {
         Ok(target) => target,

@@ -127,22 +127,54 @@ pub(crate) const HELD: &str = "held";
 
 /// All of them, in the order in which they are copied.
 pub(crate) const TABLES: &[Table] = &[
-    table("environment", 1, &[("id", Big), ("name", Text), ("document", Text)], &[]),
-    table("app", 1, &[("id", Big), ("environment", Big), ("uid", Text), ("document", Text)], &[]),
+    table(
+        "environment",
+        1,
+        &[("id", Big), ("name", Text), ("document", Text)],
+        &[],
+    ),
+    table(
+        "app",
+        1,
+        &[("id", Big), ("environment", Big), ("uid", Text), ("document", Text)],
+        &[],
+    ),
     table(
         "endpoint",
         1,
-        &[("id", Big), ("app", Big), ("uid", Text), ("document", Text), ("sealed", Bytes)],
+        &[
+            ("id", Big),
+            ("app", Big),
+            ("uid", Text),
+            ("document", Text),
+            ("sealed", Bytes),
+        ],
         &["document"],
     ),
     table("endpoint_health", 1, &[("endpoint", Big), ("failing_since", Big)], &[]),
-    table("event_type", 2, &[("environment", Big), ("name", Text), ("document", Text)], &["document"]),
+    table(
+        "event_type",
+        2,
+        &[("environment", Big), ("name", Text), ("document", Text)],
+        &["document"],
+    ),
     table("token", 1, &[("id", Big), ("app", Big), ("document", Text)], &[]),
-    table("task", 1, &[("id", Big), ("environment", Big), ("status", Text), ("document", Text)], &[]),
+    table(
+        "task",
+        1,
+        &[("id", Big), ("environment", Big), ("status", Text), ("document", Text)],
+        &[],
+    ),
     table(
         "source",
         1,
-        &[("id", Big), ("environment", Big), ("uid", Text), ("document", Text), ("sealed", Bytes)],
+        &[
+            ("id", Big),
+            ("environment", Big),
+            ("uid", Text),
+            ("document", Text),
+            ("sealed", Bytes),
+        ],
         &["document"],
     ),
     daily(
@@ -298,7 +330,12 @@ pub(crate) const TABLES: &[Table] = &[
         ],
         &["document", "body"],
     ),
-    table("refused", 1, &[("number", Big), ("source", Big), ("document", Text)], &["document"]),
+    table(
+        "refused",
+        1,
+        &[("number", Big), ("source", Big), ("document", Text)],
+        &["document"],
+    ),
 ];
 
 #[cfg(test)]

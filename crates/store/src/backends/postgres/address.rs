@@ -1,7 +1,7 @@
 //! Where the database is, from a store's URL.
 //!
 //! What libpq knows stays as libpq means it (hosts, several of them, `sslmode`, `application_name`, `connect_timeout`…). Added
-//! are `sslmode=verify-full`, `sslrootcert`, and what only a store has: `schema`, `password_file`, `connections`, `standby`.
+//! are `sslmode=verify-full`, `sslrootcert`, and what only a store has: `schema`, `password_file`, `connections`.
 
 use std::{path::PathBuf, str::FromStr as _};
 
@@ -34,8 +34,6 @@ pub(super) struct Address {
     pub schema: String,
     /// Connections this node opens at most.
     pub connections: usize,
-    /// While another process has the store, it is waited for, however long.
-    pub standby: bool,
     /// The URL as it may be shown.
     pub shown: String,
 }
@@ -62,7 +60,6 @@ impl Address {
             root_certificates: None,
             schema: SCHEMA.to_owned(),
             connections: CONNECTIONS,
-            standby: false,
             shown: crate::backends::without_password(place),
         };
         let mut password_file = None;
@@ -83,8 +80,8 @@ impl Address {
                 ("password_file", path) => password_file = Some(PathBuf::from(path)),
                 ("schema", schema) => address.schema = checked_schema(schema)?,
                 ("connections", text) => address.connections = checked_connections(text)?,
-                ("standby", "true") => address.standby = true,
-                ("standby", "false") => address.standby = false,
+                // What a process that only stood by was started with: every process takes part.
+                ("standby", "true" | "false") => {}
                 ("standby", other) => return Err(format!("standby={other} is neither true nor false")),
                 _ => passed_on.push(pair.to_owned()),
             }
@@ -173,7 +170,7 @@ mod tests {
         let url = "postgres://me:pw@db1,db2:6432/shop?sslmode=verify-full&schema=hooks_2&connections=20&connect_timeout=3&standby=true";
         let address = Address::parse(url).unwrap();
         assert_eq!((address.trust, address.connections), (Trust::Verified, 20));
-        assert_eq!((address.schema.as_str(), address.standby), ("hooks_2", true));
+        assert_eq!(address.schema, "hooks_2");
         assert_eq!(address.config.get_hosts().len(), 2);
         assert_eq!(address.config.get_ssl_mode(), SslMode::Require);
         assert_eq!(address.shown, "postgres://…@db1,db2:6432/shop");

@@ -330,7 +330,7 @@ async fn deliver(tx: &mut Tx, messages: Vec<(Arc<Message>, Vec<Route>)>) -> Resu
                 due_at: delayed.unwrap_or(tx.now),
                 place: None,
             };
-            let waits = must_wait || route.stored;
+            let waits = must_wait || route.stored || !tx.serves(route.endpoint);
             match route.line.as_ref().and_then(|_| joined.next()) {
                 Some(joined) => rows.in_line(tx, work, joined, waits),
                 None if waits => rows.waiting.push(pending(&work)),
@@ -370,11 +370,13 @@ impl Rows {
         if !joined.is_head {
             tx.effects.wait(pending.endpoint, 1);
             self.behind.push(pending);
-        } else if waits {
+            return;
+        }
+        let name = (pending.endpoint, pending.message);
+        // It cannot be held where its endpoint was given up a moment ago.
+        if waits || !tx.leases.hold(name) {
             self.waiting.push(pending);
         } else {
-            let name = (pending.endpoint, pending.message);
-            tx.leases.hold(name);
             tx.effects.handed.push(name);
             work.lease = IN_LINE;
             work.place = Some(Arc::new(joined.place()));

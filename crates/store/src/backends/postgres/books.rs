@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bellwire_core::id::node_of;
+use bellwire_core::id::{first_number_at, node_of};
 
 use super::{
     argument::{args, kept},
@@ -29,6 +29,11 @@ impl Books {
     }
 }
 
+/// Nothing of this node is out, and what it makes from now on is later than now: whoever buries it need not look further back.
+pub(super) fn move_on(tx: &mut Tx) {
+    tx.ids.skip_to(first_number_at(tx.now));
+}
+
 /// The marks of all nodes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Marks(HashMap<u16, u64>);
@@ -36,7 +41,10 @@ pub(super) struct Marks(HashMap<u16, u64>);
 impl Marks {
     /// As the connection's snapshot shows them.
     pub async fn read(connection: &Connection) -> Result<Self, Fault> {
-        let rows = connection.rows("SELECT number, mark FROM node", &[]).await?;
+        // Where a node was buried, all is settled or has a row.
+        let sql = "SELECT node.number, CASE WHEN member.number IS NULL THEN 9223372036854775807 ELSE node.mark END \
+             FROM node LEFT JOIN member ON member.number = node.number";
+        let rows = connection.rows(sql, &[]).await?;
         let mark = |row: &tokio_postgres::Row| (row.get::<_, i16>(0).unsigned_abs(), number(row.get(1)));
         Ok(Self(rows.iter().map(mark).collect()))
     }

@@ -38,12 +38,14 @@ use crate::{
 pub(super) const WAITING: &str = "SELECT next_at, msg, run, tries, trigger, okey, seq, era FROM due \
      WHERE shard = $1 AND endpoint = $2 AND (next_at, msg) > ($3, $4) ORDER BY next_at, msg LIMIT $5";
 
-/// Every endpoint with something in the queue and the first time there, without reading the queue: from one endpoint to the
-/// next by the key.
+/// Every endpoint of some shards with something in the queue and the first time there, without reading the queue: from one
+/// endpoint to the next by the key.
 pub(super) const LANES: &str = "WITH RECURSIVE lane (shard, endpoint, next_at) AS (
-    (SELECT shard, endpoint, next_at FROM due ORDER BY shard, endpoint, next_at LIMIT 1)
+    (SELECT f.shard, f.endpoint, f.next_at FROM unnest($1) AS s (number) CROSS JOIN LATERAL
+      (SELECT due.shard, due.endpoint, due.next_at FROM due WHERE due.shard = s.number
+       ORDER BY due.shard, due.endpoint, due.next_at LIMIT 1) AS f)
     UNION ALL SELECT n.shard, n.endpoint, n.next_at FROM lane CROSS JOIN LATERAL
-      (SELECT due.shard, due.endpoint, due.next_at FROM due WHERE (due.shard, due.endpoint) > (lane.shard, lane.endpoint)
+      (SELECT due.shard, due.endpoint, due.next_at FROM due WHERE due.shard = lane.shard AND due.endpoint > lane.endpoint
        ORDER BY due.shard, due.endpoint, due.next_at LIMIT 1) AS n)
   SELECT endpoint, next_at FROM lane";
 
@@ -150,7 +152,7 @@ async fn take(
                 return Ok(taken);
             }
             match announced.take((endpoint, message)) {
-                Take::Held => continue,
+                Take::Held | Take::Foreign => continue,
                 Take::Returned => {
                     granted.next(due_at);
                     continue;
@@ -213,11 +215,11 @@ async fn fill(
     Ok(())
 }
 
-/// For whom something waits that is not out, and since or until when.
-pub(super) async fn lanes(connection: &Connection, leases: &Leases) -> Result<Vec<LaneHead>, Fault> {
+/// For whom in these shards something waits that is not out, and since or until when.
+pub(super) async fn lanes(connection: &Connection, leases: &Leases, shards: &[i16]) -> Result<Vec<LaneHead>, Fault> {
     let out: HashMap<u64, HashSet<u64>> = leases.by_endpoint();
     let mut heads = Vec::new();
-    for row in connection.rows(LANES, &[]).await? {
+    for row in connection.rows(LANES, args![shards.to_vec()]).await? {
         let endpoint = number(row.get(0));
         let due_at = match out.get(&endpoint) {
             None => Some(Timestamp::from_micros(row.get(1))),

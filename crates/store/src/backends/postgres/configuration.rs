@@ -1,5 +1,7 @@
 //! The configuration and the tasks: JSON documents with the columns that are looked up or must be unique.
 
+use std::sync::Arc;
+
 use bellwire_core::{
     app::{App, Environment, Token},
     decide::Health,
@@ -14,7 +16,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     argument::{args, kept, owned},
-    books,
+    books, change,
+    cluster::Cluster,
     columns::{key, number},
     connection::Connection,
     days::Kind,
@@ -70,22 +73,70 @@ pub(super) async fn configuration(connection: &Connection, vault: &Vault) -> Res
         sources,
         health: health.collect(),
         largest_number: books::largest_put(connection).await?,
+        version: change::version(connection).await?,
     })
+}
+
+/// One document of a table, by its id.
+pub(super) async fn one<T: DeserializeOwned>(
+    connection: &Connection,
+    table: &'static str,
+    id: u64,
+) -> Result<Option<T>, Fault> {
+    let sql = format!("SELECT document FROM {table} WHERE id = $1");
+    let found = connection.row(&sql, args![key(id)]).await?;
+    found.map(|found| row::json(table, found.get(0))).transpose()
+}
+
+/// One event type.
+pub(super) async fn event_type(
+    connection: &Connection,
+    environment: u64,
+    name: &str,
+) -> Result<Option<EventType>, Fault> {
+    let sql = "SELECT document FROM event_type WHERE environment = $1 AND name = $2";
+    let found = connection.row(sql, args![key(environment), owned(name)]).await?;
+    found.map(|found| row::json("event_type", found.get(0))).transpose()
+}
+
+/// One endpoint.
+pub(super) async fn endpoint(connection: &Connection, vault: &Vault, id: u64) -> Result<Option<Endpoint>, Fault> {
+    let sql = format!("{ENDPOINTS} WHERE endpoint.id = $1");
+    let Some(found) = connection.row(&sql, args![key(id)]).await? else {
+        return Ok(None);
+    };
+    let (_, environment, record) = endpoint_record(found);
+    Ok(Some(endpoint_from_record(&record, environment, vault)?))
+}
+
+/// One source.
+pub(super) async fn source(connection: &Connection, vault: &Vault, id: u64) -> Result<Option<Source>, Fault> {
+    let sql = "SELECT document, sealed FROM source WHERE id = $1";
+    let Some(found) = connection.row(sql, args![key(id)]).await? else {
+        return Ok(None);
+    };
+    let record = Record {
+        document: found.get(0),
+        sealed: found.get(1),
+    };
+    Ok(Some(source_from_record(&record, vault)?))
+}
+
+const ENDPOINTS: &str = "SELECT endpoint.id, app.environment, endpoint.document, endpoint.sealed \
+     FROM endpoint JOIN app ON app.id = endpoint.app";
+
+fn endpoint_record(found: tokio_postgres::Row) -> (i64, EnvironmentId, Record) {
+    let record = Record {
+        document: found.get(2),
+        sealed: found.get(3),
+    };
+    (found.get(0), EnvironmentId::from_number(number(found.get(1))), record)
 }
 
 /// The records of all endpoints, with the environment that each is sealed for.
 pub(super) async fn endpoint_records(connection: &Connection) -> Result<Vec<(i64, EnvironmentId, Record)>, Fault> {
-    let sql = "SELECT endpoint.id, app.environment, endpoint.document, endpoint.sealed \
-         FROM endpoint JOIN app ON app.id = endpoint.app";
-    let rows = connection.rows(sql, &[]).await?;
-    let record = |found: tokio_postgres::Row| {
-        let record = Record {
-            document: found.get(2),
-            sealed: found.get(3),
-        };
-        (found.get(0), EnvironmentId::from_number(number(found.get(1))), record)
-    };
-    Ok(rows.into_iter().map(record).collect())
+    let rows = connection.rows(ENDPOINTS, &[]).await?;
+    Ok(rows.into_iter().map(endpoint_record).collect())
 }
 
 /// The records of all sources.
@@ -101,23 +152,26 @@ pub(super) async fn source_records(connection: &Connection) -> Result<Vec<(i64, 
     Ok(rows.into_iter().map(record).collect())
 }
 
-/// Makes changes, one after the other, and keeps the answer they are given.
+/// Makes changes, one after the other, and keeps the answer they are given. Answers the version of the configuration that has
+/// them, where it is another one.
 pub(super) async fn apply(
     tx: &mut Tx,
     vault: &Vault,
+    cluster: &Arc<Cluster>,
     changes: Vec<Change>,
     answer: Option<StoredAnswer>,
-) -> Result<(), Fault> {
+) -> Result<Option<u64>, Fault> {
+    let version = change::raise(tx, &changes, cluster).await?;
     if let Some(largest) = changes.iter().filter_map(Change::number).max() {
         books::note_put(tx, largest);
     }
     for change in changes {
         apply_one(tx, vault, change).await?;
     }
-    match answer {
-        None => Ok(()),
-        Some(answer) => keep_answer(tx, &answer).await,
+    if let Some(answer) = answer {
+        keep_answer(tx, &answer).await?;
     }
+    Ok(version)
 }
 
 async fn apply_one(tx: &mut Tx, vault: &Vault, change: Change) -> Result<(), Fault> {

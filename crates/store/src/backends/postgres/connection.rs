@@ -1,6 +1,6 @@
 //! A connection: how it is made, and how statements are sent on it.
 
-use std::{future::poll_fn, net::SocketAddr, pin::Pin, task::Poll, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tokio::{
@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_postgres::{
-    Client, Config, NoTls, Row,
+    AsyncMessage, Client, Config, NoTls, Row,
     config::{Host, SslMode, TargetSessionAttrs},
     types::{ToSql, Type},
 };
@@ -27,6 +27,9 @@ const PORT: u16 = 5_432;
 
 /// A value and its type.
 pub(super) type Arg<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// Is told what is notified on a connection. Must not block.
+pub(super) type Listener = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Where connections go.
 #[derive(Clone)]
@@ -48,13 +51,21 @@ impl Server {
     /// # Errors
     /// `Away` with what each host said.
     pub async fn connect(&self) -> Result<Connection, Fault> {
+        self.connect_hearing(None).await
+    }
+
+    /// As [`Self::connect`]; somebody is told what is notified on it.
+    ///
+    /// # Errors
+    /// Those of [`Self::connect`].
+    pub async fn connect_hearing(&self, listener: Option<Listener>) -> Result<Connection, Fault> {
         let config = &self.address.config;
         let ports = config.get_ports();
         let span = config.get_connect_timeout().copied().unwrap_or(CONNECT);
         let mut refusals = Vec::new();
         for (index, host) in config.get_hosts().iter().enumerate() {
             let port = ports.get(index).or(ports.first()).copied().unwrap_or(PORT);
-            let tried = timeout(span, self.connect_to(host, port)).await;
+            let tried = timeout(span, self.connect_to(host, port, listener.clone())).await;
             let why = match tried.unwrap_or_else(|_| Err(format!("no answer within {} s", span.as_secs()))) {
                 Ok(connection) => return Ok(connection),
                 Err(why) => why,
@@ -71,7 +82,7 @@ impl Server {
         )))
     }
 
-    async fn connect_to(&self, host: &Host, port: u16) -> Result<Connection, String> {
+    async fn connect_to(&self, host: &Host, port: u16, listener: Option<Listener>) -> Result<Connection, String> {
         let connection = match host {
             #[cfg(unix)]
             Host::Unix(folder) => {
@@ -79,12 +90,12 @@ impl Server {
                 let stream = UnixStream::connect(&path).await.map_err(|error| error.to_string())?;
                 let mut config = self.address.config.clone();
                 config.ssl_mode(SslMode::Disable);
-                Connection::drive(config.connect_raw(stream, NoTls).await)?
+                Connection::drive(config.connect_raw(stream, NoTls).await, listener)?
             }
             Host::Tcp(name) => {
                 let stream = dial(name, port).await?;
                 let config: &Config = &self.address.config;
-                Connection::drive(config.connect_raw(stream, self.tls.to(name)?).await)?
+                Connection::drive(config.connect_raw(stream, self.tls.to(name)?).await, listener)?
             }
         };
         let may_choose = self.address.config.get_hosts().len() > 1;
@@ -127,17 +138,25 @@ pub(super) struct Connection {
 impl Connection {
     fn drive<S, T>(
         connected: Result<(Client, tokio_postgres::Connection<S, T>), tokio_postgres::Error>,
+        listener: Option<Listener>,
     ) -> Result<Self, String>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
         T: tokio_postgres::tls::TlsStream + Unpin + Send + 'static,
     {
-        let (client, connection) = connected.map_err(|error| with_causes(&error))?;
+        let (client, mut connection) = connected.map_err(|error| with_causes(&error))?;
         let mut driver = JoinSet::new();
         driver.spawn(async move {
-            // Whoever waits for an answer is told that there will be none.
-            if let Err(error) = connection.await {
-                tracing::debug!(error = with_causes(&error), "a connection to PostgreSQL ended");
+            while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
+                match (message, &listener) {
+                    (Ok(AsyncMessage::Notification(word)), Some(listener)) => listener(word.payload()),
+                    (Ok(_), _) => {}
+                    // Whoever waits for an answer is told that there will be none.
+                    (Err(error), _) => {
+                        tracing::debug!(error = with_causes(&error), "a connection to PostgreSQL ended");
+                        return;
+                    }
+                }
             }
         });
         Ok(Self {

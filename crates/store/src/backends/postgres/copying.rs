@@ -3,22 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 
 use super::{
     address::Address,
     argument::{args, kept},
-    books,
-    check,
+    books, check,
     columns::{key, number},
     connection::{Arg, Connection, Server, Statement},
     copying_row::{bound, columns_of, value},
     days::Days,
     fault::Fault,
-    node::{self, Keeper, Ownership},
-    partition, schema,
+    node::{self, House, Ownership},
+    partition,
+    recover::recover,
+    schema,
     shard::shard_of,
-    shared::Shared,
     upkeep,
 };
 use crate::{
@@ -30,13 +30,15 @@ use crate::{
         },
     },
     error::{OpenError, StoreError},
-    query::CheckReport,
+    query::{CheckReport, Role},
 };
 
 /// In the bookkeeping of a store that is the target of a copy.
 const MARK: &str = "copying";
 /// A statement of a copy takes longer only when something is wrong: counting a day of messages is the longest.
 const STATEMENT: Duration = Duration::from_secs(600);
+/// How often it is said that the copy is alive.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// Whether there is a store at a URL.
 pub(in crate::backends) async fn is_there(url: &str) -> Result<bool, OpenError> {
@@ -46,38 +48,35 @@ pub(in crate::backends) async fn is_there(url: &str) -> Result<bool, OpenError> 
     Ok(standing.map_err(&failed)?.version > 0)
 }
 
-/// Holds the store, once whoever has it is gone.
-pub(in crate::backends) async fn hold(
-    url: &str,
-    options: &OpenOptions,
-    side: Side,
-) -> Result<Box<dyn End>, OpenError> {
+/// Holds the store, where nobody else has it. What was out in the memory of those that are gone waits again.
+pub(in crate::backends) async fn hold(url: &str, options: &OpenOptions, side: Side) -> Result<Box<dyn End>, OpenError> {
     let (server, failed) = server_at(url)?;
-    let keeper = server.connect().await.map_err(&failed)?;
-    super::look_around(&keeper)
-        .await
-        .map_err(&failed)?
-        .map_err(|told| failed(Fault::Away(told)))?;
-    super::migrate(&keeper, &server.address).await?;
-    let (own, _) = node::take(&keeper, &server.address, 0, "bellwire store copy").await?;
-    let shared = Arc::new(Shared::default());
-    let mut kept_alive = JoinSet::new();
-    let keeper = Keeper {
+    let session = server.connect().await.map_err(&failed)?;
+    let looked = super::look_around(&session).await.map_err(&failed)?;
+    let durably = looked.map_err(|told| failed(Fault::Away(told)))?;
+    super::migrate(&session, &server.address).await?;
+    if side == Side::Source {
+        refuse_unfinished(&session, &server.address).await?;
+    }
+    let schema = server.address.schema.clone();
+    let house = House {
+        begin: super::begin_of_writes(&schema, durably),
         server: server.clone(),
-        own,
-        shared,
-        connection: Some(keeper),
     };
-    kept_alive.spawn(keeper.run());
+    let own = take_alone(&house, &session, options).await?;
     let connection = server.connect().await.map_err(&failed)?;
     let begin = format!(
-        "BEGIN; SET LOCAL search_path TO {}; SET LOCAL statement_timeout = {}; SET LOCAL synchronous_commit = off",
-        server.address.schema,
+        "BEGIN; SET LOCAL search_path TO {schema}; SET LOCAL statement_timeout = {}; SET LOCAL synchronous_commit = off",
         STATEMENT.as_millis()
     );
+    let session = Arc::new(session);
+    let mut kept_alive = JoinSet::new();
+    kept_alive.spawn(keep_alive(Arc::clone(&session), schema.clone(), own));
     let held = Held {
         location: server.address.shown.clone(),
+        schema,
         own,
+        session,
         connection,
         begin,
         _kept_alive: kept_alive,
@@ -85,6 +84,45 @@ pub(in crate::backends) async fn hold(
     let proven = held.prove(options, side).await.map_err(&failed)?;
     proven.map_err(OpenError::Sealed)?;
     Ok(Box::new(held))
+}
+
+/// Takes a node's place, where no other node is left.
+async fn take_alone(house: &House, session: &Connection, options: &OpenOptions) -> Result<Ownership, OpenError> {
+    let address = &house.server.address;
+    let failed = |fault| told(address, fault);
+    let now = options.clock.now();
+    let joined = node::join(house, session, Role::Api, "bellwire store copy", now).await;
+    let (own, books) = joined.map_err(failed)?;
+    let others = node::look(session, &address.schema).await.map_err(failed)?;
+    if others.iter().any(|other| other.own != own) {
+        node::leave(session, &address.schema, own).await.map_err(failed)?;
+        return Err(OpenError::InUse(address.shown.clone()));
+    }
+    let brought_back = async {
+        let connection = house.server.connect().await?;
+        let (connection, _, books) = recover(connection, &house.begin, own, books, now).await?;
+        let sql = format!("{}; SELECT own({}::smallint, {}::bigint)", house.begin, own.number, own.epoch);
+        connection.batch(&sql).await?;
+        let sql = "UPDATE node SET mark = $2, last_id = $3 WHERE number = $1";
+        let args = args![own.number, key(books.mark), key(books.last_id)];
+        connection.execute(sql, args).await?;
+        connection.batch("COMMIT").await
+    };
+    brought_back.await.map_err(failed)?;
+    Ok(own)
+}
+
+/// Says that the copy is alive, for as long as it is.
+async fn keep_alive(session: Arc<Connection>, schema: String, own: Ownership) {
+    let sql = format!(
+        "UPDATE {schema}.member SET renewed_at = clock_timestamp(), backend = pg_backend_pid() WHERE number = $1 AND epoch = $2"
+    );
+    loop {
+        sleep(BEAT).await;
+        if let Err(fault) = session.execute(&sql, args![own.number, own.epoch]).await {
+            tracing::debug!(?fault, "the copy could not say that it is alive");
+        }
+    }
 }
 
 /// A store whose copy was not finished is opened by nobody.
@@ -104,13 +142,12 @@ fn told(address: &Address, fault: Fault) -> OpenError {
     }
 }
 
-/// The server at a URL, and how its failures are told. A copy waits for nobody.
+/// The server at a URL, and how its failures are told.
 pub(super) fn server_at(url: &str) -> Result<(Server, impl Fn(Fault) -> OpenError), OpenError> {
-    let mut address = Address::parse(url).map_err(|detail| OpenError::Failed {
+    let address = Address::parse(url).map_err(|detail| OpenError::Failed {
         location: crate::backends::without_password(url),
         detail,
     })?;
-    address.standby = false;
     let failed = {
         let address = address.clone();
         move |fault| told(&address, fault)
@@ -122,7 +159,9 @@ pub(super) fn server_at(url: &str) -> Result<(Server, impl Fn(Fault) -> OpenErro
 /// A store that is held.
 struct Held {
     location: String,
+    schema: String,
     own: Ownership,
+    session: Arc<Connection>,
     connection: Connection,
     begin: String,
     _kept_alive: JoinSet<()>,
@@ -205,7 +244,9 @@ impl End for Held {
     }
 
     async fn count(&mut self, table: &Table, day: Option<i64>) -> Result<u64, StoreError> {
-        let rows = self.read(&format!("SELECT count(*) FROM {}", table.on(day)), &[]).await?;
+        let rows = self
+            .read(&format!("SELECT count(*) FROM {}", table.on(day)), &[])
+            .await?;
         Ok(rows.first().map_or(0, |row| number(row.get(0))))
     }
 
@@ -317,8 +358,9 @@ impl End for Held {
     }
 
     async fn close(self: Box<Self>) {
-        // The place is free as soon as the sessions are gone.
-        drop(self);
+        if let Err(fault) = node::leave(&self.session, &self.schema, self.own).await {
+            tracing::debug!(?fault, "the copy could not say that it goes");
+        }
     }
 }
 
@@ -330,12 +372,7 @@ fn first(row: &[Value]) -> i64 {
 }
 
 /// The rows behind a key. The queue's key begins with the shard, which follows from the endpoint.
-async fn page(
-    connection: &Connection,
-    table: &Table,
-    day: Option<i64>,
-    after: Option<Row>,
-) -> Result<Vec<Row>, Fault> {
+async fn page(connection: &Connection, table: &Table, day: Option<i64>, after: Option<Row>) -> Result<Vec<Row>, Fault> {
     let of_queue = table.name == QUEUE;
     let shard = if of_queue { "shard, " } else { "" };
     let order = format!("{shard}{}", names(table.key_columns()));
@@ -401,9 +438,7 @@ async fn write_ledger(connection: &Connection, own: Ownership, ledger: &Ledger) 
              VALUES ($1, 1, 'copied', clock_timestamp() - interval '1 day', $2, $3) \
              ON CONFLICT (number) DO UPDATE SET mark = excluded.mark, last_id = excluded.last_id"
         };
-        connection
-            .execute(sql, args![which, key(*mark), key(*last_id)])
-            .await?;
+        connection.execute(sql, args![which, key(*mark), key(*last_id)]).await?;
     }
     let sql = "INSERT INTO meta (key, value) VALUES ('largest_put', $1), ('attempts_kept_from', $2) \
          ON CONFLICT (key) DO UPDATE SET value = excluded.value";

@@ -40,6 +40,11 @@ impl Fault {
         matches!(self, Self::Sql(error) if error.code().is_some_and(|code| lost.contains(code)))
     }
 
+    /// Whether something was to be unique and is there already.
+    pub fn is_about_something_taken(&self) -> bool {
+        matches!(self, Self::Sql(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION))
+    }
+
     /// Whether a table is not there, which was when it was last looked.
     pub fn is_about_a_missing_table(&self) -> bool {
         matches!(self, Self::Sql(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE))

@@ -38,6 +38,7 @@ pub(super) async fn start_anew(tx: &mut Tx, wishes: &[Requeue]) -> Result<HashSe
         .filter(|wish| there.contains(&wish.message.number()))
         .collect();
     let names = wishes.iter().map(|wish| name(wish)).collect();
+    line::lock_where_there_are(tx, wishes.iter().map(|wish| wish.endpoint.number()));
     // One that is asked for twice is started a second time when it was a first time.
     while !wishes.is_empty() {
         let mut seen = HashSet::new();
@@ -53,7 +54,7 @@ async fn existing(tx: &mut Tx, messages: impl Iterator<Item = u64>) -> Result<Ha
     let mut days: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     for message in messages {
         let day = day_of(message);
-        if tx.days.has(Kind::Message, day) {
+        if tx.has(Kind::Message, day).await? {
             days.entry(day).or_default().push(key(message));
         }
     }

@@ -220,11 +220,23 @@ async fn next_numbers<'a>(tx: &mut Tx, joining: &[Joining<'a>]) -> Result<HashMa
     Ok(wanted.into_iter().filter_map(before).collect())
 }
 
-/// Whoever changes these endpoints' lines next waits for this transaction.
+/// Whoever changes these endpoints' lines next waits for this transaction. Who locks several does it at once, or two nodes might
+/// wait for each other.
 pub(super) fn lock(tx: &mut Tx, endpoints: impl IntoIterator<Item = u64>) {
-    let endpoints: Vec<i64> = sorted(endpoints.into_iter().map(key));
+    let endpoints = endpoints.into_iter().filter(|endpoint| !tx.locked.contains(endpoint));
+    let endpoints: Vec<i64> = sorted(endpoints.map(key));
     if !endpoints.is_empty() {
+        tx.locked.extend(endpoints.iter().copied().map(number));
         tx.queue(KNOW_LANES, kept![endpoints.clone()]);
+        tx.queue(LOCK_LANES, kept![endpoints]);
+    }
+}
+
+/// As [`lock`], for those of the endpoints that ever had a line.
+pub(super) fn lock_where_there_are(tx: &mut Tx, endpoints: impl IntoIterator<Item = u64>) {
+    let endpoints = endpoints.into_iter().filter(|endpoint| !tx.locked.contains(endpoint));
+    let endpoints: Vec<i64> = sorted(endpoints.map(key));
+    if !endpoints.is_empty() {
         tx.queue(LOCK_LANES, kept![endpoints]);
     }
 }
@@ -428,7 +440,7 @@ async fn times(tx: &mut Tx, deliveries: impl Iterator<Item = (u64, u64)>) -> Res
     let mut days: BTreeMap<i64, (Vec<i64>, Vec<i64>)> = BTreeMap::new();
     for (message, endpoint) in deliveries {
         let day = day_of(message);
-        if tx.days.has(Kind::Message, day) {
+        if tx.has(Kind::Message, day).await? {
             let (messages, endpoints) = days.entry(day).or_default();
             messages.push(key(message));
             endpoints.push(key(endpoint));

@@ -5,7 +5,9 @@
 //!
 //! What is where:
 //! * [`address`], [`tls`], [`connection`], [`pool`], [`fault`], [`argument`]: the way to the database.
-//! * [`node`], [`shard`], [`books`], [`recover`]: who writes, and how a crash does not lose what was out in memory.
+//! * [`node`], [`books`], [`recover`]: who writes, and how a crash does not lose what was out in memory.
+//! * [`cluster`], [`keeper`], [`gate`], [`word`]: what nodes know of each other, and how they say it.
+//! * [`shard`], [`share`], [`balance`], [`watch`], [`wish`]: which node serves which endpoints, and what others leave for it.
 //! * [`queue`] → [`writer`]: the way of a write; [`tx`] is one transaction, [`fate`] what became of one.
 //! * [`append`], [`known`], [`settle`], [`due`], [`claim`], [`hand`]: the hot verbs and what is done to deliveries by hand.
 //! * [`arrival`], [`stream`], [`held`], [`refused`]: what sources bring, in its turn, and what they refuse.
@@ -22,11 +24,14 @@ mod append;
 mod argument;
 mod arrival;
 mod attempt;
+mod balance;
 mod books;
+mod change;
 mod check;
 mod check_lines;
 mod check_streams;
 mod claim;
+mod cluster;
 mod configuration;
 mod connection;
 mod copying;
@@ -35,11 +40,14 @@ mod delivery;
 mod due;
 mod fate;
 mod fault;
+mod gate;
 mod hand;
 mod held;
+mod keeper;
 mod known;
 mod line;
 mod lines;
+mod members;
 mod message;
 mod node;
 mod partition;
@@ -53,6 +61,7 @@ mod scan;
 mod schema;
 mod settle;
 mod shard;
+mod share;
 mod stream;
 mod tend;
 #[cfg(test)]
@@ -61,10 +70,13 @@ mod tls;
 mod tx;
 mod upkeep;
 mod verbs;
+mod watch;
+mod wish;
+mod word;
 mod writer;
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -78,23 +90,27 @@ use tokio::{
 pub(super) use self::copying::{hold, is_there};
 use self::{
     address::Address,
+    balance::Balancer,
+    cluster::Cluster,
     connection::{Connection, Server},
-    effects::Ids,
     fault::Fault,
-    node::{Keeper, Ownership},
+    keeper::Keeper,
+    lease::Leases,
+    node::{House, Ownership},
     pool::Pool,
     queue::{AdminJob, Queue},
     schema::Standing,
+    shard::Owned,
     shared::Shared,
-    tx::{Parts, Terms, Tx},
+    tx::Tx,
+    watch::Watch,
+    wish::Fulfiller,
+    word::Word,
     writer::{Beginning, Writer},
 };
 use super::{
     Migrated, OpenOptions,
-    common::{
-        acknowledge, backlog::Backlogs, columns, columns::number, days, effects, fit, fresh, lease, paging, shared,
-        verdict,
-    },
+    common::{acknowledge, backlog::Backlogs, columns, days, effects, fit, fresh, lease, paging, shared, verdict},
 };
 use crate::error::{OpenError, StoreError};
 
@@ -112,8 +128,10 @@ const OWN_CONNECTIONS: usize = 2;
 /// The shared store.
 pub struct Postgres {
     options: OpenOptions,
+    house: House,
     queue: Arc<Queue>,
     shared: Arc<Shared>,
+    cluster: Arc<Cluster>,
     readers: Arc<Pool>,
     claimers: Arc<Pool>,
     running: Mutex<Option<Running>>,
@@ -129,15 +147,17 @@ impl std::fmt::Debug for Postgres {
 struct Running {
     writer: JoinSet<()>,
     acknowledger: JoinSet<()>,
-    _keeper: JoinSet<()>,
+    /// What goes between nodes: the balancer, the watch, the fulfiller.
+    between: JoinSet<()>,
+    keeper: JoinSet<()>,
 }
 
 impl Postgres {
-    /// Opens the store at a URL, makes its tables if they are not there, takes a node's place, and brings back what was under
-    /// way when that node's process ended. Must be called within a tokio runtime.
+    /// Opens the store at a URL, makes its tables if they are not there, takes a node's place, brings back what was under way
+    /// where a node's process ended, and takes the shards that nobody has. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`OpenError`]: in use, too new, sealed with another main secret, or not to be reached.
+    /// [`OpenError`]: too new, sealed with another main secret, or not to be reached.
     pub async fn open(url: &str, options: OpenOptions) -> Result<Arc<Self>, OpenError> {
         let address = Address::parse(url).map_err(|detail| OpenError::Failed {
             location: super::without_password(url),
@@ -150,63 +170,161 @@ impl Postgres {
         };
         let server = Server::new(address).map_err(failed)?;
         let told = |fault: Fault| failed(StoreError::from(fault).to_string());
-        let keeper = server.connect().await.map_err(told)?;
-        let durably = look_around(&keeper).await.map_err(told)?.map_err(failed)?;
+        let session = server.connect().await.map_err(told)?;
+        let durably = look_around(&session).await.map_err(told)?.map_err(failed)?;
         let schema = server.address.schema.clone();
-        migrate(&keeper, &server.address).await?;
-        copying::refuse_unfinished(&keeper, &server.address).await?;
-        let begin = begin_of_writes(&schema, durably);
-        let (own, books) = node::take(&keeper, &server.address, 0, "bellwire").await?;
+        migrate(&session, &server.address).await?;
+        copying::refuse_unfinished(&session, &server.address).await?;
+        let house = House {
+            begin: begin_of_writes(&schema, durably),
+            server: server.clone(),
+        };
+        let now = options.clock.now();
         let connection = server.connect().await.map_err(told)?;
-        let connection = prepare(connection, &begin, own, &options)
+        let connection = prepare(connection, &house.begin, &options)
             .await
             .map_err(|fault| match fault {
                 Fault::Judged(StoreError::Corrupt(reason)) => OpenError::Sealed(reason),
-                fault => failed(StoreError::from(fault).to_string()),
+                fault => told(fault),
             })?;
-        let recovered = recover::recover(connection, &begin, own, books, options.clock.now()).await;
+        let joined = node::join(&house, &session, options.role, &options.host, now).await;
+        let (own, books) = joined.map_err(told)?;
+        let recovered = recover::recover(connection, &house.begin, own, books, now).await;
         let (connection, days, books) = recovered.map_err(told)?;
-        let shared = Arc::new(Shared::default());
+        settle_in(&connection, &house, own).await.map_err(told)?;
+        let owned = Arc::<Owned>::default();
+        let serves = Arc::clone(&owned);
+        let shared = Arc::new(Shared::with(Leases::of_ours(move |endpoint| serves.serves(endpoint))));
+        let cluster = Arc::new(Cluster::new(own, Arc::clone(&owned)));
         *shared.backlogs() = backlogs(&connection, &schema).await.map_err(told)?;
         let queue = Arc::new(Queue::new(options.settle_linger));
         let (committed, commits) = mpsc::unbounded_channel();
         let writer = Writer::new(Beginning {
             server: server.clone(),
-            begin,
+            begin: house.begin.clone(),
             own,
             connection,
             queue: Arc::clone(&queue),
             shared: Arc::clone(&shared),
+            cluster: Arc::clone(&cluster),
             clock: Arc::clone(&options.clock),
             idempotency_ttl: options.idempotency_ttl,
             committed,
             days,
             books,
         });
-        let keeper = Keeper {
-            server: server.clone(),
-            own,
-            shared: Arc::clone(&shared),
-            connection: Some(keeper),
-        };
-        let running = Running {
-            writer: one(writer.run()),
-            acknowledger: one(acknowledge::acknowledge(commits, Arc::clone(&shared))),
-            _keeper: one(keeper.run()),
-        };
         let left = server.address.connections - OWN_CONNECTIONS;
         let claimers = (left / 3).clamp(1, 4);
+        let readers = Pool::new(server.clone(), (left - claimers) as u32, READ_STATEMENT);
+        let claimers = Pool::new(server.clone(), claimers as u32, WRITE_STATEMENT);
+        // From the session that joined to one that hears what others say.
+        let hearing = keeper::open_session(&server, &shared, &cluster).await.map_err(told)?;
+        node::unlock(&session, &schema, own.number).await.map_err(told)?;
+        node::lock(&hearing, &schema, own.number).await.map_err(told)?;
+        cluster.set_connection(Some(Arc::new(hearing)));
+        drop(session);
+        let mut running = Running {
+            writer: one(writer.run()),
+            acknowledger: one(acknowledge::acknowledge(commits, Arc::clone(&shared))),
+            between: JoinSet::new(),
+            keeper: JoinSet::new(),
+        };
+        let mut balancer = Balancer {
+            house: house.clone(),
+            shared: Arc::clone(&shared),
+            cluster: Arc::clone(&cluster),
+            jobs: Jobs(Arc::clone(&queue)),
+            pool: Arc::clone(&claimers),
+            clock: Arc::clone(&options.clock),
+            giving: BTreeMap::new(),
+            kept: BTreeMap::new(),
+        };
+        let ahead = balancer.jobs.write(|tx| Box::pin(upkeep::make_ahead(tx))).await;
+        ahead.map_err(|error| told(error.into()))?;
+        balancer.step().await.map_err(told)?;
+        cluster.say(Word::Moved);
+        let keeper = Keeper {
+            server,
+            shared: Arc::clone(&shared),
+            cluster: Arc::clone(&cluster),
+        };
+        running.keeper.spawn(keeper.run());
+        running.between.spawn(balancer.run());
+        let watch = Watch {
+            shared: Arc::clone(&shared),
+            cluster: Arc::clone(&cluster),
+            pool: Arc::clone(&claimers),
+        };
+        running.between.spawn(watch.run());
+        let fulfiller = Fulfiller {
+            cluster: Arc::clone(&cluster),
+            jobs: Jobs(Arc::clone(&queue)),
+            pool: Arc::clone(&claimers),
+        };
+        running.between.spawn(fulfiller.run());
         Ok(Arc::new(Self {
-            readers: Pool::new(server.clone(), (left - claimers) as u32, READ_STATEMENT),
-            claimers: Pool::new(server, claimers as u32, WRITE_STATEMENT),
+            readers,
+            claimers,
             options,
+            house,
             queue,
             shared,
+            cluster,
             running: Mutex::new(Some(running)),
         }))
     }
 
     /// Runs a write in a transaction of its own.
+    async fn write<T: Send + 'static>(
+        &self,
+        write: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, Fault>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        Jobs(Arc::clone(&self.queue)).write(write).await
+    }
+
+    async fn close_orderly(&self) {
+        self.queue.stop();
+        self.shared.close();
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running {
+            mut writer,
+            mut acknowledger,
+            mut between,
+            mut keeper,
+        }) = running
+        else {
+            return;
+        };
+        between.shutdown().await;
+        while writer.join_next().await.is_some() {}
+        while acknowledger.join_next().await.is_some() {}
+        self.claimers.close().await;
+        self.readers.close().await;
+        keeper.shutdown().await;
+        self.leave().await;
+    }
+
+    /// Says that this node goes, so that others take its endpoints at once.
+    async fn leave(&self) {
+        let schema = &self.house.server.address.schema;
+        let Some(session) = self.cluster.connection().filter(|_| !self.shared.is_fenced()) else {
+            return;
+        };
+        let left = async {
+            node::leave(&session, schema, self.cluster.own).await?;
+            keeper::say(&session, schema, &Word::Moved).await
+        };
+        // Otherwise they find out by themselves.
+        let _ = tokio::time::timeout(IDLE, left).await;
+        self.cluster.set_connection(None);
+    }
+}
+
+/// Writes that run in transactions of their own.
+#[derive(Clone)]
+struct Jobs(Arc<Queue>);
+
+impl Jobs {
     async fn write<T: Send + 'static>(
         &self,
         write: impl for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, Fault>> + Send + 'static,
@@ -227,26 +345,8 @@ impl Postgres {
                 let _ = reply.send(committed.and_then(|()| outcome.ok_or_else(closed)));
             }),
         };
-        self.queue.admin(job).map_err(|_| closed())?;
+        self.0.admin(job).map_err(|_| closed())?;
         answer.await.unwrap_or_else(|_| Err(closed()))
-    }
-
-    async fn close_orderly(&self) {
-        self.queue.stop();
-        self.shared.close();
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Running {
-            mut writer,
-            mut acknowledger,
-            _keeper,
-        }) = running
-        else {
-            return;
-        };
-        while writer.join_next().await.is_some() {}
-        while acknowledger.join_next().await.is_some() {}
-        self.claimers.close().await;
-        self.readers.close().await;
     }
 }
 
@@ -316,7 +416,10 @@ pub(super) async fn migrate_at(url: &str, dry_run: bool) -> Result<Migrated, Ope
     let address = &server.address;
     let standing = schema::standing(&connection, &address.schema).await;
     if standing.map_err(&failed)?.version == 0 {
-        let what = format!("there is no store in the schema `{}`; a server makes one", address.schema);
+        let what = format!(
+            "there is no store in the schema `{}`; a server makes one",
+            address.schema
+        );
         return Err(failed(Fault::Away(what)));
     }
     let found = if dry_run {
@@ -356,48 +459,33 @@ async fn look_around(connection: &Connection) -> Result<Result<bool, String>, Fa
     Ok(Ok(commit != "off"))
 }
 
-/// Proves that the secrets can be opened, and makes the tables of the days to come.
-async fn prepare(
-    connection: Connection,
-    begin: &str,
-    own: Ownership,
-    options: &OpenOptions,
-) -> Result<Connection, Fault> {
+/// Proves that the secrets can be opened, before this process is anybody.
+async fn prepare(connection: Connection, begin: &str, options: &OpenOptions) -> Result<Connection, Fault> {
     connection.batch(begin).await?;
-    let days = partition::read(&connection).await?;
-    connection.batch("COMMIT").await?;
-    let parts = Parts {
-        connection,
-        ids: Ids::after(0),
-        days,
-    };
-    let terms = Terms {
-        begin,
-        now: options.clock.now(),
-        leases: &Arc::default(),
-        attached: false,
-        idempotency_ttl: options.idempotency_ttl,
-        own,
-    };
-    let mut tx = Tx::begin(parts, terms);
-    upkeep::prove_vault(&mut tx, &options.vault)
+    upkeep::prove_vault(&connection, &options.vault)
         .await?
         .map_err(StoreError::Corrupt)?;
-    upkeep::make_ahead(&mut tx).await?;
-    tx.queue(
-        "UPDATE shard SET node = $1, epoch = epoch + 1 WHERE node IS DISTINCT FROM $1",
-        argument::kept![own.number],
+    connection.batch("COMMIT").await?;
+    Ok(connection)
+}
+
+/// Nothing is served under this number yet, whoever had it before.
+async fn settle_in(connection: &Connection, house: &House, own: Ownership) -> Result<(), Fault> {
+    let sql = format!(
+        "{}; SELECT own({}::smallint, {}::bigint)",
+        house.begin, own.number, own.epoch
     );
-    tx.commit(0).await?;
-    Ok(tx.into_parts().0.connection)
+    connection.batch(&sql).await?;
+    node::free_shards(connection, own.number).await?;
+    connection.batch("COMMIT").await
 }
 
 /// How much waits for each endpoint.
 async fn backlogs(connection: &Connection, schema: &str) -> Result<Backlogs, Fault> {
-    let sql = format!(
-        "SELECT endpoint, sum(waiting)::bigint FROM {schema}.backlog GROUP BY endpoint HAVING sum(waiting) <> 0"
-    );
-    let rows = connection.rows(&sql, &[]).await?;
-    let all: HashMap<u64, i64> = rows.iter().map(|row| (number(row.get(0)), row.get(1))).collect();
+    connection
+        .batch(&format!("BEGIN READ ONLY; SET LOCAL search_path TO {schema}"))
+        .await?;
+    let all = watch::backlogs(connection).await?;
+    connection.batch("COMMIT").await?;
     Ok(Backlogs::all(all))
 }

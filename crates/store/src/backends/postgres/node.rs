@@ -1,40 +1,40 @@
 //! Which node this process is, and that it is the only one that says so.
 //!
-//! A node is a row with a number, an epoch and the time when it was last heard of. Whoever becomes a node raises its epoch; every
-//! transaction of the node begins by asking whether the epoch still is its own, and holds that row until it ends. So who takes
-//! over waits for what its predecessor has under way, and from then on the database refuses whatever that one still sends: a
-//! process that hung, or that was cut off, cannot write.
+//! A node is a row of `node` with a number and an epoch. Whoever becomes a node raises its epoch; every transaction of the node
+//! begins by asking whether the epoch still is its own, and holds that row until it ends. So who takes over waits for what its
+//! predecessor has under way, and from then on the database refuses whatever that one still sends: a process that hung, or that
+//! was cut off, cannot write.
 //!
-//! Beside it the process holds an advisory lock in a session of its own, so that its death is known at once; behind a pooler
-//! or a broken network it is known when nothing was heard of it for [`SILENCE`].
+//! Whoever takes part has a row of `member` as well, and says every second that it is alive ([`super::keeper`]). One of which
+//! nothing was heard for [`SILENCE`] is buried by whoever sees it first ([`bury`]); and sooner where its session is gone, which
+//! holds an advisory lock: a process that was killed is missed at once. Behind a pooler, where sessions mean nothing, only the
+//! silence counts. All times are the database's, and it says nothing of a node while it was away itself.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use bellwire_core::{id::first_number_at, time::Timestamp};
+use tokio::time::sleep;
 
 use super::{
-    address::Address,
     argument::args,
     books::Books,
-    columns::number,
+    columns::{key, number},
     connection::{Connection, Server},
     fault::Fault,
+    recover::recover,
 };
-use crate::{backends::common::shared::Shared, error::OpenError};
+use crate::query::Role;
 
-/// How often a node is heard of.
-const HEARTBEAT: Duration = Duration::from_secs(2);
-/// When nothing was heard of a node for so long, its place is free.
-const SILENCE: Duration = Duration::from_secs(7);
-/// Who holds a node's row and says nothing for so long is cut off by whoever waits for the place.
+/// When nothing was heard of a node for so long, it is gone.
+pub(super) const SILENCE: Duration = Duration::from_secs(7);
+/// When its session is gone as well, so much is enough: it has missed its time to speak.
+const MISSED: Duration = Duration::from_millis(1_500);
+/// Who holds a node's row and says nothing for so long is cut off by whoever buries the node.
 const HANGS: Duration = Duration::from_secs(3);
-/// How long a place is waited for that somebody holds.
-const PATIENCE: Duration = Duration::from_secs(12);
-/// How often it is tried.
+/// How often somebody who may be gone is looked at by whoever wants to join.
 const TRY_EVERY: Duration = Duration::from_millis(100);
+/// So many numbers there are: they are a part of ids.
+const NUMBERS: i16 = 1_024;
 
 /// The place this process holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,134 +43,241 @@ pub(super) struct Ownership {
     pub epoch: i64,
 }
 
-/// Takes a node's place, once its holder is gone.
+/// Where nodes meet, and how a transaction of theirs begins.
+#[derive(Clone)]
+pub(super) struct House {
+    pub server: Server,
+    pub begin: String,
+}
+
+impl House {
+    fn schema(&self) -> &str {
+        &self.server.address.schema
+    }
+}
+
+/// Takes the first number that nobody has. Whoever is gone is buried before, so that nothing that was under way there is missing.
 ///
 /// # Errors
-/// `InUse` when its holder is not; `Failed` otherwise.
-pub(super) async fn take(
-    connection: &Connection,
-    address: &Address,
-    which: i16,
-    name: &str,
-) -> Result<(Ownership, Books), OpenError> {
-    let failed = |fault: Fault| OpenError::Failed {
-        location: address.shown.clone(),
-        detail: crate::error::StoreError::from(fault).to_string(),
-    };
-    let begun = Instant::now();
-    let mut is_told = false;
-    while !lock(connection, &address.schema, which).await.map_err(failed)? {
-        if begun.elapsed() > PATIENCE && !address.standby {
-            return Err(OpenError::InUse(address.shown.clone()));
+/// Those of the database.
+pub(super) async fn join(
+    house: &House,
+    session: &Connection,
+    role: Role,
+    host: &str,
+    now: Timestamp,
+) -> Result<(Ownership, Books), Fault> {
+    loop {
+        let others = look(session, house.schema()).await?;
+        for gone in others.iter().filter(|other| other.state == State::Gone) {
+            bury(house, session, gone, now).await?;
         }
-        if address.standby && !std::mem::replace(&mut is_told, true) {
-            tracing::info!("another process has the store; this one takes its place when it is gone");
+        if others.iter().any(|other| other.state != State::Alive) {
+            sleep(TRY_EVERY).await;
+            continue;
         }
-        evict_if_silent(connection, &address.schema, which)
-            .await
-            .map_err(failed)?;
-        sleep(TRY_EVERY).await;
+        let free = (0..NUMBERS).find(|n| others.iter().all(|other| other.own.number != *n));
+        let Some(free) = free else {
+            return Err(Fault::Away(format!("{NUMBERS} nodes share this store already")));
+        };
+        match take(session, house.schema(), free, (role, host), now).await {
+            // Somebody else took it in this moment.
+            Err(fault) if fault.is_about_something_taken() => continue,
+            taken => return taken,
+        }
     }
-    cut_off_who_hangs(connection, &address.schema).await.map_err(failed)?;
+}
+
+async fn take(
+    session: &Connection,
+    schema: &str,
+    which: i16,
+    (role, host): (Role, &str),
+    now: Timestamp,
+) -> Result<(Ownership, Books), Fault> {
+    lock(session, schema, which).await?;
     let sql = format!(
-        "INSERT INTO {}.node (number, epoch, name, backend, renewed_at, mark, last_id) \
-         VALUES ($1, 1, $2, pg_backend_pid(), clock_timestamp(), 0, 0) ON CONFLICT (number) DO UPDATE \
-         SET epoch = node.epoch + 1, name = excluded.name, backend = excluded.backend, renewed_at = excluded.renewed_at \
-         RETURNING epoch, mark, last_id",
-        address.schema
+        "WITH place AS (INSERT INTO {schema}.node (number, epoch, name, renewed_at, mark, last_id) \
+           VALUES ($1, 1, $2, clock_timestamp(), 0, 0) ON CONFLICT (number) DO UPDATE SET epoch = node.epoch + 1, \
+           name = excluded.name, renewed_at = excluded.renewed_at RETURNING number, epoch, mark, last_id), \
+         taken AS (INSERT INTO {schema}.member (number, epoch, backend, renewed_at, since, role, host) \
+           SELECT number, epoch, pg_backend_pid(), clock_timestamp(), clock_timestamp(), $3, $2 FROM place) \
+         SELECT epoch, mark, last_id FROM place"
     );
-    let row = connection.row(&sql, args![which, name]).await.map_err(failed)?;
-    let row = row.ok_or_else(|| failed(Fault::Away("the node's row could not be written".to_owned())))?;
+    let taken = session.row(&sql, args![which, host, role.name()]).await;
+    if taken.is_err() {
+        let _ = unlock(session, schema, which).await;
+    }
+    let row = taken?.ok_or_else(|| Fault::Away("the node's row could not be written".to_owned()))?;
     let own = Ownership {
         number: which,
         epoch: row.get(0),
     };
-    let books = Books {
+    let mut books = Books {
         mark: number(row.get(1)),
         last_id: number(row.get(2)),
     };
+    if own.epoch == 1 {
+        // Nobody had the number before: nothing is to be looked for.
+        books.last_id = first_number_at(now);
+        books.mark = books.last_id + 1;
+    }
     Ok((own, books))
 }
 
+/// How somebody who takes part is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It was heard of.
+    Alive,
+    /// Its session is gone; it may come back with another one.
+    Missed,
+    /// It left, or nothing was heard of it for too long.
+    Gone,
+}
+
+/// Somebody who takes part.
+#[derive(Debug, Clone)]
+pub(super) struct Other {
+    pub own: Ownership,
+    pub backend: Option<i32>,
+    pub state: State,
+    /// It said itself that it goes.
+    pub left: bool,
+    pub role: Role,
+}
+
+/// All that take part.
+pub(super) async fn look(session: &Connection, schema: &str) -> Result<Vec<Other>, Fault> {
+    let sql = format!(
+        "SELECT m.number, m.epoch, m.backend, m.gone, m.role, s.is_there, s.silent FROM {schema}.member AS m \
+         CROSS JOIN LATERAL (SELECT (extract(epoch FROM clock_timestamp() - \
+           greatest(m.renewed_at, pg_postmaster_start_time())) * 1000)::bigint AS silent, \
+           EXISTS (SELECT 1 FROM pg_locks AS l WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 \
+             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+             AND l.classid::bigint = (hashtext($1)::bigint & 4294967295) AND l.objid::bigint = m.number) AS is_there) AS s \
+         ORDER BY m.number"
+    );
+    let rows = session.rows(&sql, args![place(schema)]).await?;
+    let other = |row: &tokio_postgres::Row| {
+        let (left, is_there): (bool, bool) = (row.get(3), row.get(5));
+        let silent = Duration::from_millis(row.get::<_, i64>(6).unsigned_abs());
+        let is_gone = left || silent > SILENCE || (!is_there && silent > MISSED);
+        Other {
+            own: Ownership {
+                number: row.get(0),
+                epoch: row.get(1),
+            },
+            backend: row.get(2),
+            state: match (is_gone, is_there) {
+                (true, _) => State::Gone,
+                (false, false) => State::Missed,
+                (false, true) => State::Alive,
+            },
+            left,
+            role: row.get::<_, &str>(4).parse().unwrap_or_default(),
+        }
+    };
+    Ok(rows.iter().map(other).collect())
+}
+
+/// Ends a node that is gone: nothing it sends counts any more, what was out in its memory waits again, and its shards are free.
+/// Nothing happens where somebody else does that.
+///
+/// # Errors
+/// Those of the database; it is tried again then, by whoever sees it.
+pub(super) async fn bury(house: &House, session: &Connection, gone: &Other, now: Timestamp) -> Result<(), Fault> {
+    let schema = house.schema();
+    let which = gone.own.number;
+    if let Some(backend) = gone.backend {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND pid <> pg_backend_pid()";
+        session.rows(sql, args![backend]).await?;
+    }
+    cut_off_who_hangs(session, schema).await?;
+    // So that nobody takes it for gone once more while it is being buried.
+    lock(session, schema, which).await?;
+    let buried = async {
+        let sql = format!(
+            "WITH fenced AS (UPDATE {schema}.node SET epoch = epoch + 1 WHERE number = $1 AND epoch = $2 \
+               RETURNING number, epoch, mark, last_id), \
+             renewed AS (UPDATE {schema}.member SET epoch = fenced.epoch, renewed_at = clock_timestamp(), gone = false, \
+               backend = NULL FROM fenced WHERE member.number = fenced.number) \
+             SELECT epoch, mark, last_id FROM fenced"
+        );
+        let Some(row) = session.row(&sql, args![which, gone.own.epoch]).await? else {
+            return Ok(());
+        };
+        let own = Ownership {
+            number: which,
+            epoch: row.get(0),
+        };
+        let books = Books {
+            mark: number(row.get(1)),
+            last_id: number(row.get(2)),
+        };
+        let connection = house.server.connect().await?;
+        let (connection, _, books) = recover(connection, &house.begin, own, books, now).await?;
+        let sql = format!("{}; SELECT own({}::smallint, {}::bigint)", house.begin, own.number, own.epoch);
+        connection.batch(&sql).await?;
+        let sql = "UPDATE node SET mark = $2, last_id = $3 WHERE number = $1";
+        connection
+            .execute(sql, args![which, key(books.mark), key(books.last_id)])
+            .await?;
+        free_shards(&connection, which).await?;
+        let sql = "DELETE FROM member WHERE number = $1 AND epoch = $2";
+        connection.execute(sql, args![which, own.epoch]).await?;
+        connection.batch("COMMIT").await?;
+        tracing::warn!(node = which, left = gone.left, "a node is gone; others serve its endpoints");
+        Ok(())
+    };
+    let buried = buried.await;
+    let _ = unlock(session, schema, which).await;
+    buried
+}
+
+/// The shards of a node that was fenced are for whoever takes them.
+pub(super) async fn free_shards(connection: &Connection, which: i16) -> Result<u64, Fault> {
+    let sql = "UPDATE shard SET node = NULL, epoch = epoch + 1 WHERE node = $1";
+    connection.execute(sql, args![which]).await
+}
+
+fn place(schema: &str) -> String {
+    format!("bellwire {schema}")
+}
+
 /// Takes the lock that says that the node's process is alive. False when another session has it.
-async fn lock(connection: &Connection, schema: &str, which: i16) -> Result<bool, Fault> {
+pub(super) async fn lock(session: &Connection, schema: &str, which: i16) -> Result<bool, Fault> {
     let sql = "SELECT pg_try_advisory_lock(hashtext($1), $2)";
-    let place = format!("bellwire {schema}");
-    let row = connection.row(sql, args![place, i32::from(which)]).await?;
+    let row = session.row(sql, args![place(schema), i32::from(which)]).await?;
     Ok(row.is_some_and(|row| row.get(0)))
 }
 
-/// Ends the session of a node of which nothing was heard for long: its machine, or the way to it, is gone.
-async fn evict_if_silent(connection: &Connection, schema: &str, which: i16) -> Result<(), Fault> {
-    let sql = format!(
-        "SELECT pg_terminate_backend(backend) FROM {schema}.node WHERE number = $1 AND backend IS NOT NULL \
-         AND renewed_at < clock_timestamp() - make_interval(secs => $2::bigint)"
-    );
-    let silence = SILENCE.as_secs() as i64;
-    connection.rows(&sql, args![which, silence]).await.map(drop)
+pub(super) async fn unlock(session: &Connection, schema: &str, which: i16) -> Result<(), Fault> {
+    let sql = "SELECT pg_advisory_unlock(hashtext($1), $2)";
+    session
+        .rows(sql, args![place(schema), i32::from(which)])
+        .await
+        .map(drop)
 }
 
 /// Ends transactions that hold a node's row and are not going on: their process, or the way to it, is gone. Otherwise taking
 /// over would wait for the server to notice.
-async fn cut_off_who_hangs(connection: &Connection, schema: &str) -> Result<(), Fault> {
+async fn cut_off_who_hangs(session: &Connection, schema: &str) -> Result<(), Fault> {
     let sql = "SELECT pg_terminate_backend(a.pid) FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid \
          WHERE l.relation = to_regclass($1) AND l.mode = 'RowShareLock' AND a.pid <> pg_backend_pid() \
          AND a.state LIKE 'idle in transaction%' AND a.state_change < clock_timestamp() - make_interval(secs => $2::bigint)";
     let table = format!("{schema}.node");
-    connection
+    session
         .rows(sql, args![table, HANGS.as_secs() as i64])
         .await
         .map(drop)
 }
 
-/// Says every few seconds that this node is alive, and keeps its lock.
-pub(super) struct Keeper {
-    pub server: Server,
-    pub own: Ownership,
-    pub shared: Arc<Shared>,
-    pub connection: Option<Connection>,
-}
-
-impl Keeper {
-    /// Until it is aborted, or another process has taken the node's place.
-    pub async fn run(mut self) {
-        loop {
-            sleep(HEARTBEAT).await;
-            match timeout(SILENCE, self.beat()).await {
-                Ok(Ok(true)) => {}
-                Ok(Ok(false)) => {
-                    self.shared.fence();
-                    tracing::error!(
-                        "another process has taken this node's place; nothing is written any more: restart this one"
-                    );
-                    return;
-                }
-                Ok(Err(fault)) => {
-                    tracing::debug!(?fault, "the node could not say that it is alive");
-                    self.connection = None;
-                }
-                Err(_) => self.connection = None,
-            }
-        }
-    }
-
-    /// False when the place is another's.
-    async fn beat(&mut self) -> Result<bool, Fault> {
-        let schema = &self.server.address.schema;
-        let connection = match self.connection.take().filter(|kept| !kept.is_closed()) {
-            Some(kept) => kept,
-            None => {
-                let connection = self.server.connect().await?;
-                // Our own former session may still hold it; the epoch decides, not the lock.
-                lock(&connection, schema, self.own.number).await?;
-                connection
-            }
-        };
-        let sql = format!(
-            "UPDATE {schema}.node SET renewed_at = clock_timestamp(), backend = pg_backend_pid() WHERE number = $1 AND epoch = $2"
-        );
-        let renewed = connection.execute(&sql, args![self.own.number, self.own.epoch]).await?;
-        self.connection = Some(connection);
-        Ok(renewed == 1)
-    }
+/// Says that the node goes: others need not wait.
+pub(super) async fn leave(session: &Connection, schema: &str, own: Ownership) -> Result<(), Fault> {
+    let sql = format!("UPDATE {schema}.member SET gone = true WHERE number = $1 AND epoch = $2");
+    session
+        .execute(&sql, args![own.number, own.epoch])
+        .await
+        .map(drop)
 }

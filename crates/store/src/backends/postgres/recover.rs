@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use bellwire_core::{delivery::Progress, id::node_of, time::Timestamp};
 
 use super::{
+    argument::kept,
     books::Books,
     columns::endpoints_in,
     connection::Connection,
@@ -55,7 +56,13 @@ pub(super) async fn recover(
                     attached: false,
                     idempotency_ttl: Duration::ZERO,
                     own,
+                    owned: &Arc::default(),
                 },
+            );
+            // It takes a while where much was under way: nobody shall take this node for gone meanwhile.
+            tx.queue(
+                "UPDATE member SET renewed_at = clock_timestamp() WHERE number = $1",
+                kept![own.number],
             );
             let days = tx.days.clone();
             let seen = stride(tx.flushed().await?, &days, day, from).await?;

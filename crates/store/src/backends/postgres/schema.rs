@@ -58,7 +58,12 @@ const STEPS: &[Step] = &[
     Step {
         sql: V2,
         days: &[],
-        lives_with: 1,
+        lives_with: 2,
+    },
+    Step {
+        sql: V3,
+        days: &[],
+        lives_with: 2,
     },
 ];
 
@@ -157,8 +162,25 @@ CREATE TABLE refused (number bigint PRIMARY KEY, source bigint NOT NULL, documen
 CREATE INDEX refused_source ON refused (source, number);
 "#;
 
-/// The forms of the tables per day: whoever makes some makes them in the newest one.
+/// Many nodes.
+///
+/// * `member`: the nodes that take part, with their numbers' epochs, and what they say of themselves every second: apart from `node`,
+///   whose rows are locked by whoever writes. `version` is that of the configuration in force there; nothing where none is kept.
+/// * `change`: what each version of the configuration touched, the newest few thousand.
+/// * `wish`: lines (one, or all of an endpoint) that are to be discarded by the endpoint's owner, because it depends on what is out
+///   there; and what came of it.
 const V2: &str = r#"
+CREATE TABLE member (number smallint PRIMARY KEY, epoch bigint NOT NULL, backend integer, renewed_at timestamptz NOT NULL,
+    since timestamptz NOT NULL, role text COLLATE "C" NOT NULL, host text NOT NULL, version bigint,
+    gone boolean NOT NULL DEFAULT false) WITH (fillfactor = 20);
+CREATE TABLE change (version bigint PRIMARY KEY, touched text NOT NULL);
+INSERT INTO meta (key, value) VALUES ('configuration', 0) ON CONFLICT DO NOTHING;
+CREATE TABLE wish (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, shard smallint NOT NULL, endpoint bigint NOT NULL,
+    okey text COLLATE "C", made_at timestamptz NOT NULL DEFAULT clock_timestamp(), changed bigint, refused text);
+"#;
+
+/// The forms of the tables per day: whoever makes some makes them in the newest one.
+const V3: &str = r#"
 CREATE TABLE form (kind text COLLATE "C" PRIMARY KEY, ddl text NOT NULL);
 "#;
 

@@ -143,7 +143,7 @@ async fn find_rows(tx: &mut Tx, settlements: impl Iterator<Item = &Settlement>) 
     for settlement in settlements {
         let (message, endpoint) = name(settlement);
         let day = day_of(message);
-        if tx.days.has(Kind::Message, day) {
+        if tx.has(Kind::Message, day).await? {
             let (messages, endpoints) = days.entry(day).or_default();
             messages.push(key(message));
             endpoints.push(key(endpoint));
@@ -187,7 +187,7 @@ async fn make_rows(tx: &mut Tx, settlements: impl Iterator<Item = &Settlement>) 
     for settlement in settlements {
         let (message, endpoint) = name(settlement);
         let day = day_of(message);
-        if !tx.days.has(Kind::Message, day) {
+        if !tx.has(Kind::Message, day).await? {
             continue;
         }
         let progress = progress_after(settlement);

@@ -4,11 +4,11 @@
 //! All of it works a bounded piece at a time from a [`Cursor`], so that publishers do not wait for an endpoint with a
 //! million deliveries in line.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bellwire_core::{
     delivery::Trigger,
-    id::{EndpointId, Id, MessageId, first_number_at},
+    id::{EndpointId, Id, MessageId, first_number_at, node_of},
     time::Timestamp,
 };
 use tokio_postgres::Row;
@@ -108,7 +108,11 @@ pub(super) async fn release_blocked(tx: &mut Tx, endpoint: u64) -> Result<bool, 
 /// Takes some blocked heads with messages of this day or an earlier one out of their lines. Answers whether there may be more.
 pub(super) async fn release_older(tx: &mut Tx, day: i64) -> Result<bool, Fault> {
     let end = first_number_at(Timestamp::from_secs((day + 1).saturating_mul(86_400)));
-    let rows = tx.rows(BLOCKED_BEFORE, args![key(end), PER_COMMIT as i64]).await?;
+    let first = tx.rows(BLOCKED_BEFORE, args![key(end), PER_COMMIT as i64]).await?;
+    line::lock(tx, first.iter().map(|row| number(row.get(5))));
+    // Who had one of them locked may have opened it.
+    let mut rows = tx.rows(BLOCKED_BEFORE, args![key(end), PER_COMMIT as i64]).await?;
+    rows.retain(|row| tx.locked.contains(&number(row.get(5))));
     let is_full = rows.len() == PER_COMMIT;
     release(tx, rows.iter().map(|row| (number(row.get(5)), member(row)))).await?;
     Ok(is_full)
@@ -190,7 +194,34 @@ pub(super) struct Discarding {
     /// First those that wait, then the heads: nobody gets a turn for nothing.
     heads: bool,
     /// What was accepted later stays.
-    last: Option<u64>,
+    begun: Option<Begun>,
+}
+
+/// When discarding began, by the ids of messages.
+#[derive(Debug, Clone, Copy)]
+struct Begun {
+    node: u16,
+    /// The last that this node had given.
+    last: u64,
+    /// What others give later is not less.
+    end: u64,
+}
+
+impl Begun {
+    fn now(tx: &Tx) -> Self {
+        Self {
+            node: tx.node.unsigned_abs(),
+            last: tx.ids.last(),
+            end: first_number_at(tx.now.plus(Duration::from_millis(1))),
+        }
+    }
+
+    fn is_after(&self, message: u64) -> bool {
+        match node_of(message) == self.node {
+            true => message <= self.last,
+            false => message < self.end,
+        }
+    }
 }
 
 impl Discarding {
@@ -198,7 +229,7 @@ impl Discarding {
         Self {
             cursor: Cursor::default(),
             heads: false,
-            last: None,
+            begun: None,
         }
     }
 }
@@ -211,7 +242,7 @@ pub(super) async fn discard(
     mut state: Discarding,
 ) -> Result<Piece<Discarding>, Fault> {
     line::lock(tx, [endpoint]);
-    let last = *state.last.get_or_insert_with(|| tx.ids.last());
+    let begun = *state.begun.get_or_insert_with(|| Begun::now(tx));
     let heads = state.heads;
     let walk = Walk {
         endpoint,
@@ -220,7 +251,7 @@ pub(super) async fn discard(
     };
     let found = walk
         .on(tx, &mut state.cursor, |member| {
-            (member.state != WAITING) == heads && member.message <= last
+            (member.state != WAITING) == heads && begun.is_after(member.message)
         })
         .await?;
     let is_over = found.len() < PER_COMMIT;
@@ -271,7 +302,7 @@ async fn places(tx: &mut Tx, endpoint: u64, messages: Vec<u64>) -> Result<Vec<Pl
     let mut days: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     for message in messages {
         let day = day_of(message);
-        if tx.days.has(Kind::Message, day) {
+        if tx.has(Kind::Message, day).await? {
             days.entry(day).or_default().push(key(message));
         }
     }

@@ -9,7 +9,10 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use bellwire_core::time::Timestamp;
+use bellwire_core::{
+    id::{EndpointId, Id as _},
+    time::Timestamp,
+};
 use futures_util::future;
 use tokio_postgres::{
     Row,
@@ -27,6 +30,7 @@ use super::{
     lease::Leases,
     node::Ownership,
     partition,
+    shard::Owned,
 };
 
 /// A transaction that is under way.
@@ -42,10 +46,15 @@ pub(super) struct Tx {
     pub idempotency_ttl: Duration,
     /// Whose number this node has.
     pub node: i16,
+    /// Which endpoints are its own.
+    owned: Arc<Owned>,
     /// By what it is known that it was committed.
     pub witness: Option<Witness>,
     /// Nobody knows any more that it was not, unless somebody says so.
     commits: bool,
+    looked_for_days: bool,
+    /// Endpoints whose lines are locked.
+    pub locked: HashSet<u64>,
     pub effects: Effects,
 }
 
@@ -65,6 +74,7 @@ pub(super) struct Terms<'a> {
     pub attached: bool,
     pub idempotency_ttl: Duration,
     pub own: Ownership,
+    pub owned: &'a Arc<Owned>,
 }
 
 impl Tx {
@@ -81,8 +91,11 @@ impl Tx {
             attached: terms.attached,
             idempotency_ttl: terms.idempotency_ttl,
             node: terms.own.number,
+            owned: Arc::clone(terms.owned),
             witness: None,
             commits: false,
+            looked_for_days: false,
+            locked: HashSet::new(),
             effects: Effects::default(),
         };
         tx.queue("SELECT own($1, $2)", kept![terms.own.number, terms.own.epoch]);
@@ -124,6 +137,19 @@ impl Tx {
     /// How many rows a statement changed.
     pub async fn execute(&mut self, sql: &str, args: &[Arg<'_>]) -> Result<u64, Fault> {
         self.flushed().await?.execute(sql, args).await
+    }
+
+    /// Whether what is accepted for this endpoint is handed over here.
+    pub fn serves(&self, endpoint: EndpointId) -> bool {
+        self.owned.serves(endpoint.number())
+    }
+
+    /// Whether the day's tables are there. Other nodes make some: what is not known is looked for, once in a transaction.
+    pub async fn has(&mut self, kind: Kind, day: i64) -> Result<bool, Fault> {
+        if !self.days.has(kind, day) && !std::mem::replace(&mut self.looked_for_days, true) {
+            self.days = partition::read(self.flushed().await?).await?;
+        }
+        Ok(self.days.has(kind, day))
     }
 
     /// Makes sure that the day's tables are there. They mostly are: made ahead.

@@ -26,7 +26,7 @@ const SEAL_TEXT: &[u8] = b"bellwire";
 /// Forgets a payload; false when there is no such message.
 pub(super) async fn expunge_payload(tx: &mut Tx, app: AppId, id: MessageId) -> Result<bool, Fault> {
     let day = day_of(id.number());
-    if !tx.days.has(Kind::Message, day) {
+    if !tx.has(Kind::Message, day).await? {
         return Ok(false);
     }
     let sql = format!("SELECT payload_expires_at FROM message_{day} WHERE id = $1 AND app = $2");
@@ -34,7 +34,7 @@ pub(super) async fn expunge_payload(tx: &mut Tx, app: AppId, id: MessageId) -> R
     let Some(expires_at) = found.map(|row| Timestamp::from_micros(row.get(0))) else {
         return Ok(false);
     };
-    if tx.days.has(Kind::Payload, expires_at.day()) {
+    if tx.has(Kind::Payload, expires_at.day()).await? {
         let sql = format!("DELETE FROM payload_{} WHERE id = $1", expires_at.day());
         tx.queue(sql, kept![key(id.number())]);
     }
@@ -44,7 +44,7 @@ pub(super) async fn expunge_payload(tx: &mut Tx, app: AppId, id: MessageId) -> R
 /// Forgets an attempt's answer; false when there is no such attempt.
 pub(super) async fn expunge_attempt(tx: &mut Tx, wanted: AttemptKey) -> Result<bool, Fault> {
     let day = day_of(wanted.attempt.number());
-    if !tx.days.has(Kind::Attempt, day) {
+    if !tx.has(Kind::Attempt, day).await? {
         return Ok(false);
     }
     let sql = format!(
@@ -62,12 +62,19 @@ pub(super) async fn expunge_attempt(tx: &mut Tx, wanted: AttemptKey) -> Result<b
 ///
 /// # Errors
 /// Why it does not, in words for the operator; or those of the database.
-pub(super) async fn prove_vault(tx: &mut Tx, vault: &Vault) -> Result<Result<(), String>, Fault> {
-    let sealed = tx.row("SELECT sealed FROM seal", &[]).await?;
-    match sealed {
-        Some(row) => Ok(opens(vault, row.get(0))),
-        None => put_seal(tx, vault).map(Ok),
-    }
+pub(super) async fn prove_vault(connection: &Connection, vault: &Vault) -> Result<Result<(), String>, Fault> {
+    // Of two that make the proof at the same time the second one finds that of the first.
+    let sql = "INSERT INTO seal (sealed) VALUES ($1) ON CONFLICT DO NOTHING";
+    connection.execute(sql, args![seal(vault)?]).await?;
+    let found = connection.row("SELECT sealed FROM seal", &[]).await?;
+    let opened = found.map(|row| vault.open(row.get(0), SEAL_CONTEXT));
+    Ok(opened.transpose().map(drop).map_err(|error| error.to_string()))
+}
+
+fn seal(vault: &Vault) -> Result<Vec<u8>, StoreError> {
+    vault
+        .seal(SEAL_TEXT, SEAL_CONTEXT)
+        .map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
 /// Whether the vault opens the proof.
@@ -82,11 +89,8 @@ pub(super) fn opens(vault: &Vault, proof: &[u8]) -> Result<(), String> {
 }
 
 fn put_seal(tx: &mut Tx, vault: &Vault) -> Result<(), Fault> {
-    let sealed = vault
-        .seal(SEAL_TEXT, SEAL_CONTEXT)
-        .map_err(|error| StoreError::Corrupt(error.to_string()))?;
     let sql = "INSERT INTO seal (sealed) VALUES ($1) ON CONFLICT (one) DO UPDATE SET sealed = excluded.sealed";
-    tx.queue(sql, kept![sealed]);
+    tx.queue(sql, kept![seal(vault)?]);
     Ok(())
 }
 

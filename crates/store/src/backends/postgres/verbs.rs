@@ -14,28 +14,34 @@ use bellwire_core::{
     task::{Task, TaskStatus},
     time::Timestamp,
 };
-use tokio::sync::oneshot;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep},
+};
 
 use super::{
     Postgres,
     arrival::{self, Answer},
-    attempt, check, claim, closed, configuration, delivery, hand, held, known, lines, message, partition,
+    Jobs, attempt, change, check, claim, closed, configuration, delivery,
+    gate::CURRENT,
+    hand, held, known, lines, members, message, partition,
     queue::{AppendJob, SettleJob},
     refused,
     retain::{self, Step},
     stream,
-    tend::{self, Blocked, Discarding},
-    upkeep,
+    tend::{self, Blocked},
+    upkeep, wish,
+    word::Word,
 };
 use crate::{
     contract::{
-        Appended, Arrival, Arrived, Change, ClaimRequest, Claimed, Handoff, LaneHead, Released, Settlement, Store,
-        StoredAnswer,
+        Appended, Arrival, Arrived, Change, ClaimRequest, Claimed, Handoff, LaneHead, Lead, News, Released, Settlement,
+        Store, StoredAnswer,
     },
     error::{AppendError, StoreError},
     query::{
         AttemptCounts, AttemptFilter, AttemptKey, AttemptRow, Backlog, CheckReport, Configuration, Cutoffs,
-        DeliveryCounts, DeliveryRow, EndpointMessage, LineQuery, LineRow, MessageFilter, Page, RefusedRequest,
+        DeliveryCounts, DeliveryRow, EndpointMessage, LineQuery, LineRow, MessageFilter, NodeRow, Page, RefusedRequest,
         ReplayCandidate, Requeue, Retained, Rows, StoreHealth, StreamQuery, StreamRow, Tending,
     },
 };
@@ -50,6 +56,8 @@ const STREAMS_PER_COMMIT: usize = 4_000;
 const HELD_PER_COMMIT: usize = 4_000;
 /// Deliveries started anew in one transaction.
 const STARTED_PER_COMMIT: usize = 1_000;
+/// How often it is looked whether the others have a version in force, where nobody says so.
+const CONFIRMED: Duration = Duration::from_millis(15);
 /// Steps of forgetting that one call takes.
 const STEPS_PER_CALL: usize = 250;
 
@@ -103,7 +111,8 @@ impl Store for Postgres {
     }
 
     async fn lanes(&self) -> Result<Vec<LaneHead>, StoreError> {
-        read!(self.claimers, |snapshot| claim::lanes(&snapshot, &self.shared.leases))
+        let shards = self.cluster.owned.all();
+        read!(self.claimers, |snapshot| claim::lanes(&snapshot, &self.shared.leases, &shards))
     }
 
     async fn lines(&self, endpoint: EndpointId, query: LineQuery) -> Result<Rows<LineRow>, StoreError> {
@@ -115,7 +124,13 @@ impl Store for Postgres {
         let what = match tending {
             Tending::Unblock(at) => Blocked::Open(at),
             Tending::Skip => Blocked::Skip,
-            Tending::Discard => return self.discard(endpoint, key).await,
+            Tending::Discard => {
+                let jobs = Jobs(Arc::clone(&self.queue));
+                if self.cluster.owned.serves(endpoint) {
+                    return wish::discard(&jobs, endpoint, key).await;
+                }
+                return wish::ask(&jobs, &self.readers, &self.cluster, endpoint, key).await;
+            }
         };
         let (mut changed, mut next) = (0, Some(String::new()));
         while let Some(from) = next.take() {
@@ -232,8 +247,13 @@ impl Store for Postgres {
     }
 
     async fn apply(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), StoreError> {
-        let vault = Arc::clone(&self.options.vault);
-        write!(self, |tx| configuration::apply(tx, &vault, changes, answer))
+        let (vault, cluster) = (Arc::clone(&self.options.vault), Arc::clone(&self.cluster));
+        let applied = write!(self, |tx| configuration::apply(tx, &vault, &cluster, changes, answer));
+        if let Some(version) = applied? {
+            self.cluster.has_version(version);
+            self.cluster.say(Word::Version(version));
+        }
+        Ok(())
     }
 
     async fn answer(&self, key: [u8; 32], now: Timestamp) -> Result<Option<StoredAnswer>, StoreError> {
@@ -485,9 +505,10 @@ impl Store for Postgres {
     }
 
     async fn health(&self) -> StoreHealth {
+        let shards = self.cluster.owned.all();
         let seen = async {
             read!(self.claimers, |snapshot| async {
-                let heads = claim::lanes(&snapshot, &self.shared.leases).await?;
+                let heads = claim::lanes(&snapshot, &self.shared.leases, &shards).await?;
                 let oldest = heads.into_iter().map(|head| head.due_at).min();
                 Ok((oldest, upkeep::bytes_on_disk(&snapshot).await?))
             })
@@ -515,17 +536,76 @@ impl Store for Postgres {
     async fn close(&self) {
         self.close_orderly().await;
     }
+
+    fn node(&self) -> u16 {
+        self.cluster.own.number.unsigned_abs()
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn serves(&self, endpoint: EndpointId) -> bool {
+        self.cluster.owned.serves(endpoint.number())
+    }
+
+    fn may_attempt(&self) -> bool {
+        self.cluster.gate.is_open()
+    }
+
+    fn lead(&self) -> Option<Lead> {
+        self.cluster.lead()
+    }
+
+    async fn ousted(&self) {
+        self.cluster.ousted().await;
+    }
+
+    async fn news(&self, since: u64) -> Result<News, StoreError> {
+        read!(self.readers, |snapshot| change::since(
+            &snapshot,
+            &self.options.vault,
+            since
+        ))
+    }
+
+    async fn newer(&self, than: u64) {
+        self.cluster.newer(than).await;
+    }
+
+    fn in_force(&self, version: u64) {
+        self.cluster.set_in_force(version);
+    }
+
+    async fn in_force_everywhere(&self, version: u64) {
+        let begun = Instant::now();
+        while begun.elapsed() < CURRENT {
+            match self.is_behind(version).await {
+                Ok(false) => return,
+                Ok(true) => {}
+                Err(error) => tracing::debug!(%error, "the other nodes' versions could not be read"),
+            }
+            tokio::select! {
+                () = self.cluster.confirms.notified() => {}
+                () = sleep(CONFIRMED) => {}
+            }
+        }
+        tracing::warn!(
+            version,
+            "a node has not taken over a change of the configuration; it begins no attempt until it has"
+        );
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        let own = self.cluster.own.number;
+        read!(self.readers, |snapshot| members::nodes(&snapshot, own))
+    }
 }
 
 impl Postgres {
-    async fn discard(&self, endpoint: u64, key: Option<String>) -> Result<u64, StoreError> {
-        let (mut changed, mut next) = (0, Some(Discarding::begin()));
-        while let Some(state) = next.take() {
-            let key = key.clone();
-            let piece = write!(self, |tx| tend::discard(tx, endpoint, key.as_deref(), state))?;
-            changed += piece.changed;
-            next = piece.next;
-        }
-        Ok(changed)
+    /// Whether another node keeps an older version of the configuration in memory.
+    async fn is_behind(&self, version: u64) -> Result<bool, StoreError> {
+        let own = self.cluster.own.number;
+        read!(self.claimers, |snapshot| members::is_behind(&snapshot, own, version))
     }
 }

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bellwire_core::id::Id as _;
+use bellwire_core::{id::Id as _, message::NewMessage};
 use futures_util::FutureExt as _;
 use tokio::{
     sync::mpsc,
@@ -28,13 +28,15 @@ use super::{
     acknowledge::Committed,
     append,
     books::Books,
+    cluster::Cluster,
     connection::{Connection, Server},
     days::Days,
     effects::{Effects, Ids},
     fate::{self, Witness},
     fault::Fault,
     fresh::Fresh,
-    lease::FRESH,
+    lease::{FRESH, IN_LINE},
+    line,
     node::Ownership,
     partition,
     queue::{AdminJob, AppendJob, Gathered, Operation, Queue, SettleJob},
@@ -42,7 +44,7 @@ use super::{
     shared::Shared,
     tx::{Parts, Terms, Tx},
 };
-use crate::{clock::Clock, error::StoreError};
+use crate::{clock::Clock, contract::Settlement, error::StoreError};
 
 /// So many settlements ride on a commit that publishers wait for.
 const SETTLEMENTS_PER_PUBLISH_COMMIT: usize = 2_048;
@@ -56,6 +58,8 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_millis(500);
 /// For so long publishers wait to hear whether a commit whose answer was lost has succeeded.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked which tables other nodes have made and dropped.
+const DAYS_READ_EVERY: Duration = Duration::from_secs(60);
 /// How long a transaction may take, on our side.
 const TRANSACTION_MAX: Duration = Duration::from_secs(30);
 
@@ -69,11 +73,14 @@ pub(super) struct Writer {
     refused_at: Option<Instant>,
     queue: Arc<Queue>,
     shared: Arc<Shared>,
+    cluster: Arc<Cluster>,
     clock: Arc<dyn Clock>,
     idempotency_ttl: Duration,
     committed: mpsc::UnboundedSender<Committed>,
     ids: Ids,
     days: Days,
+    /// When they were read: other nodes make and drop some.
+    days_at: Instant,
     fresh: Fresh,
     /// The bookkeeping in the database, and when it was written; `None` when that is not known.
     books: Option<Books>,
@@ -90,6 +97,7 @@ pub(super) struct Beginning {
     pub connection: Connection,
     pub queue: Arc<Queue>,
     pub shared: Arc<Shared>,
+    pub cluster: Arc<Cluster>,
     pub clock: Arc<dyn Clock>,
     pub idempotency_ttl: Duration,
     pub committed: mpsc::UnboundedSender<Committed>,
@@ -108,6 +116,7 @@ impl Writer {
             connection,
             queue,
             shared,
+            cluster,
             clock,
             idempotency_ttl,
             committed,
@@ -122,11 +131,13 @@ impl Writer {
             refused_at: None,
             queue,
             shared,
+            cluster,
             clock,
             idempotency_ttl,
             committed,
             ids: Ids::of_node(own.number.unsigned_abs(), books.last_id),
             days,
+            days_at: Instant::now(),
             fresh: Fresh::default(),
             books: Some(books),
             books_at: Instant::now(),
@@ -188,6 +199,7 @@ impl Writer {
         let place = Arc::clone(&answers);
         let work: Operation = Box::new(move |tx| {
             Box::pin(async move {
+                line::lock(tx, in_line(&messages, &batches));
                 let answers = append::append(tx, messages).await?;
                 *place.lock().unwrap_or_else(PoisonError::into_inner) = answers;
                 settle::settle(tx, &batches).await
@@ -394,6 +406,13 @@ impl Writer {
             Some(kept) => kept,
             None => self.connect().await?,
         };
+        if self.days_at.elapsed() >= DAYS_READ_EVERY && !self.cluster.is_alone() {
+            self.days_at = Instant::now();
+            match reload(&connection, &self.begin).await {
+                Ok(days) => self.days = days,
+                Err(fault) => return Err(self.note_unwritable(fault)),
+            }
+        }
         Ok(Parts {
             connection,
             ids: std::mem::replace(&mut self.ids, Ids::after(0)),
@@ -434,6 +453,7 @@ impl Writer {
             attached: self.shared.is_attached(),
             idempotency_ttl: self.idempotency_ttl,
             own: self.own,
+            owned: &self.cluster.owned,
         }
     }
 
@@ -474,16 +494,27 @@ impl Writer {
     fn follow(&mut self, mut effects: Effects) -> Done {
         let numbers = self.shared.backlogs().after(&effects.waiting);
         self.shared.backlogs().set(&numbers);
+        let owned = &self.cluster.owned;
         for (message, endpoint) in &effects.settled {
-            self.fresh.settle(*message, *endpoint);
+            if self.fresh.settle(*message, *endpoint) {
+                owned.fresh_came_back(*endpoint);
+            }
         }
         for work in effects.work.iter().filter(|work| work.lease == FRESH) {
             self.fresh.push(work.message.id.number(), work.endpoint.number());
+            owned.fresh_went_out(work.endpoint.number());
         }
         if !effects.returned.is_empty() {
             self.shared.leases.give_back(effects.returned.drain(..));
         }
-        let heads = effects.lane_heads();
+        let (heads, others): (Vec<_>, Vec<_>) = effects
+            .lane_heads()
+            .into_iter()
+            .partition(|head| owned.serves(head.endpoint.number()));
+        if !self.cluster.is_alone() {
+            let others: Vec<_> = others.iter().map(|head| (head.endpoint.number(), head.due_at)).collect();
+            self.cluster.say_waits(&others);
+        }
         self.shared.leases.give_back(effects.held);
         Done {
             waiting: numbers.into_iter().map(|(endpoint, _)| endpoint).collect(),
@@ -522,6 +553,7 @@ impl Writer {
     fn note_unwritable(&self, fault: Fault) -> StoreError {
         if fault.is_fenced() {
             self.shared.fence();
+            self.cluster.oust();
         }
         let answer = match StoreError::from(fault) {
             StoreError::Corrupt(reason) => StoreError::Unavailable(reason),
@@ -569,6 +601,16 @@ async fn reload(connection: &Connection, begin: &str) -> Result<Days, Fault> {
     let days = partition::read(connection).await?;
     connection.batch("COMMIT").await?;
     Ok(days)
+}
+
+/// The endpoints whose lines are about to change.
+fn in_line(messages: &[NewMessage], batches: &[Arc<Vec<Settlement>>]) -> Vec<u64> {
+    let routes = messages.iter().flat_map(|message| &message.routes);
+    let joined = routes.filter(|route| route.line.is_some()).map(|route| route.endpoint);
+    let settlements = batches.iter().flat_map(|batch| batch.iter());
+    let left = settlements.filter(|settlement| settlement.lease == IN_LINE);
+    let left = left.map(|settlement| settlement.key.endpoint);
+    joined.chain(left).map(|endpoint| endpoint.number()).collect()
 }
 
 fn some_of(waiting: &mut VecDeque<SettleJob>, most: usize) -> Vec<SettleJob> {

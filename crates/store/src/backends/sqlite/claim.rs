@@ -101,7 +101,7 @@ pub(super) fn claim(
             break;
         }
         match announced.take((endpoint, message)) {
-            Take::Held => continue,
+            Take::Held | Take::Foreign => continue,
             Take::Returned => {
                 granted.claimed.next_due = Some(earlier(granted.claimed.next_due, due_at));
                 continue;

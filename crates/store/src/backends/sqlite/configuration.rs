@@ -75,6 +75,7 @@ pub(super) fn configuration(connection: &Connection, vault: &Vault) -> Result<Co
     let health = health.collect::<rusqlite::Result<_>>()?;
     Ok(Configuration {
         largest_number: books::largest_put(connection)?,
+        version: 0,
         environments,
         apps,
         endpoints,

@@ -1,16 +1,18 @@
 //! This store as one end of a copy (see [`crate::backends::copy`]): held by its lock, read and written row by row.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter, types::ValueRef};
 
 use super::{
+    backlog::Backlogs,
     books::{self, Books},
     check, connection,
     fault::Fault,
     location::{self, Lock},
     partition::{Days, Tables},
+    recover::recover,
     row::number,
     schema, upkeep,
 };
@@ -24,7 +26,6 @@ use crate::{
     },
     error::{OpenError, StoreError},
     query::CheckReport,
-    vault::Vault,
 };
 
 /// The log is copied into the file when it has so many pages.
@@ -37,7 +38,7 @@ pub(in crate::backends) fn is_there(place: &str) -> bool {
     location::database_path(place).is_file()
 }
 
-/// Holds the store. One that a copy was not finished into is begun anew as a new file.
+/// Holds the store, which nobody else has. One that a copy was not finished into is begun anew as a new file.
 pub(in crate::backends) async fn hold(
     place: &str,
     options: &OpenOptions,
@@ -45,8 +46,8 @@ pub(in crate::backends) async fn hold(
 ) -> Result<Box<dyn End>, OpenError> {
     let path = location::database_path(place);
     let location = path.display().to_string();
-    let vault = Arc::clone(&options.vault);
-    let held = tokio::task::spawn_blocking(move || open(&path, &vault, side)).await;
+    let options = options.clone();
+    let held = tokio::task::spawn_blocking(move || open(&path, &options, side)).await;
     match held {
         Ok(held) => Ok(Box::new(held?)),
         Err(error) => Err(OpenError::Failed {
@@ -56,7 +57,7 @@ pub(in crate::backends) async fn hold(
     }
 }
 
-fn open(path: &Path, vault: &Vault, side: Side) -> Result<Held, OpenError> {
+fn open(path: &Path, options: &OpenOptions, side: Side) -> Result<Held, OpenError> {
     let location = path.display().to_string();
     let failed = |fault: Fault| OpenError::Failed {
         location: location.clone(),
@@ -72,8 +73,16 @@ fn open(path: &Path, vault: &Vault, side: Side) -> Result<Held, OpenError> {
         connection = writer(path).map_err(failed)?;
         schema::migrate(&connection, &location)?;
     }
-    let proven = upkeep::prove_vault(&connection, vault).map_err(failed)?;
+    if side == Side::Source {
+        refuse_unfinished(&connection, &location)?;
+    }
+    let proven = upkeep::prove_vault(&connection, &options.vault).map_err(failed)?;
     proven.map_err(OpenError::Sealed)?;
+    if side == Side::Source {
+        // What was out in memory when its server ended waits again.
+        let mut backlogs = Backlogs::load(&connection).map_err(|error| failed(error.into()))?;
+        recover(&connection, &mut backlogs, options.clock.now()).map_err(failed)?;
+    }
     Ok(Held {
         location,
         was_unfinished,
@@ -126,11 +135,10 @@ fn remove(path: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn blocking<T: Send + 'static>(
-    act: impl FnOnce() -> Result<T, Fault> + Send + 'static,
-) -> Result<T, StoreError> {
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, StoreError> {
     let done = tokio::task::spawn_blocking(act).await;
-    let done = done.unwrap_or_else(|error| Err(StoreError::Corrupt(format!("a copy ended unexpectedly: {error}")).into()));
+    let done =
+        done.unwrap_or_else(|error| Err(StoreError::Corrupt(format!("a copy ended unexpectedly: {error}")).into()));
     Ok(done?)
 }
 
@@ -150,7 +158,10 @@ impl Held {
         act: impl FnOnce(&Connection, &mut Tables) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let gone = || StoreError::Unavailable("the file is closed".to_owned());
-        let (connection, mut tables) = (self.connection.take().ok_or_else(gone)?, std::mem::take(&mut self.tables));
+        let (connection, mut tables) = (
+            self.connection.take().ok_or_else(gone)?,
+            std::mem::take(&mut self.tables),
+        );
         let (connection, tables, done) = blocking(move || {
             let done = act(&connection, &mut tables);
             Ok((connection, tables, done))

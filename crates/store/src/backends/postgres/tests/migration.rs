@@ -101,7 +101,9 @@ async fn tables_of_a_day_are_made_in_the_form_that_the_database_keeps() {
         ))
         .await
         .unwrap();
-    partition::make(&connection, super::super::days::Kind::Payload, 77).await.unwrap();
+    partition::make(&connection, super::super::days::Kind::Payload, 77)
+        .await
+        .unwrap();
     let made = connection.rows("SELECT later FROM payload_77", &[]).await;
     assert!(made.is_ok(), "{:?}", made.err());
 }
