@@ -199,6 +199,8 @@ async fn an_installation_that_was_moved_loses_nothing_and_goes_on() {
         ("hasty", "a.hasty", "none", json!([])),
         ("ordered", "a.ordered", "key", json!(patient)),
     ] {
+        let event_type = json!({ "name": types, "description": "moved" });
+        before.post("/api/v1/event-type", event_type).await;
         let endpoint = json!({
             "uid": name, "url": format!("http://{to}/{name}"), "filterTypes": [types],
             "ordering": ordering, "retrySchedule": schedule,
@@ -262,7 +264,7 @@ async fn an_installation_that_was_moved_loses_nothing_and_goes_on() {
     let numbers: Vec<&str> = ordered.iter().map(|came| came.header("webhook-sequence")).collect();
     assert_eq!(numbers, ["1", "2", "3"]);
     assert_eq!(after.get("/api/v1/app/shop/endpoint/plain/secret").await, secret);
-    let key = VerifyingKey::parse(secret["key"].as_str().unwrap()).unwrap();
+    let keys = [VerifyingKey::parse(secret["key"].as_str().unwrap()).unwrap()];
     for came in receiver.at("/plain") {
         let pairs = came.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let received = Received {
@@ -270,7 +272,7 @@ async fn an_installation_that_was_moved_loses_nothing_and_goes_on() {
             body: &came.body,
         };
         let at: i64 = came.header("webhook-timestamp").parse().unwrap();
-        verify(&received, &[key.clone()], at, None).unwrap();
+        verify(&received, &keys, at, None).unwrap();
     }
     // What was given up stays so, a key that was used before names its message, and ids go on.
     assert_eq!((after.standing("hasty", 2).await, receiver.at("/hasty").len()), (3, 0));
