@@ -235,7 +235,7 @@ fn draw(
     let area: Area<'_> = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
     let values = lines
         .iter()
-        .flat_map(|(_, value)| series.points.iter().filter_map(|point| value(point)));
+        .flat_map(|(_, value)| series.points.iter().filter_map(*value));
     let most = most.unwrap_or_else(|| nice(values.fold(0.0, f64::max)));
     let (since, until) = (series.since.secs(), series.until.secs().max(series.since.secs() + 1));
     let text: TextStyle<'_> = ("sans-serif", 12).into_font().color(&TEXT);
