@@ -20,8 +20,8 @@ pub mod vault;
 
 pub use clock::{Clock, SystemClock};
 pub use contract::{
-    Appended, Arrival, ArrivalPlace, Arrived, Change, ClaimRequest, Claimed, Freed, Handoff, LaneHead, Lead, Lease, News,
-    Released, Settlement, Store, StoredAnswer, Verdict,
+    Appended, Arrival, ArrivalPlace, Arrived, Change, ClaimRequest, Claimed, Freed, Handoff, LaneHead, Lead, Lease,
+    News, Released, Settlement, Store, StoredAnswer, Verdict,
 };
 pub use directory::Directory;
 pub use error::{AppendError, CopyError, OpenError, StoreError};

@@ -101,7 +101,10 @@ async fn take_alone(house: &House, session: &Connection, options: &OpenOptions) 
     let brought_back = async {
         let connection = house.server.connect().await?;
         let (connection, _, books) = recover(connection, &house.begin, own, books, now).await?;
-        let sql = format!("{}; SELECT own({}::smallint, {}::bigint)", house.begin, own.number, own.epoch);
+        let sql = format!(
+            "{}; SELECT own({}::smallint, {}::bigint)",
+            house.begin, own.number, own.epoch
+        );
         connection.batch(&sql).await?;
         let sql = "UPDATE node SET mark = $2, last_id = $3 WHERE number = $1";
         let args = args![own.number, key(books.mark), key(books.last_id)];

@@ -36,8 +36,8 @@ use super::{
 use crate::{
     audit::{AuditEntry, AuditFilter},
     contract::{
-        Appended, Arrival, Arrived, Change, ClaimRequest, Claimed, Freed, Handoff, LaneHead, Lead, News, Released, Settlement,
-        Store, StoredAnswer,
+        Appended, Arrival, Arrived, Change, ClaimRequest, Claimed, Freed, Handoff, LaneHead, Lead, News, Released,
+        Settlement, Store, StoredAnswer,
     },
     error::{AppendError, StoreError},
     query::{
