@@ -183,7 +183,7 @@ async fn the_order_of_a_line_is_kept_while_nodes_come_and_go() {
     for round in 0..6 {
         match round {
             1 | 3 => others.push(house.node().await),
-            4 => drop(others.remove(0).leave().await),
+            4 => others.remove(0).leave().await,
             5 => others.push(house.node().await),
             _ => {}
         }

@@ -1,6 +1,8 @@
 //! Whole servers in this process: started, talked to over TCP, stopped.
 
 mod dashboard;
+#[path = "../../../store/src/backends/postgres/tests/server.rs"]
+mod database;
 mod hooks;
 mod intake;
 mod moved;

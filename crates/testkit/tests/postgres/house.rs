@@ -99,6 +99,9 @@ impl Witness for Notes {
     }
 }
 
+/// What the newest node looks things up in.
+type Newest = (Arc<Directory>, Arc<dyn Store>);
+
 /// A schema and what is in it.
 pub struct House {
     schema: String,
@@ -107,7 +110,7 @@ pub struct House {
     environment: EnvironmentId,
     app: AppId,
     nodes: AtomicUsize,
-    last: Mutex<Option<(Arc<Directory>, Arc<dyn Store>)>>,
+    last: Mutex<Option<Newest>>,
 }
 
 /// One node.

@@ -19,7 +19,6 @@ use crate::routes::{attempt::AttemptOut, message::MessageOut};
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", rename_all_fields = "camelCase")]
 #[schemars(rename = "SearchHit")]
-#[expect(clippy::large_enum_variant, reason = "a page of them, made once and written")]
 pub(super) enum HitOut {
     /// A message, without its payload.
     Message {

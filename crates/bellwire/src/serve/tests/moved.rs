@@ -15,9 +15,6 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::{cli::Out, operate::copy};
 
-#[path = "../../../../store/src/backends/postgres/tests/server.rs"]
-mod server;
-
 /// What comes in is put in order; the first number is missing when the installation moves.
 const HOOKS: &str = "hooks:\n  steps:\n    verify: none\n    order: {by: body.key, sequence: body.number, start: 1, wait: 1h}\n    \
      do: [{file: {path: steps.jsonl}}]\n";
@@ -169,7 +166,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_installation_that_was_moved_loses_nothing_and_goes_on() {
-    if !server::is_installed() {
+    if !database::is_installed() {
         eprintln!("skipped: `initdb` is missing; install postgresql to test moving into it");
         return;
     }
@@ -220,7 +217,7 @@ async fn an_installation_that_was_moved_loses_nothing_and_goes_on() {
     let secret = before.get("/api/v1/app/shop/endpoint/plain/secret").await;
     assert_eq!(stop(running).await, Ending::Graceful);
 
-    let url = server::url(server::server().folder(), "bellwire", "moved");
+    let url = database::url(database::server().folder(), "bellwire", "moved");
     let from = format!("sqlite:{}", data.path().display());
     let mut out = Out::standard(true);
     let copied = copy::copy(&settings(), &from, &url, &mut out).await.unwrap();

@@ -1,8 +1,5 @@
 //! Servers that share a store in PostgreSQL, each with its role.
 
-#[path = "../../../../store/src/backends/postgres/tests/server.rs"]
-mod database;
-
 use bellwire_store::query::Role;
 
 use super::*;

@@ -357,7 +357,7 @@ mod tests {
         for table in TABLES {
             assert!(table.key >= 1 && table.key <= table.columns.len(), "{}", table.name);
             let known = |name: &&str| table.columns.iter().any(|(column, _)| column == name);
-            assert!(table.large.iter().all(|name| known(name)), "{}", table.name);
+            assert!(table.large.iter().all(known), "{}", table.name);
         }
         let daily: BTreeSet<Kind> = TABLES.iter().filter_map(|table| table.of).collect();
         assert_eq!(daily.len(), Kind::ALL.len(), "no kind of day is left out");

@@ -65,6 +65,7 @@ impl Server {
     }
 
     /// Where its socket is.
+    #[allow(dead_code, reason = "not every test does")]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -93,6 +94,7 @@ impl Server {
 }
 
 /// The URL of a schema of a server whose socket is in this folder.
+#[allow(dead_code, reason = "not every test does")]
 pub fn url(folder: &Path, user: &str, schema: &str) -> String {
     let folder = folder.display().to_string().replace('/', "%2F");
     format!("postgres://{user}@{folder}/postgres?schema={schema}")
