@@ -48,6 +48,10 @@ const RULES: &[Rule] = &[
                 "crates/crash/src/inbound/effects.rs",
                 "reads what actions wrote into a file of its own",
             ),
+            (
+                "crates/crash/src/nodes/stale.rs",
+                "looks, from outside, whether a server wrote what was no longer its own",
+            ),
             ("crates/xtask/**", "names the words it looks for"),
         ],
         scope: Scope::Product,
