@@ -261,7 +261,9 @@ fn draw(
         .draw()?;
     for (ink, value) in lines {
         for stretch in stretches(series, *value) {
-            chart.draw_series(LineSeries::new(stretch, ink.stroke_width(2)))?;
+            // A line of one point is no line.
+            let point = if stretch.len() == 1 { 3 } else { 0 };
+            chart.draw_series(LineSeries::new(stretch, ink.stroke_width(2)).point_size(point))?;
         }
     }
     drop(chart);

@@ -265,9 +265,22 @@ impl Change {
 }
 
 impl Change {
-    /// Whether it changes what is in force. Tasks are written down beside the configuration.
+    /// Whether it changes what is in force, and so makes a new version of it. Tasks and notes are written down beside the configuration.
     pub fn is_of_the_configuration(&self) -> bool {
-        !matches!(self, Self::PutTask(_))
+        match self {
+            Self::PutTask(_) | Self::Note(_) => false,
+            Self::PutEnvironment(_)
+            | Self::PutApp(_)
+            | Self::DeleteApp(_)
+            | Self::PutEndpoint(_)
+            | Self::DeleteEndpoint(_)
+            | Self::PutEventType(_)
+            | Self::DeleteEventType { .. }
+            | Self::PutToken(_)
+            | Self::DeleteToken(_)
+            | Self::PutSource(_)
+            | Self::DeleteSource(_) => true,
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use bellwire_core::seal::{Keyring, MainSecret};
 use bellwire_store::{
     Clock, Store,
     backends::{self, OpenOptions},
+    query::SHARDS,
     vault::Vault,
 };
 use bellwire_testkit::{
@@ -44,6 +45,12 @@ impl Pooled {
             .unwrap();
         Self { schema, clock, store }
     }
+
+    /// Whether it serves all endpoints.
+    async fn has_all(&self) -> bool {
+        let nodes = self.store.nodes().await.unwrap();
+        nodes.iter().any(|node| node.is_self && node.shards == SHARDS)
+    }
 }
 
 impl Backend for Pooled {
@@ -60,7 +67,10 @@ impl Backend for Pooled {
     async fn crash(self) -> Self {
         let (schema, clock) = (self.schema.clone(), Arc::clone(&self.clock));
         drop(self);
-        Self::open(schema, clock).await
+        let next = Self::open(schema, clock).await;
+        // It takes part at once, and has what the dead one had once that was silent for long enough.
+        while !next.has_all().await {}
+        next
     }
 }
 

@@ -289,3 +289,15 @@ async fn one_node_does_what_is_done_for_all_and_gives_it_up_when_it_is_done() {
     first.leave().await;
     until("the other leads", || async { second.store.lead().is_some() }).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_only_noted_makes_no_version_of_the_configuration() {
+    let house = House::new("noted").await;
+    let node = house.node().await;
+    node.directory.commit(vec![house.note()], None).await.unwrap();
+    let endpoint = house.endpoint_by(&node).await;
+    assert!(node.directory.endpoint_by_id(endpoint).is_some());
+    let rows = node.store.nodes().await.unwrap();
+    node.directory.commit(vec![house.note()], None).await.unwrap();
+    assert_eq!(node.store.nodes().await.unwrap()[0].version, rows[0].version);
+}

@@ -328,7 +328,10 @@ mod tests {
         let (done, text) = judge("github", &[], &["new"], true);
         let failure = done.unwrap_err();
         assert_eq!(failure.exit_code(), 4);
-        assert!(failure.to_string().contains("another secret (number 1"), "{failure}");
+        assert!(
+            failure.to_string().contains("an old secret, the first of those given"),
+            "{failure}"
+        );
         let shown: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
             (&shown["verdict"], &shown["reason"]),

@@ -23,6 +23,7 @@ use bellwire_core::{
 use bellwire_deliver::{DeliverConfig, Scheduler, SchedulerParts, action::Action};
 use bellwire_store::{
     Change, Clock as _, Directory, Store, SystemClock,
+    audit::{Actor, ActorKind, AuditEntry},
     backends::{self, OpenOptions},
     feed::Feed,
     vault::Vault,
@@ -285,6 +286,28 @@ impl House {
         let change = Change::PutEndpoint(Box::new(endpoint));
         node.directory.commit(vec![change], None).await.unwrap();
         id
+    }
+
+    /// An entry of the audit log that tells of no change.
+    pub fn note(&self) -> Change {
+        let now = SystemClock.now();
+        let actor = Actor {
+            kind: ActorKind::Operator,
+            token: None,
+            name: "a person".to_owned(),
+            scope: "admin".to_owned(),
+        };
+        Change::Note(Box::new(AuditEntry {
+            id: self.ids.lock().unwrap().next(now),
+            at: now,
+            environment: self.environment,
+            app: Some(self.app),
+            actor,
+            peer: None,
+            operation: "endpoint.secret".to_owned(),
+            about: Vec::new(),
+            changes: Vec::new(),
+        }))
     }
 
     // -- what came of it -------------------------------------------------------------------------------------------

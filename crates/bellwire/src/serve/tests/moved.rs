@@ -240,7 +240,7 @@ async fn an_installation_that_was_moved_loses_nothing_and_goes_on() {
     })
     .await;
     after.step(1).await;
-    let steps = || std::fs::read_to_string(folder.path().join("steps.jsonl")).unwrap_or_default();
+    let steps = || std::fs::read_to_string(data.path().join("steps.jsonl")).unwrap_or_default();
     until("what was held", async || {
         after.get("/api/v1/app").await;
         steps().lines().count() == 3

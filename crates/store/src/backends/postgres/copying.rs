@@ -1,6 +1,9 @@
 //! This store as one end of a copy (see [`crate::backends::copy`]): held by a node's place, read and written row by row.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use tokio::{task::JoinSet, time::sleep};
@@ -39,6 +42,8 @@ const MARK: &str = "copying";
 const STATEMENT: Duration = Duration::from_secs(600);
 /// How often it is said that the copy is alive.
 const BEAT: Duration = Duration::from_secs(1);
+/// Whoever else has the store is waited for so long: longer than a node that was killed is taken for alive.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether there is a store at a URL.
 pub(in crate::backends) async fn is_there(url: &str) -> Result<bool, OpenError> {
@@ -86,18 +91,25 @@ pub(in crate::backends) async fn hold(url: &str, options: &OpenOptions, side: Si
     Ok(Box::new(held))
 }
 
-/// Takes a node's place, where no other node is left.
+/// Takes a node's place, where no other node is left. One that was killed a moment ago is waited for: it is known to be gone soon.
 async fn take_alone(house: &House, session: &Connection, options: &OpenOptions) -> Result<Ownership, OpenError> {
     let address = &house.server.address;
     let failed = |fault| told(address, fault);
     let now = options.clock.now();
-    let joined = node::join(house, session, Role::Api, "bellwire store copy", now).await;
-    let (own, books) = joined.map_err(failed)?;
-    let others = node::look(session, &address.schema).await.map_err(failed)?;
-    if others.iter().any(|other| other.own != own) {
+    let patience = Instant::now() + PATIENCE;
+    let (own, books) = loop {
+        let joined = node::join(house, session, Role::Api, "bellwire store copy", now).await;
+        let (own, books) = joined.map_err(failed)?;
+        let others = node::look(session, &address.schema).await.map_err(failed)?;
+        if others.iter().all(|other| other.own == own) {
+            break (own, books);
+        }
         node::leave(session, &address.schema, own).await.map_err(failed)?;
-        return Err(OpenError::InUse(address.shown.clone()));
-    }
+        if Instant::now() >= patience {
+            return Err(OpenError::InUse(address.shown.clone()));
+        }
+        sleep(BEAT).await;
+    };
     let brought_back = async {
         let connection = house.server.connect().await?;
         let (connection, _, books) = recover(connection, &house.begin, own, books, now).await?;
