@@ -111,11 +111,12 @@ impl Scheduler {
             rest = rest.max(ran.rest);
             disable = disable.or(ran.disable);
         }
-        self.settler.put(ran.into_iter().map(|ran| ran.settlement));
         report.rest_until = rest.map(|rest| self.now().plus(rest));
+        // First, so that whoever is told of it by the settlement's notice finds it so.
         if let (Some(disabled), Some(work)) = (disable, works.first()) {
             self.disable(work.endpoint, disabled).await;
         }
+        self.settler.put(ran.into_iter().map(|ran| ran.settlement));
         report
     }
 

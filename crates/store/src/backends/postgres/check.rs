@@ -43,6 +43,9 @@ pub(super) async fn check(connection: &Connection) -> Result<CheckReport, Fault>
         }
         proof.rows_without_message(day).await?;
     }
+    for gap in proof.numbers.gaps(connection).await? {
+        proof.problem(gap);
+    }
     proof.queue().await?;
     prove_lines(&mut proof).await?;
     proof.backlogs().await?;
