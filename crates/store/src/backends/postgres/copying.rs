@@ -18,9 +18,7 @@ use super::{
     days::Days,
     fault::Fault,
     node::{self, House, Ownership},
-    partition,
-    recover::recover,
-    schema,
+    partition, schema,
     shard::shard_of,
     upkeep,
 };
@@ -110,20 +108,8 @@ async fn take_alone(house: &House, session: &Connection, options: &OpenOptions) 
         }
         sleep(BEAT).await;
     };
-    let brought_back = async {
-        let connection = house.server.connect().await?;
-        let (connection, _, books) = recover(connection, &house.begin, own, books, now).await?;
-        let sql = format!(
-            "{}; SELECT own({}::smallint, {}::bigint)",
-            house.begin, own.number, own.epoch
-        );
-        connection.batch(&sql).await?;
-        let sql = "UPDATE node SET mark = $2, last_id = $3 WHERE number = $1";
-        let args = args![own.number, key(books.mark), key(books.last_id)];
-        connection.execute(sql, args).await?;
-        connection.batch("COMMIT").await
-    };
-    brought_back.await.map_err(failed)?;
+    let brought_back = node::bring_back(house, own, books, now).await.map_err(failed)?;
+    brought_back.batch("COMMIT").await.map_err(failed)?;
     Ok(own)
 }
 

@@ -215,17 +215,7 @@ pub(super) async fn bury(house: &House, session: &Connection, gone: &Other, now:
             mark: number(row.get(1)),
             last_id: number(row.get(2)),
         };
-        let connection = house.server.connect().await?;
-        let (connection, _, books) = recover(connection, &house.begin, own, books, now).await?;
-        let sql = format!(
-            "{}; SELECT own({}::smallint, {}::bigint)",
-            house.begin, own.number, own.epoch
-        );
-        connection.batch(&sql).await?;
-        let sql = "UPDATE node SET mark = $2, last_id = $3 WHERE number = $1";
-        connection
-            .execute(sql, args![which, key(books.mark), key(books.last_id)])
-            .await?;
+        let connection = bring_back(house, own, books, now).await?;
         free_shards(&connection, which).await?;
         let sql = "DELETE FROM member WHERE number = $1 AND epoch = $2";
         connection.execute(sql, args![which, own.epoch]).await?;
@@ -240,6 +230,30 @@ pub(super) async fn bury(house: &House, session: &Connection, gone: &Other, now:
     let buried = buried.await;
     let _ = unlock(session, schema, which).await;
     buried
+}
+
+/// What was out in the memory of whoever had the place before waits again. Answers a connection with a transaction of the node open,
+/// in which its bookkeeping says so.
+///
+/// # Errors
+/// Those of the database.
+pub(super) async fn bring_back(
+    house: &House,
+    own: Ownership,
+    books: Books,
+    now: Timestamp,
+) -> Result<Connection, Fault> {
+    let connection = house.server.connect().await?;
+    let (connection, _, books) = recover(connection, &house.begin, own, books, now).await?;
+    let sql = format!(
+        "{}; SELECT own({}::smallint, {}::bigint)",
+        house.begin, own.number, own.epoch
+    );
+    connection.batch(&sql).await?;
+    let sql = "UPDATE node SET mark = $2, last_id = $3 WHERE number = $1";
+    let args = args![own.number, key(books.mark), key(books.last_id)];
+    connection.execute(sql, args).await?;
+    Ok(connection)
 }
 
 /// The shards of a node that was fenced are for whoever takes them.
