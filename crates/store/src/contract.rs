@@ -264,26 +264,6 @@ impl Change {
     }
 }
 
-impl Change {
-    /// Whether it changes what is in force, and so makes a new version of it. Tasks and notes are written down beside the configuration.
-    pub fn is_of_the_configuration(&self) -> bool {
-        match self {
-            Self::PutTask(_) | Self::Note(_) => false,
-            Self::PutEnvironment(_)
-            | Self::PutApp(_)
-            | Self::DeleteApp(_)
-            | Self::PutEndpoint(_)
-            | Self::DeleteEndpoint(_)
-            | Self::PutEventType(_)
-            | Self::DeleteEventType { .. }
-            | Self::PutToken(_)
-            | Self::DeleteToken(_)
-            | Self::PutSource(_)
-            | Self::DeleteSource(_) => true,
-        }
-    }
-}
-
 /// What changed in the configuration since a version of it.
 #[derive(Debug, Clone, Default)]
 pub struct News {
@@ -419,8 +399,9 @@ pub trait Store: Send + Sync + 'static {
     /// All of it.
     async fn configuration(&self) -> Result<Configuration, StoreError>;
 
-    /// Makes changes, all or none, and keeps the answer they are given, if any.
-    async fn apply(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), StoreError>;
+    /// Makes changes, all or none, and keeps the answer they are given, if any. Answers the version of the configuration that they
+    /// made: `None` where nobody shares the store, and of changes that are only written down beside it (tasks, notes).
+    async fn apply(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<Option<u64>, StoreError>;
 
     /// The answer kept under an idempotency key, unless forgotten.
     async fn answer(&self, key: [u8; 32], now: Timestamp) -> Result<Option<StoredAnswer>, StoreError>;

@@ -221,11 +221,9 @@ impl Directory {
         changes: Vec<Change>,
         answer: Option<StoredAnswer>,
     ) -> Result<(), StoreError> {
-        self.write(&changes, answer).await?;
-        let is_news = self.store.is_shared() && changes.iter().any(Change::is_of_the_configuration);
+        let version = self.write(&changes, answer).await?;
         self.make(changes);
-        if is_news {
-            let version = self.version.load(Ordering::Acquire) + 1;
+        if let Some(version) = version {
             self.now_in_force(version);
             drop(edit);
             self.store.in_force_everywhere(version).await;
@@ -234,13 +232,14 @@ impl Directory {
     }
 
     /// Writes changes to the store. Another process may be ahead of us: where it changed other things, ours are made after it.
-    async fn write(&self, changes: &[Change], answer: Option<StoredAnswer>) -> Result<(), StoreError> {
+    /// Answers the version that they made.
+    async fn write(&self, changes: &[Change], answer: Option<StoredAnswer>) -> Result<Option<u64>, StoreError> {
         let mut tries = 0;
         loop {
             tries += 1;
             self.view().judge(changes)?;
             let error = match self.store.apply(changes.to_vec(), answer.clone()).await {
-                Ok(()) => return Ok(()),
+                Ok(version) => return Ok(version),
                 Err(error @ StoreError::Unavailable(_)) if self.store.is_shared() && tries < TRIES => error,
                 Err(error) => return Err(error),
             };

@@ -265,8 +265,10 @@ impl Store for MemoryStore {
         self.read(State::configuration).await
     }
 
-    async fn apply(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), StoreError> {
-        self.call(Verb::Apply, |state, _, _| state.apply(changes, answer)).await
+    async fn apply(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<Option<u64>, StoreError> {
+        self.call(Verb::Apply, |state, _, _| state.apply(changes, answer))
+            .await?;
+        Ok(None)
     }
 
     async fn answer(&self, key: [u8; 32], now: Timestamp) -> Result<Option<StoredAnswer>, StoreError> {

@@ -259,14 +259,15 @@ impl Store for Postgres {
         ))
     }
 
-    async fn apply(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), StoreError> {
+    async fn apply(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<Option<u64>, StoreError> {
         let (vault, cluster) = (Arc::clone(&self.options.vault), Arc::clone(&self.cluster));
         let applied = write!(self, |tx| configuration::apply(tx, &vault, &cluster, changes, answer));
-        if let Some(version) = applied? {
+        let version = applied?;
+        if let Some(version) = version {
             self.cluster.has_version(version);
             self.cluster.say(Word::Version(version));
         }
-        Ok(())
+        Ok(version)
     }
 
     async fn answer(&self, key: [u8; 32], now: Timestamp) -> Result<Option<StoredAnswer>, StoreError> {

@@ -227,7 +227,7 @@ impl Store for Sqlite {
             .await
     }
 
-    async fn apply(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<(), StoreError> {
+    async fn apply(&self, changes: Vec<Change>, answer: Option<StoredAnswer>) -> Result<Option<u64>, StoreError> {
         let vault = Arc::clone(&self.options.vault);
         let erases = changes.iter().any(|change| {
             matches!(
@@ -236,7 +236,8 @@ impl Store for Sqlite {
             )
         });
         self.administer(erases, move |tx| configuration::apply(tx, &vault, changes, answer))
-            .await
+            .await?;
+        Ok(None)
     }
 
     async fn answer(&self, key: [u8; 32], now: Timestamp) -> Result<Option<StoredAnswer>, StoreError> {
