@@ -11,5 +11,6 @@ pub(crate) mod fit;
 pub(crate) mod fresh;
 pub(crate) mod lease;
 pub(crate) mod paging;
+pub(crate) mod proof;
 pub(crate) mod shared;
 pub(crate) mod verdict;

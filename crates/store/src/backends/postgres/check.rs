@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bellwire_core::id::{EndpointId, Id, MessageId};
+use bellwire_core::id::{EndpointId, Id};
 
 use super::{
     argument::args,
-    check_lines::{Numbers, prove_lines},
+    check_lines::{is_known, numbered, prove_lines},
     check_streams::prove_streams,
     columns::{self, PENDING, endpoints_in, key, number},
     connection::Connection,
@@ -14,6 +14,7 @@ use super::{
     delivery::{Standing, count},
     fault::Fault,
     line::Spot,
+    proof::{Numbers, Odd, name},
     scan::{DeliveryState, Stride, stride},
     shard::shard_of,
 };
@@ -43,9 +44,8 @@ pub(super) async fn check(connection: &Connection) -> Result<CheckReport, Fault>
         }
         proof.rows_without_message(day).await?;
     }
-    for gap in proof.numbers.gaps(connection).await? {
-        proof.problem(gap);
-    }
+    let gaps = proof.numbers.gaps();
+    proof.odd_numbers(&gaps).await?;
     proof.queue().await?;
     prove_lines(&mut proof).await?;
     proof.backlogs().await?;
@@ -90,8 +90,16 @@ impl Proof<'_> {
                 self.with_row(*message, *endpoint, row, places.get(&(*message, *endpoint)));
             }
         }
-        for problem in self.numbers.follow(self.connection, &seen.rows).await? {
-            self.problem(problem);
+        let odd = self.numbers.follow(numbered(&seen.rows));
+        self.odd_numbers(&odd).await
+    }
+
+    /// Tells of numbers that do not follow each other.
+    async fn odd_numbers(&mut self, odd: &[Odd]) -> Result<(), Fault> {
+        for odd in odd {
+            if !odd.unless_deleted || is_known(self.connection, odd.endpoint).await? {
+                self.problem(odd.told());
+            }
         }
         Ok(())
     }
@@ -270,13 +278,4 @@ async fn places_of(
         ((number(row.get(0)), number(row.get(1))), waits)
     };
     Ok(rows.iter().map(place).collect())
-}
-
-/// A delivery, in words.
-pub(super) fn name(message: u64, endpoint: u64) -> String {
-    format!(
-        "{} for {}",
-        MessageId::from_number(message),
-        EndpointId::from_number(endpoint)
-    )
 }

@@ -5,121 +5,33 @@ use std::{
     sync::Arc,
 };
 
-use bellwire_core::id::{EndpointId, Id, node_of};
-
 use super::{
     argument::{args, plain},
-    check::{Proof, name},
+    check::Proof,
     columns::{FAILED, PENDING, key, number},
     connection::Connection,
     days::{Kind, day_of},
     fault::Fault,
     line::{BLOCKED, HEAD, WAITING},
+    proof::{LineName, Numbered, name, shown},
     scan::DeliveryState,
 };
 
-type LineName = (u64, Arc<str>);
-
-/// The numbers of the deliveries of each line, seen in the order of their messages' ids.
-///
-/// Those of one node rise. Between nodes ids say nothing: each makes its own, and numbers are given as transactions commit.
-#[derive(Debug, Default)]
-pub(super) struct Numbers(HashMap<LineName, Seen>);
-
-/// The numbers of a line so far.
-#[derive(Debug, Default)]
-struct Seen {
-    /// Without gaps from the first to the last of each pair; in order, and apart.
-    spans: Vec<(i64, i64)>,
-    /// The last one of each node.
-    last: HashMap<u16, i64>,
+/// Those of the deliveries that have a number in a line.
+pub(super) fn numbered(rows: &HashMap<(u64, u64), DeliveryState>) -> impl Iterator<Item = Numbered<'_>> {
+    rows.iter().filter_map(|((message, endpoint), row)| {
+        let spot = row.spot.as_ref()?;
+        Some(Numbered {
+            message: *message,
+            endpoint: *endpoint,
+            okey: &spot.key,
+            sequence: spot.sequence,
+        })
+    })
 }
 
-impl Seen {
-    /// Takes a message's number. Answers the one that it contradicts.
-    fn take(&mut self, node: u16, sequence: i64) -> Option<i64> {
-        let before = self.last.insert(node, sequence);
-        let at = self.spans.partition_point(|(_, end)| *end < sequence);
-        if before.is_some_and(|before| before >= sequence) {
-            return before;
-        }
-        if self.spans.get(at).is_some_and(|(first, _)| *first <= sequence) {
-            return Some(sequence);
-        }
-        let joins_before = at > 0 && self.spans[at - 1].1 + 1 == sequence;
-        let joins_after = self.spans.get(at).is_some_and(|(first, _)| first - 1 == sequence);
-        match (joins_before, joins_after) {
-            (true, true) => {
-                self.spans[at - 1].1 = self.spans[at].1;
-                self.spans.remove(at);
-            }
-            (true, false) => self.spans[at - 1].1 = sequence,
-            (false, true) => self.spans[at].0 = sequence,
-            (false, false) => self.spans.insert(at, (sequence, sequence)),
-        }
-        None
-    }
-
-    /// Begins anew with this number.
-    fn anew(node: u16, sequence: i64) -> Self {
-        Self {
-            spans: vec![(sequence, sequence)],
-            last: HashMap::from([(node, sequence)]),
-        }
-    }
-
-    /// What is missing, from and to.
-    fn gaps(&self) -> impl Iterator<Item = (i64, i64)> {
-        self.spans.windows(2).map(|pair| (pair[0].1 + 1, pair[1].0 - 1))
-    }
-}
-
-impl Numbers {
-    /// Looks at the next messages' deliveries. Answers what contradicts itself.
-    pub async fn follow(
-        &mut self,
-        connection: &Connection,
-        rows: &HashMap<(u64, u64), DeliveryState>,
-    ) -> Result<Vec<String>, Fault> {
-        let mut numbered: Vec<_> = rows
-            .iter()
-            .filter_map(|(delivery, row)| Some((*delivery, row.spot.as_ref()?)))
-            .collect();
-        numbered.sort_unstable_by_key(|(delivery, _)| *delivery);
-        let mut problems = Vec::new();
-        for ((message, endpoint), spot) in numbered {
-            let (node, sequence) = (node_of(message), spot.sequence);
-            let seen = self.0.entry((endpoint, Arc::clone(&spot.key))).or_default();
-            let Some(other) = seen.take(node, sequence) else {
-                continue;
-            };
-            // Of an endpoint that was deleted, numbers may have begun anew: somebody published at that moment.
-            if sequence == 1 && !is_known(connection, endpoint).await? {
-                *seen = Seen::anew(node, sequence);
-                continue;
-            }
-            let name = name(message, endpoint);
-            problems.push(format!("{name} has number {sequence} and follows number {other}"));
-        }
-        Ok(problems)
-    }
-
-    /// Once all were seen: the numbers that nobody has.
-    pub async fn gaps(&self, connection: &Connection) -> Result<Vec<String>, Fault> {
-        let mut problems = Vec::new();
-        for ((endpoint, okey), seen) in &self.0 {
-            if seen.spans.len() > 1 && is_known(connection, *endpoint).await? {
-                let endpoint = EndpointId::from_number(*endpoint);
-                problems.extend(seen.gaps().map(|(from, to)| {
-                    format!("nobody has the numbers {from} to {to} of the line `{okey}` of {endpoint}")
-                }));
-            }
-        }
-        Ok(problems)
-    }
-}
-
-async fn is_known(connection: &Connection, endpoint: u64) -> Result<bool, Fault> {
+/// Whether there is such an endpoint.
+pub(super) async fn is_known(connection: &Connection, endpoint: u64) -> Result<bool, Fault> {
     let sql = "SELECT 1 FROM endpoint WHERE id = $1";
     Ok(connection.row(sql, args![key(endpoint)]).await?.is_some())
 }
@@ -229,11 +141,7 @@ async fn prove_numbers(proof: &mut Proof<'_>, mut lengths: HashMap<LineName, (i6
         let line: LineName = (number(row.get(0)), plain(row.get(1)).into());
         let (last, succeeded, length): (i64, i64, i64) = (row.get(2), row.get(3), row.get(4));
         let (counted, largest) = lengths.remove(&line).unwrap_or_default();
-        let seen = proof
-            .numbers
-            .0
-            .get(&line)
-            .and_then(|seen| seen.spans.last().map(|(_, end)| *end));
+        let seen = proof.numbers.last(&line);
         if counted != length {
             proof.problem(format!(
                 "{counted} are in {}, the bookkeeping says {length}",
@@ -265,31 +173,4 @@ async fn prove_members(proof: &mut Proof<'_>) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-fn shown((endpoint, okey): &LineName) -> String {
-    format!("the line \"{okey}\" of {}", EndpointId::from_number(*endpoint))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_of_several_nodes_come_in_any_order_and_leave_no_gap() {
-        let mut seen = Seen::default();
-        for (node, sequence) in [(0, 10), (1, 12), (0, 11), (1, 13), (2, 9)] {
-            assert_eq!(seen.take(node, sequence), None);
-        }
-        assert_eq!((seen.spans.clone(), seen.gaps().count()), (vec![(9, 13)], 0));
-    }
-
-    #[test]
-    fn a_gap_a_repetition_and_a_node_that_goes_back_are_told() {
-        let mut seen = Seen::default();
-        assert_eq!((seen.take(0, 1), seen.take(0, 4), seen.take(1, 7)), (None, None, None));
-        assert_eq!(seen.gaps().collect::<Vec<_>>(), [(2, 3), (5, 6)]);
-        assert_eq!(seen.take(2, 4), Some(4));
-        assert_eq!(seen.take(1, 6), Some(7));
-    }
 }

@@ -114,7 +114,9 @@ use self::{
 };
 use super::{
     Migrated, OpenOptions,
-    common::{acknowledge, backlog::Backlogs, columns, days, effects, fit, fresh, lease, paging, shared, verdict},
+    common::{
+        acknowledge, backlog::Backlogs, columns, days, effects, fit, fresh, lease, paging, proof, shared, verdict,
+    },
 };
 use crate::error::{OpenError, StoreError};
 

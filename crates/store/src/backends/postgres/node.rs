@@ -29,7 +29,7 @@ use crate::query::Role;
 pub(super) const SILENCE: Duration = Duration::from_secs(7);
 /// When its session is gone as well, so much is enough: it has missed its time to speak.
 const MISSED: Duration = Duration::from_millis(1_500);
-/// Who holds a node's row and says nothing for so long is cut off by whoever buries the node.
+/// A session of a node that is gone, in which nothing happened for so long, is cut off by whoever buries the node.
 const HANGS: Duration = Duration::from_secs(3);
 /// How often somebody who may be gone is looked at by whoever wants to join.
 const TRY_EVERY: Duration = Duration::from_millis(100);
@@ -190,8 +190,7 @@ pub(super) async fn bury(house: &House, session: &Connection, gone: &Other, now:
     let schema = house.schema();
     let which = gone.own.number;
     if let Some(backend) = gone.backend {
-        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND pid <> pg_backend_pid()";
-        session.rows(sql, args![backend]).await?;
+        end_session(session, backend, HANGS.as_secs() as i64).await?;
     }
     cut_off_who_hangs(session, schema).await?;
     // So that nobody takes it for gone once more while it is being buried.
@@ -279,6 +278,14 @@ pub(super) async fn unlock(session: &Connection, schema: &str, which: i16) -> Re
         .rows(sql, args![place(schema), i32::from(which)])
         .await
         .map(drop)
+}
+
+/// Ends the session of somebody of whom nothing was heard, and with it the lock. One in which something happened meanwhile is
+/// somebody else's: behind a pooler sessions go round.
+pub(super) async fn end_session(session: &Connection, backend: i32, idle_secs: i64) -> Result<(), Fault> {
+    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND pid <> pg_backend_pid() \
+         AND state = 'idle' AND state_change < clock_timestamp() - make_interval(secs => $2::bigint)";
+    session.rows(sql, args![backend, idle_secs]).await.map(drop)
 }
 
 /// Ends transactions that hold a node's row and are not going on: their process, or the way to it, is gone. Otherwise taking

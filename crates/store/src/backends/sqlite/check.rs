@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
-use bellwire_core::id::{EndpointId, Id, MessageId};
+use bellwire_core::id::{EndpointId, Id};
 use rusqlite::Connection;
 
 use super::{
-    check_lines::{Numbers, prove_lines},
+    check_lines::{is_known, numbered, prove_lines},
     check_streams::prove_streams,
     delivery::{Standing, count},
     fault::Fault,
     partition::{Kind, day_of},
+    proof::{Numbers, Odd, name},
     row::{self, PENDING, endpoints_in, key, number},
     scan::{DeliveryState, Stride, stride},
 };
@@ -40,6 +41,8 @@ pub(super) fn check(connection: &Connection) -> Result<CheckReport, Fault> {
         }
         proof.rows_without_message(day)?;
     }
+    let gaps = proof.numbers.gaps();
+    proof.odd_numbers(&gaps)?;
     proof.queue()?;
     prove_lines(&mut proof)?;
     proof.backlogs()?;
@@ -94,8 +97,16 @@ impl Proof<'_> {
                 self.with_row(*message, *endpoint, row)?;
             }
         }
-        for problem in self.numbers.follow(self.connection, &seen.rows)? {
-            self.problem(problem);
+        let odd = self.numbers.follow(numbered(&seen.rows));
+        self.odd_numbers(&odd)
+    }
+
+    /// Tells of numbers that do not follow each other.
+    fn odd_numbers(&mut self, odd: &[Odd]) -> Result<(), Fault> {
+        for odd in odd {
+            if !odd.unless_deleted || is_known(self.connection, odd.endpoint)? {
+                self.problem(odd.told());
+            }
         }
         Ok(())
     }
@@ -214,13 +225,4 @@ impl Proof<'_> {
         }
         Ok(())
     }
-}
-
-/// A delivery, in words.
-pub(super) fn name(message: u64, endpoint: u64) -> String {
-    format!(
-        "{} for {}",
-        MessageId::from_number(message),
-        EndpointId::from_number(endpoint)
-    )
 }

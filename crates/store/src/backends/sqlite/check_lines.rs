@@ -2,57 +2,33 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use bellwire_core::id::{EndpointId, Id};
 use rusqlite::Connection;
 
 use super::{
-    check::{Proof, name},
+    check::Proof,
     fault::Fault,
     line::{BLOCKED, HEAD, WAITING},
     partition::{Kind, day_of},
+    proof::{LineName, Numbered, name, shown},
     row::{FAILED, PENDING, key, number},
     scan::DeliveryState,
 };
 
-type LineName = (u64, Arc<str>);
-
-/// The numbers of the deliveries of each line, seen in the order of their messages.
-#[derive(Debug, Default)]
-pub(super) struct Numbers(HashMap<LineName, i64>);
-
-impl Numbers {
-    /// Looks at the next messages' deliveries. Answers what contradicts itself.
-    pub fn follow(
-        &mut self,
-        connection: &Connection,
-        rows: &HashMap<(u64, u64), DeliveryState>,
-    ) -> Result<Vec<String>, Fault> {
-        let mut numbered: Vec<_> = rows
-            .iter()
-            .filter_map(|(delivery, row)| Some((*delivery, row.spot.as_ref()?)))
-            .collect();
-        numbered.sort_unstable_by_key(|(delivery, _)| *delivery);
-        let mut problems = Vec::new();
-        for ((message, endpoint), spot) in numbered {
-            let before = self.0.insert((endpoint, Arc::clone(&spot.key)), spot.sequence);
-            let Some(before) = before.filter(|before| before + 1 != spot.sequence) else {
-                continue;
-            };
-            // Of an endpoint that was deleted, numbers may have begun anew: somebody published at that moment.
-            let begins_anew = spot.sequence == 1 && !is_known(connection, endpoint)?;
-            if !begins_anew {
-                problems.push(format!(
-                    "{} has number {} and follows number {before}",
-                    name(message, endpoint),
-                    spot.sequence
-                ));
-            }
-        }
-        Ok(problems)
-    }
+/// Those of the deliveries that have a number in a line.
+pub(super) fn numbered(rows: &HashMap<(u64, u64), DeliveryState>) -> impl Iterator<Item = Numbered<'_>> {
+    rows.iter().filter_map(|((message, endpoint), row)| {
+        let spot = row.spot.as_ref()?;
+        Some(Numbered {
+            message: *message,
+            endpoint: *endpoint,
+            okey: &spot.key,
+            sequence: spot.sequence,
+        })
+    })
 }
 
-fn is_known(connection: &Connection, endpoint: u64) -> Result<bool, Fault> {
+/// Whether there is such an endpoint.
+pub(super) fn is_known(connection: &Connection, endpoint: u64) -> Result<bool, Fault> {
     let mut statement = connection.prepare_cached("SELECT 1 FROM endpoint WHERE id = ?1")?;
     Ok(statement.exists([key(endpoint)])?)
 }
@@ -132,7 +108,7 @@ fn prove_numbers(proof: &mut Proof<'_>, mut lengths: HashMap<LineName, (i64, i64
         let line: LineName = (number(row.get(0)?), row.get(1)?);
         let (last, succeeded, length): (i64, i64, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
         let (counted, largest) = lengths.remove(&line).unwrap_or_default();
-        let seen = proof.numbers.0.get(&line).copied();
+        let seen = proof.numbers.last(&line);
         if counted != length {
             proof.problem(format!(
                 "{counted} are in {}, the bookkeeping says {length}",
@@ -167,8 +143,4 @@ fn prove_members(proof: &mut Proof<'_>) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-fn shown((endpoint, okey): &LineName) -> String {
-    format!("the line \"{okey}\" of {}", EndpointId::from_number(*endpoint))
 }

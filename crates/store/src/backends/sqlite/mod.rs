@@ -86,7 +86,7 @@ use self::{
 };
 use super::{
     OpenOptions,
-    common::{acknowledge, fresh, lease, paging, shared},
+    common::{acknowledge, fresh, lease, paging, proof, shared},
 };
 use crate::error::{OpenError, StoreError};
 

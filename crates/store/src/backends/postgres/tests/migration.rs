@@ -5,7 +5,7 @@ use futures_util::future;
 use super::*;
 use crate::{
     backends::postgres::{
-        connection::{Connection, Server},
+        connection::Connection,
         migrate_at, partition,
         schema::{self, Standing},
     },
@@ -14,7 +14,7 @@ use crate::{
 
 async fn connect(schema: &str) -> (String, Connection) {
     let url = server::url(server::server().folder(), "bellwire", schema);
-    let address = super::super::address::Address::parse(&url).unwrap();
+    let address = Address::parse(&url).unwrap();
     let connection = Server::new(address).unwrap().connect().await.unwrap();
     (url, connection)
 }
