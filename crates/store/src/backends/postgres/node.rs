@@ -182,11 +182,11 @@ pub(super) async fn look(session: &Connection, schema: &str) -> Result<Vec<Other
 }
 
 /// Ends a node that is gone: nothing it sends counts any more, what was out in its memory waits again, and its shards are free.
-/// Nothing happens where somebody else does that.
+/// Nothing happens where somebody else does that. Answers whether it was done here.
 ///
 /// # Errors
 /// Those of the database; it is tried again then, by whoever sees it.
-pub(super) async fn bury(house: &House, session: &Connection, gone: &Other, now: Timestamp) -> Result<(), Fault> {
+pub(super) async fn bury(house: &House, session: &Connection, gone: &Other, now: Timestamp) -> Result<bool, Fault> {
     let schema = house.schema();
     let which = gone.own.number;
     if let Some(backend) = gone.backend {
@@ -205,7 +205,7 @@ pub(super) async fn bury(house: &House, session: &Connection, gone: &Other, now:
              SELECT epoch, mark, last_id FROM fenced"
         );
         let Some(row) = session.row(&sql, args![which, gone.own.epoch]).await? else {
-            return Ok(());
+            return Ok(false);
         };
         let own = Ownership {
             number: which,
@@ -225,7 +225,7 @@ pub(super) async fn bury(house: &House, session: &Connection, gone: &Other, now:
         } else {
             tracing::warn!(node = which, "a node is gone; others take its place");
         }
-        Ok(())
+        Ok(true)
     };
     let buried = buried.await;
     let _ = unlock(session, schema, which).await;
