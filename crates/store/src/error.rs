@@ -74,6 +74,12 @@ pub enum OpenError {
         "the store at {0} is the target of a copy that was not finished: run `bellwire store copy` again, which begins anew there"
     )]
     Unfinished(String),
+    /// It is one end of a copy that is under way.
+    #[error(
+        "the store at {0} is held by a `bellwire store copy` that is under way: wait for its end, then start servers on the store that was \
+         copied into; or end the copy, then start them here"
+    )]
+    Held(String),
     /// Anything else, with what failed and where.
     #[error("cannot open the store at {location}: {detail}")]
     Failed {

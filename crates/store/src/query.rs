@@ -332,6 +332,31 @@ pub struct StoreHealth {
     pub pauses: u64,
     /// For how long in all.
     pub pause_time: Duration,
+    /// How it is doing among the nodes that share the store; `None` where nobody else can.
+    pub node: Option<NodeHealth>,
+}
+
+/// How a node is doing among others. What it says is known without asking the database, so also while that is away.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeHealth {
+    /// Nodes that take part, this one among them.
+    pub nodes: usize,
+    /// Of the [`SHARDS`] that all endpoints are divided into those that this node serves.
+    pub shards: usize,
+    /// Nodes that went without a word, and whose endpoints this one freed for the others, since the start.
+    pub takeovers: u64,
+    /// Time since this node last was certain that its place is its own: since it asked the database, where that confirmed it.
+    pub place_age: Duration,
+    /// Time since this node last was certain that the configuration in force here is the newest.
+    pub configuration_age: Duration,
+    /// Connections to the database in use.
+    pub connections_in_use: usize,
+    /// Connections that are opened at most.
+    pub connections_max: usize,
+    /// Words that were said to the other nodes since the start.
+    pub said: u64,
+    /// Words that were heard since the start, this node's own among them.
+    pub heard: u64,
 }
 
 /// Names an attempt's own row.

@@ -54,6 +54,13 @@ async fn nodes_share_the_endpoints_evenly_as_they_come_and_go() {
     share_evenly(&[&first, &second, &third]).await;
     let numbers: BTreeSet<u16> = [&first, &second, &third].map(|node| node.store.node()).into();
     assert_eq!(numbers, BTreeSet::from([0, 1, 2]));
+    for node in [&first, &second, &third] {
+        let is_told = || async {
+            let told = node.store.health().await.node.unwrap();
+            (told.nodes, told.takeovers) == (3, 0) && (341..=342).contains(&told.shards) && told.heard > told.said
+        };
+        until("whoever watches is told of it", is_told).await;
+    }
     let number = second.store.node();
     second.leave().await;
     share_evenly(&[&first, &third]).await;
@@ -123,6 +130,11 @@ async fn what_a_node_had_in_memory_is_delivered_by_others_when_it_is_killed() {
             .is_ok_and(|rows| rows.len() == 1 && rows[0].shards == 1_024)
     };
     timeout(TAKEOVER, until("the other has all", others)).await.unwrap();
+    let is_told = || async {
+        let told = second.store.health().await.node.unwrap();
+        (told.nodes, told.shards, told.takeovers) == (1, 1_024, 1)
+    };
+    until("whoever watches is told of it", is_told).await;
     house.all_arrive_at(&second, own.len()).await;
     house.is_sound().await;
     // The one that was cut off finds out, and writes nothing any more.

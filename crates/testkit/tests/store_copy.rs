@@ -12,12 +12,13 @@ mod server;
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering},
+    mpsc,
 };
 
 use bellwire_core::seal::{Keyring, MainSecret};
 use bellwire_store::{
     Clock, CopyError, OpenError, Store,
-    backends::{self, CopyStep, OpenOptions},
+    backends::{self, Copied, CopyStep, OpenOptions},
     vault::Vault,
 };
 use bellwire_testkit::{
@@ -25,7 +26,7 @@ use bellwire_testkit::{
     conformance::{Backend, Bench},
 };
 use tempfile::TempDir;
-use tokio::task::JoinSet;
+use tokio::{sync::oneshot, task::JoinSet};
 
 use self::server::{server, url};
 
@@ -276,6 +277,81 @@ async fn a_copy_that_was_broken_off_is_opened_by_nobody_and_begins_anew() {
             .unwrap();
         assert!(copied.began_anew);
         let store = backends::open(&to.url(), options(&clock, 3)).await.unwrap();
+        assert_eq!(store.check().await.unwrap(), copied.report);
+        store.close().await;
+    }
+}
+
+/// Copies, and stands still at the first step until it is told how to go on: whether to live.
+struct Standing {
+    copying: JoinSet<Result<Copied, CopyError>>,
+    lives: mpsc::Sender<bool>,
+}
+
+impl Standing {
+    async fn begin(from: &str, to: &str, given: OpenOptions) -> Self {
+        let (source, target) = (from.to_owned(), to.to_owned());
+        let (stands, at_it) = oneshot::channel();
+        let (lives, told) = mpsc::channel();
+        let mut copying = JoinSet::new();
+        copying.spawn(async move {
+            let mut stands = Some(stands);
+            let mut step = move |_| {
+                if let Some(stands) = stands.take() {
+                    stands.send(()).unwrap();
+                    let lives = tokio::task::block_in_place(|| told.recv());
+                    assert_eq!(lives, Ok(true), "as when its process is killed");
+                }
+            };
+            backends::copy(&source, &target, given, &mut step).await
+        });
+        at_it.await.unwrap();
+        Self { copying, lives }
+    }
+
+    /// How it ended; `None` when it died.
+    async fn end(mut self, lives: bool) -> Option<Copied> {
+        self.lives.send(lives).unwrap();
+        let ended = self.copying.join_next().await.unwrap();
+        ended.ok().map(Result::unwrap)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_joins_a_store_while_it_is_copied() {
+    let (bench, file) = with_a_message().await;
+    let clock = Arc::clone(&bench.backend().clock);
+    bench.store().close().await;
+    let (from, to) = (Place::schema().url(), Place::schema().url());
+    backends::copy(&file, &from, options(&clock, 3), &mut |_| {})
+        .await
+        .unwrap();
+    let refused_at = async |url: &str| {
+        let refused = backends::open(url, options(&clock, 3)).await.err();
+        assert!(matches!(refused, Some(OpenError::Held(_))), "{refused:?}");
+        let told = refused.unwrap().to_string();
+        assert!(told.contains("wait for its end"), "{told}");
+    };
+
+    let standing = Standing::begin(&from, &to, options(&clock, 3)).await;
+    for url in [&from, &to] {
+        refused_at(url).await;
+    }
+    let further = backends::copy(&from, &Place::schema().url(), options(&clock, 3), &mut |_| {}).await;
+    assert!(
+        matches!(further, Err(CopyError::Open(OpenError::Held(_)))),
+        "{further:?}"
+    );
+    assert_eq!(standing.end(false).await.map(|copied| copied.report), None);
+    // What died holds nothing: a server starts there once it is certain that it is gone.
+    let store = backends::open(&from, options(&clock, 3)).await.unwrap();
+    store.close().await;
+
+    let standing = Standing::begin(&from, &to, options(&clock, 3)).await;
+    refused_at(&from).await;
+    let copied = standing.end(true).await.unwrap();
+    for url in [&from, &to] {
+        let store = backends::open(url, options(&clock, 3)).await.unwrap();
         assert_eq!(store.check().await.unwrap(), copied.report);
         store.close().await;
     }

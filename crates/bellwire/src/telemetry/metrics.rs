@@ -22,15 +22,15 @@ use bellwire_intake::IntakeMetrics;
 use bellwire_store::{
     Directory, Store,
     directory::LaneState,
-    query::{COMMIT_BUCKETS_MS, StoreHealth},
+    query::{COMMIT_BUCKETS_MS, NodeHealth, StoreHealth},
 };
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeCounterValue, EncodeMetric, text},
-    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    encoding::{DescriptorEncoder, text},
     registry::Registry,
 };
 
+use super::writing::Out;
 use crate::serve::hooks::{Figures as HooksFigures, Hooks};
 
 /// Where the numbers come from.
@@ -102,7 +102,7 @@ struct Snapshot {
 
 impl Collector for Snapshot {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let mut out = Out(encoder);
+        let mut out = Out::to(encoder);
         let Self {
             now,
             store,
@@ -204,6 +204,9 @@ impl Collector for Snapshot {
             "Time that publishers waited while the store copied its log",
             store.pause_time.as_secs_f64(),
         )?;
+        if let Some(node) = &store.node {
+            out.node(node)?;
+        }
         out.counter(
             "bellwire_claims",
             "Readings of deliveries that waited in the store",
@@ -231,28 +234,7 @@ fn seconds_buckets(bounds_ms: &[u64], counts: &[u64]) -> Vec<(f64, u64)> {
     bounds.zip(counts.iter().copied()).collect()
 }
 
-/// Writes metrics of each type.
-struct Out<'a>(DescriptorEncoder<'a>);
-
 impl Out<'_> {
-    fn info<const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        labels: [(&'static str, &'static str); N],
-    ) -> fmt::Result {
-        self.0
-            .encode_descriptor(name, &format!("{help}."), None, MetricType::Info)?
-            .encode_info(&labels)
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
-        ConstGauge::new(value).encode(
-            self.0
-                .encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?,
-        )
-    }
-
     /// What the hooks file says about itself.
     fn hooks(&mut self, figures: HooksFigures) -> fmt::Result {
         self.gauge(
@@ -271,6 +253,51 @@ impl Out<'_> {
             "How often the hooks file was read, by what came of it",
             "result",
             reads,
+        )
+    }
+
+    /// What a server says about itself among those that share its store.
+    fn node(&mut self, node: &NodeHealth) -> fmt::Result {
+        self.gauge(
+            "bellwire_nodes",
+            "Servers that share the store, as this one sees it",
+            node.nodes as f64,
+        )?;
+        self.gauge(
+            "bellwire_node_shards",
+            "Of the 1,024 parts that all endpoints are divided into, those that this server serves",
+            node.shards as f64,
+        )?;
+        self.counter(
+            "bellwire_node_takeovers",
+            "Servers that were killed, hung or were cut off, and whose endpoints this one freed for the others",
+            node.takeovers,
+        )?;
+        self.gauge(
+            "bellwire_node_place_age_seconds",
+            "Time since the database last confirmed that this server takes part",
+            node.place_age.as_secs_f64(),
+        )?;
+        self.gauge(
+            "bellwire_node_configuration_age_seconds",
+            "Time since the database last confirmed that the configuration in force at this server is the newest",
+            node.configuration_age.as_secs_f64(),
+        )?;
+        self.counters(
+            "bellwire_node_words",
+            "Words between servers, by whether this one said or heard them; it hears its own as well",
+            "way",
+            [("said", node.said), ("heard", node.heard)],
+        )?;
+        self.gauge(
+            "bellwire_store_connections_in_use",
+            "Connections to the database that are in use",
+            node.connections_in_use as f64,
+        )?;
+        self.gauge(
+            "bellwire_store_connections_max",
+            "Connections to the database that are opened at most",
+            node.connections_max as f64,
         )
     }
 
@@ -310,55 +337,6 @@ impl Out<'_> {
             figures.batched,
         )
     }
-
-    fn gauges<'a>(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &'static str,
-        values: impl IntoIterator<Item = (&'a str, f64)>,
-    ) -> fmt::Result {
-        let mut encoder = self
-            .0
-            .encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?;
-        for (value, number) in values {
-            ConstGauge::new(number).encode(encoder.encode_family(&[(label, value)])?)?;
-        }
-        Ok(())
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: impl EncodeCounterValue) -> fmt::Result {
-        ConstCounter::new(value).encode(self.0.encode_descriptor(
-            name,
-            &format!("{help}."),
-            None,
-            MetricType::Counter,
-        )?)
-    }
-
-    fn counters<'a>(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &'static str,
-        values: impl IntoIterator<Item = (&'a str, u64)>,
-    ) -> fmt::Result {
-        let mut encoder = self
-            .0
-            .encode_descriptor(name, &format!("{help}."), None, MetricType::Counter)?;
-        for (value, count) in values {
-            ConstCounter::new(count).encode(encoder.encode_family(&[(label, value)])?)?;
-        }
-        Ok(())
-    }
-
-    fn histogram(&mut self, name: &str, help: &str, buckets: &[(f64, u64)], sum: f64) -> fmt::Result {
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        let mut encoder = self
-            .0
-            .encode_descriptor(name, &format!("{help}."), None, MetricType::Histogram)?;
-        encoder.encode_histogram::<[(&str, &str); 0]>(sum, count, buckets, None)
-    }
 }
 
 #[cfg(test)]
@@ -393,6 +371,17 @@ mod tests {
             commit_time: Duration::from_millis(1_500),
             pauses: 2,
             pause_time: Duration::from_millis(250),
+            node: Some(NodeHealth {
+                nodes: 3,
+                shards: 341,
+                takeovers: 1,
+                place_age: Duration::from_millis(500),
+                configuration_age: Duration::from_millis(125),
+                connections_in_use: 4,
+                connections_max: 8,
+                said: 70,
+                heard: 210,
+            }),
         };
         let page = page(Snapshot {
             now,
@@ -438,6 +427,14 @@ mod tests {
             "bellwire_lanes{state=\"parked\"} 1.0",
             "bellwire_breakers_open 1.0",
             "bellwire_probes_total 12",
+            "bellwire_nodes 3.0",
+            "bellwire_node_shards 341.0",
+            "bellwire_node_takeovers_total 1",
+            "bellwire_node_place_age_seconds 0.5",
+            "bellwire_node_configuration_age_seconds 0.125",
+            "bellwire_node_words_total{way=\"heard\"} 210",
+            "bellwire_store_connections_in_use 4.0",
+            "bellwire_store_connections_max 8.0",
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\nnot in\n{page}");
         }

@@ -6,6 +6,7 @@
 mod log;
 mod metrics;
 mod otlp;
+mod writing;
 
 pub use log::log_to_stderr;
 pub use metrics::MetricsPage;

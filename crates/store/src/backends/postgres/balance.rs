@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -118,13 +118,16 @@ impl Balancer {
         let is_gone = |other: &&Other| other.own.number != own && other.state == State::Gone && (other.left || is_sure);
         let gone: Vec<Other> = others.iter().filter(is_gone).cloned().collect();
         for gone in &gone {
-            node::bury(&self.house, &session, gone, self.clock.now()).await?;
+            let buried = node::bury(&self.house, &session, gone, self.clock.now()).await?;
+            if buried && !gone.left {
+                self.cluster.counted.takeovers.fetch_add(1, Ordering::Relaxed);
+            }
             self.cluster.say(Word::Moved);
         }
         if !gone.is_empty() {
             others = node::look(&session, &schema).await?;
         }
-        self.cluster.set_alone(others.len() <= 1);
+        self.cluster.set_members(others.len());
         let nodes: Vec<i16> = others
             .iter()
             .filter(|other| other.role.delivers() && !other.left)

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -46,9 +46,21 @@ pub(super) struct Cluster {
     newest: watch::Sender<u64>,
     in_force: AtomicU64,
     ousted: watch::Sender<bool>,
-    is_alone: AtomicBool,
+    members: AtomicUsize,
+    pub counted: Counted,
     leading: Arc<()>,
     session: Mutex<Session>,
+}
+
+/// What is counted for whoever watches.
+#[derive(Default)]
+pub(super) struct Counted {
+    /// Nodes that went without a word and were buried by this one.
+    pub takeovers: AtomicU64,
+    /// Words that were said.
+    pub said: AtomicU64,
+    /// Words that were heard.
+    pub heard: AtomicU64,
 }
 
 /// The connection that is this node's own, and since when it has it.
@@ -74,7 +86,8 @@ impl Cluster {
             newest: watch::Sender::new(0),
             in_force: AtomicU64::new(NONE),
             ousted: watch::Sender::new(false),
-            is_alone: AtomicBool::new(true),
+            members: AtomicUsize::new(1),
+            counted: Counted::default(),
             leading: Arc::default(),
             session: Mutex::default(),
         }
@@ -174,11 +187,16 @@ impl Cluster {
 
     /// Whether nobody else takes part, as far as is known.
     pub fn is_alone(&self) -> bool {
-        self.is_alone.load(Ordering::Relaxed)
+        self.members() <= 1
     }
 
-    pub fn set_alone(&self, is_alone: bool) {
-        self.is_alone.store(is_alone, Ordering::Relaxed);
+    /// How many take part, this one among them, as far as is known.
+    pub fn members(&self) -> usize {
+        self.members.load(Ordering::Relaxed)
+    }
+
+    pub fn set_members(&self, members: usize) {
+        self.members.store(members, Ordering::Relaxed);
     }
 
     /// Another process has this node's place.

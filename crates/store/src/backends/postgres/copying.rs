@@ -89,7 +89,8 @@ pub(in crate::backends) async fn hold(url: &str, options: &OpenOptions, side: Si
     Ok(Box::new(held))
 }
 
-/// Takes a node's place, where no other node is left. One that was killed a moment ago is waited for: it is known to be gone soon.
+/// Takes a node's place, where no other node is left, and keeps others out from there on. One that was killed a moment ago is
+/// waited for: it is known to be gone soon.
 async fn take_alone(house: &House, session: &Connection, options: &OpenOptions) -> Result<Ownership, OpenError> {
     let address = &house.server.address;
     let failed = |fault| told(address, fault);
@@ -97,9 +98,9 @@ async fn take_alone(house: &House, session: &Connection, options: &OpenOptions) 
     let patience = Instant::now() + PATIENCE;
     let (own, books) = loop {
         let joined = node::join(house, session, Role::Api, "bellwire store copy", now).await;
-        let (own, books) = joined.map_err(failed)?;
-        let others = node::look(session, &address.schema).await.map_err(failed)?;
-        if others.iter().all(|other| other.own == own) {
+        let joined = joined.map_err(failed)?;
+        let (own, books) = joined.ok_or_else(|| OpenError::Held(address.shown.clone()))?;
+        if node::hold(house, session, own).await.map_err(failed)? {
             break (own, books);
         }
         node::leave(session, &address.schema, own).await.map_err(failed)?;

@@ -16,6 +16,7 @@ pub(super) const CURRENT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Gate {
     begun: Instant,
+    alive_at: AtomicU64,
     alive_until: AtomicU64,
     current_until: AtomicU64,
     /// Somebody keeps a configuration in memory.
@@ -26,6 +27,7 @@ impl Default for Gate {
     fn default() -> Self {
         Self {
             begun: Instant::now(),
+            alive_at: AtomicU64::new(0),
             alive_until: AtomicU64::new(0),
             current_until: AtomicU64::new(0),
             is_followed: AtomicBool::new(false),
@@ -47,13 +49,29 @@ impl Gate {
 
     /// The place was ours when it was asked, at this moment.
     pub fn was_alive(&self, asked: Instant) {
+        self.alive_at.store(self.micros(asked), Ordering::Relaxed);
         self.alive_until.store(self.micros(asked + ALIVE), Ordering::Release);
+    }
+
+    /// Time since the place was certainly ours, whether the gate was closed meanwhile or not.
+    pub fn alive_age(&self) -> Duration {
+        let now = self.micros(Instant::now());
+        Duration::from_micros(now.saturating_sub(self.alive_at.load(Ordering::Relaxed)))
     }
 
     /// What is in force was the newest when it was asked, at this moment.
     pub fn was_current(&self, asked: Instant) {
         self.current_until
             .fetch_max(self.micros(asked + CURRENT), Ordering::AcqRel);
+    }
+
+    /// Time since what is in force was certainly the newest; none while nobody keeps a configuration.
+    pub fn current_age(&self) -> Duration {
+        if !self.is_followed.load(Ordering::Relaxed) {
+            return Duration::ZERO;
+        }
+        let now = self.micros(Instant::now() + CURRENT);
+        Duration::from_micros(now.saturating_sub(self.current_until.load(Ordering::Acquire)))
     }
 
     /// From now on it counts what is in force.
@@ -95,5 +113,22 @@ mod tests {
         assert!(gate.is_open());
         gate.was_current(gate.begun);
         assert!(gate.is_open(), "an older answer takes nothing back");
+    }
+
+    #[test]
+    fn its_ages_count_from_when_the_database_was_asked() {
+        let long = Duration::from_secs(30);
+        let gate = Gate {
+            begun: Instant::now().checked_sub(long).unwrap(),
+            ..Gate::default()
+        };
+        assert!(gate.alive_age() >= long);
+        assert_eq!(gate.current_age(), Duration::ZERO, "nobody keeps a configuration");
+        gate.follow();
+        assert!(gate.current_age() >= long);
+        gate.was_alive(Instant::now());
+        gate.was_current(Instant::now());
+        gate.close();
+        assert!(gate.alive_age() < long && gate.current_age() < long);
     }
 }

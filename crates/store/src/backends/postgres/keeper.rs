@@ -3,7 +3,7 @@
 //! All of it goes over one connection of its own, so that it never waits for anybody who reads or writes.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -147,9 +147,12 @@ impl Keeper {
             let Some(connection) = self.cluster.connection().filter(|_| !texts.is_empty()) else {
                 continue;
             };
-            let said = timeout(PATIENCE, notify(&connection, &channel, texts)).await;
-            if !matches!(said, Ok(Ok(_))) {
-                tracing::debug!(?said, "nothing could be said to the other nodes");
+            let words = texts.len() as u64;
+            match timeout(PATIENCE, notify(&connection, &channel, texts)).await {
+                Ok(Ok(())) => {
+                    self.cluster.counted.said.fetch_add(words, Ordering::Relaxed);
+                }
+                said => tracing::debug!(?said, "nothing could be said to the other nodes"),
             }
         }
     }
@@ -184,7 +187,14 @@ pub(super) async fn open_session(
 
 fn listener(shared: &Arc<Shared>, cluster: &Arc<Cluster>) -> Listener {
     let (shared, cluster) = (Arc::clone(shared), Arc::clone(cluster));
-    Arc::new(move |text| match Word::read(text) {
+    Arc::new(move |text| {
+        cluster.counted.heard.fetch_add(1, Ordering::Relaxed);
+        hear(text, &shared, &cluster);
+    })
+}
+
+fn hear(text: &str, shared: &Shared, cluster: &Cluster) {
+    match Word::read(text) {
         Some(Word::Waits(heads)) => {
             let Some(handoff) = shared.handoff() else { return };
             for (endpoint, due_at) in heads {
@@ -203,5 +213,5 @@ fn listener(shared: &Arc<Shared>, cluster: &Arc<Cluster>) -> Listener {
         Some(Word::Wish) => cluster.wishes.notify_waiters(),
         Some(Word::Echo(_)) => cluster.heard(),
         None => {}
-    })
+    }
 }

@@ -1,15 +1,18 @@
 //! What can be seen of the nodes that take part.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bellwire_core::time::Timestamp;
 
 use super::{
+    OWN_CONNECTIONS, Postgres,
     argument::args,
     columns::{key, number},
     connection::Connection,
     fault::Fault,
     shard::LEADING,
 };
-use crate::query::NodeRow;
+use crate::query::{NodeHealth, NodeRow};
 
 /// All of them, by their number.
 pub(super) async fn nodes(connection: &Connection, own: i16) -> Result<Vec<NodeRow>, Fault> {
@@ -33,6 +36,23 @@ pub(super) async fn nodes(connection: &Connection, own: i16) -> Result<Vec<NodeR
         }
     };
     Ok(connection.rows(sql, args![LEADING]).await?.iter().map(node).collect())
+}
+
+/// How this node is doing among the others. Nothing is asked for it.
+pub(super) fn health(store: &Postgres) -> NodeHealth {
+    let cluster = &store.cluster;
+    let counted = |number: &AtomicU64| number.load(Ordering::Relaxed);
+    NodeHealth {
+        nodes: cluster.members(),
+        shards: cluster.owned.count(),
+        takeovers: counted(&cluster.counted.takeovers),
+        place_age: cluster.gate.alive_age(),
+        configuration_age: cluster.gate.current_age(),
+        connections_in_use: OWN_CONNECTIONS + store.readers.in_use() + store.claimers.in_use(),
+        connections_max: store.house.server.address.connections,
+        said: counted(&cluster.counted.said),
+        heard: counted(&cluster.counted.heard),
+    }
 }
 
 /// Whether another node than this one keeps an older version of the configuration in memory.

@@ -194,7 +194,8 @@ impl Postgres {
                 fault => told(fault),
             })?;
         let joined = node::join(&house, &session, options.role, &options.host, now).await;
-        let (own, books) = joined.map_err(told)?;
+        let joined = joined.map_err(told)?;
+        let (own, books) = joined.ok_or_else(|| OpenError::Held(shown.clone()))?;
         let recovered = recover::recover(connection, &house.begin, own, books, now).await;
         let (connection, days, books) = recovered.map_err(told)?;
         settle_in(&connection, &house, own).await.map_err(told)?;

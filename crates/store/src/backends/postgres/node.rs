@@ -35,6 +35,10 @@ const HANGS: Duration = Duration::from_secs(3);
 const TRY_EVERY: Duration = Duration::from_millis(100);
 /// So many numbers there are: they are a part of ids.
 const NUMBERS: i16 = 1_024;
+/// What whoever joins, and whoever wants to be alone, lock behind the numbers: one after the other.
+const DOOR: i32 = NUMBERS as i32;
+/// In the bookkeeping: who keeps the store for itself, by number and epoch.
+const HELD: &str = "held";
 
 /// The place this process holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +61,7 @@ impl House {
 }
 
 /// Takes the first number that nobody has. Whoever is gone is buried before, so that nothing that was under way there is missing.
+/// `None` while somebody has the store alone ([`hold`]).
 ///
 /// # Errors
 /// Those of the database.
@@ -66,7 +71,7 @@ pub(super) async fn join(
     role: Role,
     host: &str,
     now: Timestamp,
-) -> Result<(Ownership, Books), Fault> {
+) -> Result<Option<(Ownership, Books)>, Fault> {
     loop {
         let others = look(session, house.schema()).await?;
         for gone in others.iter().filter(|other| other.state == State::Gone) {
@@ -80,7 +85,7 @@ pub(super) async fn join(
         let Some(free) = free else {
             return Err(Fault::Away(format!("{NUMBERS} nodes share this store already")));
         };
-        match take(session, house.schema(), free, (role, host), now).await {
+        match take(house, session, free, (role, host), now).await {
             // Somebody else took it in this moment.
             Err(fault) if fault.is_about_something_taken() => continue,
             taken => return taken,
@@ -89,26 +94,47 @@ pub(super) async fn join(
 }
 
 async fn take(
+    house: &House,
     session: &Connection,
-    schema: &str,
+    which: i16,
+    named: (Role, &str),
+    now: Timestamp,
+) -> Result<Option<(Ownership, Books)>, Fault> {
+    let schema = house.schema();
+    lock(session, schema, which).await?;
+    let taken = async {
+        session.batch(&house.begin).await?;
+        let sql = "SELECT pg_advisory_xact_lock_shared(hashtext($1), $2)";
+        session.rows(sql, args![place(schema), DOOR]).await?;
+        if is_held(session).await? {
+            return Ok(None);
+        }
+        let taken = enter(session, which, named, now).await?;
+        session.batch("COMMIT").await?;
+        Ok(Some(taken))
+    };
+    let taken = taken.await;
+    if !matches!(taken, Ok(Some(_))) {
+        let _ = session.batch("ROLLBACK").await;
+        let _ = unlock(session, schema, which).await;
+    }
+    taken
+}
+
+async fn enter(
+    session: &Connection,
     which: i16,
     (role, host): (Role, &str),
     now: Timestamp,
 ) -> Result<(Ownership, Books), Fault> {
-    lock(session, schema, which).await?;
-    let sql = format!(
-        "WITH place AS (INSERT INTO {schema}.node (number, epoch, name, renewed_at, mark, last_id) \
+    let sql = "WITH place AS (INSERT INTO node (number, epoch, name, renewed_at, mark, last_id) \
            VALUES ($1, 1, $2, clock_timestamp(), 0, 0) ON CONFLICT (number) DO UPDATE SET epoch = node.epoch + 1, \
            name = excluded.name, renewed_at = excluded.renewed_at RETURNING number, epoch, mark, last_id), \
-         taken AS (INSERT INTO {schema}.member (number, epoch, backend, renewed_at, since, role, host) \
+         taken AS (INSERT INTO member (number, epoch, backend, renewed_at, since, role, host) \
            SELECT number, epoch, pg_backend_pid(), clock_timestamp(), clock_timestamp(), $3, $2 FROM place) \
-         SELECT epoch, mark, last_id FROM place"
-    );
-    let taken = session.row(&sql, args![which, host, role.name()]).await;
-    if taken.is_err() {
-        let _ = unlock(session, schema, which).await;
-    }
-    let row = taken?.ok_or_else(|| Fault::Away("the node's row could not be written".to_owned()))?;
+         SELECT epoch, mark, last_id FROM place";
+    let taken = session.row(sql, args![which, host, role.name()]).await?;
+    let row = taken.ok_or_else(|| Fault::Away("the node's row could not be written".to_owned()))?;
     let own = Ownership {
         number: which,
         epoch: row.get(0),
@@ -123,6 +149,43 @@ async fn take(
         books.mark = books.last_id + 1;
     }
     Ok((own, books))
+}
+
+/// Keeps the store for whoever has this place, where nobody else takes part: nobody joins from now on. The mark names the place
+/// and means nothing without it, so one that a process left behind that died is none. False when others take part.
+///
+/// # Errors
+/// Those of the database.
+pub(super) async fn hold(house: &House, session: &Connection, own: Ownership) -> Result<bool, Fault> {
+    let held = async {
+        session.batch(&house.begin).await?;
+        // Whoever is joining is waited for, so that it is seen.
+        let sql = "SELECT pg_advisory_xact_lock(hashtext($1), $2)";
+        session.rows(sql, args![place(house.schema()), DOOR]).await?;
+        let others = look(session, house.schema()).await?;
+        if others.iter().any(|other| other.own != own) {
+            return Ok(false);
+        }
+        let sql =
+            "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        let holder = own.epoch * i64::from(NUMBERS) + i64::from(own.number);
+        session.execute(sql, args![HELD, holder]).await?;
+        session.batch("COMMIT").await?;
+        Ok(true)
+    };
+    let held = held.await;
+    if !matches!(held, Ok(true)) {
+        let _ = session.batch("ROLLBACK").await;
+    }
+    held
+}
+
+/// Whether somebody who is there keeps the store for itself.
+async fn is_held(session: &Connection) -> Result<bool, Fault> {
+    let sql = "SELECT 1 FROM meta JOIN member AS m ON meta.value = m.epoch * $2 + m.number \
+         WHERE meta.key = $1 AND NOT m.gone";
+    let held = session.row(sql, args![HELD, i64::from(NUMBERS)]).await?;
+    Ok(held.is_some())
 }
 
 /// How somebody who takes part is doing.
@@ -182,11 +245,11 @@ pub(super) async fn look(session: &Connection, schema: &str) -> Result<Vec<Other
 }
 
 /// Ends a node that is gone: nothing it sends counts any more, what was out in its memory waits again, and its shards are free.
-/// Nothing happens where somebody else does that.
+/// Nothing happens where somebody else does that. Answers whether it was done here.
 ///
 /// # Errors
 /// Those of the database; it is tried again then, by whoever sees it.
-pub(super) async fn bury(house: &House, session: &Connection, gone: &Other, now: Timestamp) -> Result<(), Fault> {
+pub(super) async fn bury(house: &House, session: &Connection, gone: &Other, now: Timestamp) -> Result<bool, Fault> {
     let schema = house.schema();
     let which = gone.own.number;
     if let Some(backend) = gone.backend {
@@ -204,7 +267,7 @@ pub(super) async fn bury(house: &House, session: &Connection, gone: &Other, now:
              SELECT epoch, mark, last_id FROM fenced"
         );
         let Some(row) = session.row(&sql, args![which, gone.own.epoch]).await? else {
-            return Ok(());
+            return Ok(false);
         };
         let own = Ownership {
             number: which,
@@ -224,7 +287,7 @@ pub(super) async fn bury(house: &House, session: &Connection, gone: &Other, now:
         } else {
             tracing::warn!(node = which, "a node is gone; others take its place");
         }
-        Ok(())
+        Ok(true)
     };
     let buried = buried.await;
     let _ = unlock(session, schema, which).await;

@@ -80,6 +80,11 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
+    /// How many of its connections are in use.
+    pub fn in_use(&self) -> usize {
+        (self.size as usize).saturating_sub(self.permits.available_permits())
+    }
+
     /// Waits for reads under way and closes the connections.
     pub async fn close(&self) {
         let all = self.permits.acquire_many(self.size).await;

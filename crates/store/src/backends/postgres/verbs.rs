@@ -585,6 +585,7 @@ impl Store for Postgres {
             pauses: self.shared.pauses.load(Ordering::Relaxed),
             pause_time: Duration::from_micros(self.shared.pause_micros.load(Ordering::Relaxed)),
             commit_buckets: self.shared.commit_buckets(),
+            node: Some(members::health(self)),
         }
     }
 
