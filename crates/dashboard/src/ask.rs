@@ -21,6 +21,16 @@ pub(crate) struct Failure {
     pub status: StatusCode,
     pub code: String,
     pub words: String,
+    /// What is wrong with which members, where the API says so.
+    pub members: Vec<Wrong>,
+}
+
+/// What is wrong with one member of what was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    /// Its path, with dots; empty for the whole.
+    pub place: String,
+    pub words: String,
 }
 
 impl Failure {
@@ -29,6 +39,7 @@ impl Failure {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             code: "internal_error".to_owned(),
             words: words.into(),
+            members: Vec::new(),
         }
     }
 
@@ -46,20 +57,27 @@ struct Written {
 }
 
 impl Written {
-    fn words(&self) -> String {
-        let Value::Array(items) = &self.detail else {
-            return self.detail.as_str().unwrap_or_default().to_owned();
-        };
+    fn members(&self) -> Vec<Wrong> {
         let item = |item: &Value| {
             let place = item["loc"].as_array().into_iter().flatten();
             let place: Vec<_> = place.filter_map(Value::as_str).skip(1).collect();
-            let words = item["msg"].as_str().unwrap_or_default();
-            match place.is_empty() {
-                true => words.to_owned(),
-                false => format!("{}: {words}", place.join(".")),
+            Wrong {
+                place: place.join("."),
+                words: item["msg"].as_str().unwrap_or_default().to_owned(),
             }
         };
-        items.iter().map(item).collect::<Vec<_>>().join("; ")
+        self.detail.as_array().into_iter().flatten().map(item).collect()
+    }
+
+    fn words(&self) -> String {
+        if let Value::String(words) = &self.detail {
+            return words.clone();
+        }
+        let item = |Wrong { place, words }: Wrong| match place.is_empty() {
+            true => words,
+            false => format!("{place}: {words}"),
+        };
+        self.members().into_iter().map(item).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -107,12 +125,14 @@ pub(crate) async fn ask(api: &Router, question: Question<'_>) -> Result<Response
         Ok(written) => Failure {
             status,
             words: written.words(),
+            members: written.members(),
             code: written.code,
         },
         Err(_) => Failure {
             status,
             code: String::new(),
             words: format!("the API answered {status}"),
+            members: Vec::new(),
         },
     })
 }

@@ -18,6 +18,7 @@ pub(crate) enum Section {
     EventTypes,
     Tasks,
     Tokens,
+    Nodes,
     Settings,
     Audit,
     None,
@@ -175,6 +176,7 @@ fn links(guest: &Guest, section: Section) -> Vec<Link> {
             (Section::EventTypes, "/event-type", "Event types"),
             (Section::Tasks, "/task", "Tasks"),
             (Section::Tokens, "/token", "Tokens"),
+            (Section::Nodes, "/node", "Nodes"),
             (Section::Settings, "/setting", "Settings"),
             (Section::Audit, "/audit", "Audit log"),
         ],
@@ -189,8 +191,9 @@ fn links(guest: &Guest, section: Section) -> Vec<Link> {
     };
     // What only an administrator may open is offered to nobody else.
     let reads_only = guest.session.token().is_some_and(|token| token.starts_with("bw_read_"));
-    let offered =
-        |(of, ..): &&(Section, &str, &'static str)| !(reads_only && matches!(of, Section::Tokens | Section::Settings));
+    let offered = |(of, ..): &&(Section, &str, &'static str)| {
+        !(reads_only && matches!(of, Section::Tokens | Section::Nodes | Section::Settings))
+    };
     let link = |&(of, path, words): &(Section, &str, &'static str)| Link {
         path: guest.path(path),
         words,
@@ -211,6 +214,9 @@ fn said(name: &str) -> Option<&'static str> {
         "saved" => "Saved.",
         "made" => "Made.",
         "deleted" => "Deleted.",
+        "expired" => "The application's tokens and portal sessions are no longer good.",
+        "archived" => "Archived: it is hidden from lists. Messages of it are still accepted.",
+        "moved" => "The source has a new URL. The old one stays good for the time you chose.",
         "cancelled" => "The task is cancelled. What it had done stays done.",
         "sent" => "An example is on its way.",
         "signed_out" => "You are signed out.",

@@ -23,6 +23,7 @@ mod session;
 mod shell;
 mod visit;
 mod words;
+mod wrong;
 
 use std::{net::SocketAddr, sync::Arc};
 

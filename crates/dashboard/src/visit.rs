@@ -318,6 +318,7 @@ async fn own_form(request: Request, side: &Side) -> Result<(Guest, Form), Refuse
             status,
             code: code.to_owned(),
             words: words.to_owned(),
+            members: Vec::new(),
         };
         let page = ErrorPage {
             frame: guest.frame(Section::None, "Not possible"),

@@ -5,7 +5,7 @@ use axum::extract::Path;
 use futures_util::future::join_all;
 use http::Method;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::endpoint::Row;
 use crate::{
@@ -13,7 +13,8 @@ use crate::{
     chart,
     frame::{Frame, Section},
     link::{query, segment},
-    read::{List, endpoint::Endpoint, message::Message, name::Application, series::Series},
+    read::{List, audit::Impact, endpoint::Endpoint, message::Message, name::Application, series::Series},
+    shell::Kind,
     visit::{Posted, Visit},
 };
 
@@ -84,6 +85,8 @@ struct OneApplication {
     messages: Vec<Message>,
     /// A portal link that was made just now.
     link: Option<String>,
+    /// Whether it is deleted by itself, and not with its source.
+    is_tenant: bool,
 }
 
 async fn page(visit: &Visit, key: &str, link: Option<String>) -> Answer {
@@ -93,6 +96,8 @@ async fn page(visit: &Visit, key: &str, link: Option<String>) -> Answer {
         .get(&format!("/api/v1/app/{}/msg?limit=10&with_content=false", segment(key)))
         .await?;
     let title = app.name.clone();
+    let asked = format!("/api/v1/app/{}/impact?verb=disable", segment(key));
+    let is_tenant = visit.guest.kind == Kind::Operator && visit.try_get::<Impact>(&asked).await.is_ok();
     visit.page(&OneApplication {
         frame: visit.frame(Section::Applications, title),
         key: segment(key),
@@ -100,6 +105,7 @@ async fn page(visit: &Visit, key: &str, link: Option<String>) -> Answer {
         endpoints,
         messages: messages.data,
         link,
+        is_tenant,
     })
 }
 
@@ -119,4 +125,20 @@ pub(crate) async fn portal(Path(key): Path<String>, Posted { visit, form }: Post
     let access = visit.send::<Access>(Method::POST, &path, Some(&body)).await;
     let access = access.map_err(|failure| visit.refuse(&failure))?;
     page(&visit, &key, Some(access.url)).await
+}
+
+/// Ends the tokens of one application, with which its portal is open.
+pub(crate) async fn expire(Path(key): Path<String>, Posted { visit, .. }: Posted) -> Answer {
+    let key = segment(&key);
+    let path = format!("/api/v1/auth/app/{key}/expire-all");
+    let done = visit.send::<Value>(Method::POST, &path, Some(&json!({}))).await;
+    done.map_err(|failure| visit.refuse(&failure))?;
+    visit.see(&format!("/app/{key}?said=expired"))
+}
+
+pub(crate) async fn delete(Path(key): Path<String>, Posted { visit, .. }: Posted) -> Answer {
+    let path = format!("/api/v1/app/{}", segment(&key));
+    let done = visit.send::<Value>(Method::DELETE, &path, None).await;
+    done.map_err(|failure| visit.refuse(&failure))?;
+    visit.see("/app?said=deleted")
 }

@@ -120,6 +120,7 @@ async fn admitted(guest: &Guest, shown: &Shown<'_>) -> Result<Option<String>, Fa
         status: StatusCode::FORBIDDEN,
         code: String::new(),
         words: words.to_owned(),
+        members: Vec::new(),
     };
     let all = get("/api/v1/app?limit=1").await;
     match (guest.kind, all, shown.app) {

@@ -2,9 +2,11 @@
 
 use askama::Template;
 use axum::extract::Path;
+use http::Method;
+use serde_json::Value;
 
 use crate::{
-    answer::Answer,
+    answer::{Answer, Refused},
     frame::{Frame, Section},
     link::{query, segment},
     read::{
@@ -12,7 +14,7 @@ use crate::{
         endpoint::Endpoint,
         name::{Application, EventType},
     },
-    visit::Visit,
+    visit::{Posted, Visit},
 };
 
 /// Applications in which listeners are looked for.
@@ -100,4 +102,21 @@ pub(crate) async fn show(visit: Visit, Path(name): Path<String>) -> Answer {
         listeners,
         more,
     })
+}
+
+/// Takes it out of lists; its messages are accepted as before.
+pub(crate) async fn archive(Path(name): Path<String>, Posted { visit, .. }: Posted) -> Answer {
+    let name = segment(&name);
+    remove(&visit, &format!("/api/v1/event-type/{name}")).await?;
+    visit.see(&format!("/event-type/{name}?said=archived"))
+}
+
+pub(crate) async fn delete(Path(name): Path<String>, Posted { visit, .. }: Posted) -> Answer {
+    remove(&visit, &format!("/api/v1/event-type/{}?expunge=true", segment(&name))).await?;
+    visit.see("/event-type?said=deleted")
+}
+
+async fn remove(visit: &Visit, path: &str) -> Result<(), Refused> {
+    let done = visit.send::<Value>(Method::DELETE, path, None).await;
+    done.map(drop).map_err(|failure| visit.refuse(&failure))
 }

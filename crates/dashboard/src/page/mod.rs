@@ -9,8 +9,11 @@ pub(crate) mod door;
 pub(crate) mod endpoint;
 pub(crate) mod error;
 pub(crate) mod event_type;
+pub(crate) mod event_type_form;
+pub(crate) mod impact;
 pub(crate) mod live;
 pub(crate) mod message;
+pub(crate) mod node;
 pub(crate) mod overview;
 pub(crate) mod problem;
 pub(crate) mod replay;
@@ -19,6 +22,7 @@ pub(crate) mod secret;
 pub(crate) mod setting;
 pub(crate) mod settings;
 pub(crate) mod source;
+pub(crate) mod source_form;
 pub(crate) mod task;
 pub(crate) mod token;
 
@@ -74,9 +78,30 @@ pub(crate) fn operator() -> Router<Side> {
     Router::new()
         .route("/app", get(application::list).post(application::make))
         .route("/app/{app}/portal", post(application::portal))
+        .route("/app/{app}/impact", get(impact::application))
+        .route("/app/{app}/expire", post(application::expire))
+        .route("/app/{app}/delete", post(application::delete))
+        .route("/new/event-type", get(event_type_form::new).post(event_type_form::make))
+        .route(
+            "/event-type/{name}/setting",
+            get(event_type_form::show).post(event_type_form::save),
+        )
+        .route("/event-type/{name}/impact", get(impact::event_type))
+        .route("/event-type/{name}/archive", post(event_type::archive))
+        .route("/event-type/{name}/delete", post(event_type::delete))
         .route("/source", get(source::list))
         .route("/source/{source}", get(source::show))
+        .route("/new/source", get(source_form::new).post(source_form::make))
+        .route(
+            "/source/{source}/setting",
+            get(source_form::show).post(source_form::save),
+        )
+        .route("/source/{source}/impact", get(impact::source))
+        .route("/source/{source}/rotate", post(source::rotate))
+        .route("/source/{source}/delete", post(source::delete))
+        .route("/node", get(node::list))
         .route("/token", get(token::list).post(token::make))
+        .route("/token/{token}/impact", get(impact::token))
         .route("/token/{token}/delete", post(token::delete))
         .route("/setting", get(setting::show))
         .route("/audit", get(audit::list))

@@ -2,6 +2,8 @@
 
 use askama::Template;
 use axum::extract::Path;
+use http::Method;
+use serde_json::Value;
 
 use crate::{
     answer::Answer,
@@ -13,7 +15,7 @@ use crate::{
         message::Message,
         source::{Refusal, Source},
     },
-    visit::Visit,
+    visit::{Posted, Visit},
 };
 
 #[derive(Template)]
@@ -69,4 +71,21 @@ pub(crate) async fn show(visit: Visit, Path(name): Path<String>) -> Answer {
         messages: messages.unwrap_or_default().data,
         refused,
     })
+}
+
+/// A new URL; the old one stays good for a while.
+pub(crate) async fn rotate(Path(name): Path<String>, Posted { visit, form }: Posted) -> Answer {
+    let name = segment(&name);
+    let asked = query([("gracePeriodSeconds", form.get("grace"))]);
+    let path = format!("/ingest/api/v1/source/{name}/token/rotate{asked}");
+    let done = visit.send::<Value>(Method::POST, &path, None).await;
+    done.map_err(|failure| visit.refuse(&failure))?;
+    visit.see(&format!("/source/{name}?said=moved"))
+}
+
+pub(crate) async fn delete(Path(name): Path<String>, Posted { visit, .. }: Posted) -> Answer {
+    let path = format!("/ingest/api/v1/source/{}", segment(&name));
+    let done = visit.send::<Value>(Method::DELETE, &path, None).await;
+    done.map_err(|failure| visit.refuse(&failure))?;
+    visit.see("/source?said=deleted")
 }

@@ -86,11 +86,19 @@ fn shown(value: &Value) -> String {
 /// What a change would break.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Impact {
+    pub about: About,
     #[serde(default)]
     pub pending: u64,
     #[serde(default)]
     pub breaks: Vec<Break>,
     pub undo: Option<String>,
+}
+
+impl Impact {
+    /// What people call the thing.
+    pub fn name(&self) -> &str {
+        self.about.shown()
+    }
 }
 
 /// One thing that would.

@@ -6,6 +6,7 @@ pub(crate) mod endpoint;
 pub(crate) mod explanation;
 pub(crate) mod message;
 pub(crate) mod name;
+pub(crate) mod node;
 pub(crate) mod problem;
 pub(crate) mod search;
 pub(crate) mod series;

@@ -25,6 +25,8 @@ pub(crate) struct EventType {
     pub archived: bool,
     pub deprecated: bool,
     pub group_name: Option<String>,
+    #[serde(default)]
+    pub feature_flags: Vec<String>,
     pub schemas: Option<Map<String, Value>>,
     pub updated_at: Timestamp,
 }

@@ -17,6 +17,12 @@ pub(crate) struct Source {
     pub provider: String,
     pub ingest_url: Option<String>,
     pub managed: bool,
+    /// Settings that may be shown.
+    #[serde(default)]
+    pub config: BTreeMap<String, Value>,
+    /// How many values each secret setting has.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, u64>,
     #[serde(default)]
     pub rules: Value,
     pub updated_at: Timestamp,
