@@ -30,6 +30,10 @@ use crate::publish::Extent;
 use crate::report::{Figures, Report, ScenarioReport, Settings};
 use crate::server::Launch;
 
+/// With so many deliveries waiting, a server takes no more, unless [`HIGH_WATER_KEY`] says otherwise.
+const HIGH_WATER: u64 = 10_000_000;
+const HIGH_WATER_KEY: &str = "BELLWIRE_PUBLISH_HIGH_WATER";
+
 /// What every round needs.
 pub(crate) struct Context<'a> {
     pub(crate) args: &'a BenchArgs,
@@ -178,13 +182,23 @@ fn launch(args: &BenchArgs) -> anyhow::Result<Launch> {
         None => std::env::current_exe()?,
     };
     let data_parent: PathBuf = args.data_parent.clone().unwrap_or_else(std::env::temp_dir);
-    let env = args.server_env.iter().filter_map(|pair| pair.split_once('='));
-    let env = env.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     Ok(Launch {
         binary,
         data_parent,
-        env,
+        env: server_env(args),
     })
+}
+
+/// What servers are started with. As many as are to wait may wait, unless it is said how many may.
+fn server_env(args: &BenchArgs) -> Vec<(String, String)> {
+    let env = args.server_env.iter().filter_map(|pair| pair.split_once('='));
+    let mut env: Vec<_> = env.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    if let Some(pending) = args.load.pending.filter(|pending| pending * 2 > HIGH_WATER)
+        && env.iter().all(|(key, _)| key != HIGH_WATER_KEY)
+    {
+        env.push((HIGH_WATER_KEY.to_owned(), (pending * 2).to_string()));
+    }
+    env
 }
 
 fn progress(figures: &Figures) -> String {
@@ -193,4 +207,31 @@ fn progress(figures: &Figures) -> String {
         .map_or(String::new(), |rate| format!(", {rate:.0} deliveries/s"));
     let verdicts: String = figures.verdicts.iter().map(|verdict| format!("; {verdict}")).collect();
     format!("{:.0} publishes/s{deliveries}{verdicts}", figures.publishes_per_s)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        bench: BenchArgs,
+    }
+
+    fn env(args: &[&str]) -> Vec<(String, String)> {
+        server_env(&Cli::parse_from([&["bench"], args].concat()).bench)
+    }
+
+    #[test]
+    fn a_server_takes_as_many_as_are_to_wait() {
+        let high_water = |value: &str| vec![(HIGH_WATER_KEY.to_owned(), value.to_owned())];
+        assert_eq!(env(&[]), []);
+        assert_eq!(env(&["--pending", "5000000"]), []);
+        assert_eq!(env(&["--pending", "10000000"]), high_water("20000000"));
+        let said = ["--pending", "10000000", "--server-env", "BELLWIRE_PUBLISH_HIGH_WATER=7"];
+        assert_eq!(env(&said), high_water("7"));
+    }
 }
