@@ -7,6 +7,8 @@ use std::{io, path::Path};
 use bellwire_hooks::{File, Surroundings};
 use libfuzzer_sys::fuzz_target;
 
+/// What ends a line in YAML: 1.2 names the first two, 1.1 all of them.
+const BREAKS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
 const SECRET: &str = "canary-0123456789";
 
 fuzz_target!(|text: &str| {
@@ -26,7 +28,7 @@ fuzz_target!(|text: &str| {
         }
         Err(findings) => {
             assert!((1..=501).contains(&findings.len()));
-            let lines = text.lines().count() + 1;
+            let lines = text.matches(BREAKS).count() + 1;
             for finding in &findings {
                 assert!(finding.at.column > 0 && (1..=lines).contains(&finding.at.line), "{finding}");
                 assert!(!finding.to_string().contains(SECRET) || text.contains(SECRET), "{finding}");
