@@ -7,8 +7,8 @@ use std::{io, path::Path};
 use bellwire_hooks::{File, Surroundings};
 use libfuzzer_sys::fuzz_target;
 
-/// What ends a line in YAML: 1.2 names the first two, 1.1 all of them.
-const BREAKS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+/// What ends a line in YAML 1.2 (5.4).
+const BREAKS: [char; 2] = ['\n', '\r'];
 const SECRET: &str = "canary-0123456789";
 
 fuzz_target!(|text: &str| {
