@@ -16,6 +16,17 @@ pub struct Mark {
 impl Mark {
     /// The beginning of the file.
     pub const START: Self = Self { line: 1, column: 1 };
+
+    /// The end of a text, whose lines end as those of YAML do (1.2, section 5.4).
+    pub(crate) fn end_of(text: &str) -> Self {
+        let text = text.replace("\r\n", "\n");
+        let mut lines = text.split(['\n', '\r']);
+        let last = lines.next_back().unwrap_or_default();
+        Self {
+            line: lines.count() + 1,
+            column: last.chars().count() + 1,
+        }
+    }
 }
 
 /// One thing that is wrong. Its texts never hold what a reference such as `${NAME}` was replaced by.

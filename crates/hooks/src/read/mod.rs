@@ -49,6 +49,17 @@ struct Shared<'a> {
 /// # Errors
 /// Everything that is wrong, in the order of the file.
 pub(crate) fn read(text: &str, around: &Surroundings<'_>) -> Result<Desired, Vec<Finding>> {
+    read_all(text, around).map_err(|mut findings| {
+        // The parser ends a last line that nothing ends, and what is missing there stands on the line after it.
+        let end = Mark::end_of(text);
+        for finding in &mut findings {
+            finding.at = finding.at.min(end);
+        }
+        findings
+    })
+}
+
+fn read_all(text: &str, around: &Surroundings<'_>) -> Result<Desired, Vec<Finding>> {
     let mut root = match compose(text) {
         Ok(Some(root)) => root,
         // A file that is just being written is empty for a moment: that must not be the end of every hook.

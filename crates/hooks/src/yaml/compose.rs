@@ -40,24 +40,6 @@ pub(crate) fn compose(text: &str) -> Result<Option<Node>, Broken> {
         text_bytes: 0,
     }
     .document()
-    .map_err(|wrong| Broken {
-        at: within(text, wrong.at),
-        ..wrong
-    })
-}
-
-/// The place, or the end of a text that has no such line: the parser ends a last line that nothing ends.
-fn within(text: &str, at: Mark) -> Mark {
-    let text = text.replace("\r\n", "\n");
-    let lines = text.split(['\n', '\r']);
-    let (line, last) = lines.enumerate().last().map_or((1, ""), |(at, last)| (at + 1, last));
-    match at.line > line {
-        true => Mark {
-            line,
-            column: last.chars().count() + 1,
-        },
-        false => at,
-    }
 }
 
 struct Composer<'a> {

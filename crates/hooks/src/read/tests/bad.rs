@@ -8,6 +8,10 @@ const BAD: &[(&str, &[&str])] = &[
         "",
         &["1:1: there is nothing in the file; write `hooks: {}` when there are to be none"],
     ),
+    // At its end, not behind it.
+    ("hooks: [1, 2", &["1:13: this is no YAML"]),
+    ("hooks: {}\r\nversion: {", &["2:11: this is no YAML"]),
+    ("hooks: {}\n: 0\n?", &["3:2: "]),
     ("[]", &["1:1: the file is a map, and this is a list"]),
     ("connections: {}", &["1:1: there is no `hooks` in the file"]),
     (
