@@ -1,14 +1,36 @@
 //! What is wrong with a form that was sent: said at the field that it is about, with what was written left in place.
 
-use crate::ask::{Failure, Wrong};
+use http::StatusCode;
+
+use crate::{
+    answer::Refused,
+    ask::{Failure, Wrong},
+    visit::Visit,
+};
 
 /// What is wrong, by member of what the API takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Wrongs(Vec<Wrong>);
 
 impl Wrongs {
+    /// What the form says after the API refused what was written.
+    ///
+    /// # Errors
+    /// The page that says why, where it refused for another reason.
+    pub fn said(visit: &Visit, failure: &Failure) -> Result<Self, Refused> {
+        Self::of(failure).ok_or_else(|| visit.refuse(failure))
+    }
+
+    /// With which status a form is shown.
+    pub fn status(wrong: Option<&Self>) -> StatusCode {
+        match wrong {
+            Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            None => StatusCode::OK,
+        }
+    }
+
     /// What the API refuses because of what was written; nothing when it refuses for another reason.
-    pub fn of(failure: &Failure) -> Option<Self> {
+    fn of(failure: &Failure) -> Option<Self> {
         let place = match (failure.status.as_u16(), failure.code.as_str()) {
             (_, "uid_taken") => "uid",
             (_, "event_type_exists") => "name",
@@ -59,8 +81,6 @@ fn is_inside(place: &str, field: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
-
     use super::*;
 
     fn failure(status: StatusCode, code: &str, members: &[(&str, &str)]) -> Failure {

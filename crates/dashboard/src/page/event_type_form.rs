@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::{extract::Path, response::Response};
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -112,10 +112,7 @@ struct EventTypeForm {
 }
 
 fn form(visit: &Visit, changed: Option<&str>, filled: Filled, wrong: Option<Wrongs>) -> Response {
-    let status = match wrong {
-        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        None => StatusCode::OK,
-    };
+    let status = Wrongs::status(wrong.as_ref());
     let title = changed.map_or_else(|| "New event type".to_owned(), |name| format!("Settings of {name}"));
     let page = EventTypeForm {
         frame: visit.frame(Section::EventTypes, title),
@@ -143,10 +140,10 @@ pub(crate) async fn make(Posted { visit, form: sent }: Posted) -> Answer {
         .await;
     match made {
         Ok(_) => visit.see(&format!("/event-type/{}?said=made", segment(filled.name.trim()))),
-        Err(failure) => match Wrongs::of(&failure) {
-            Some(wrong) => Ok(form(&visit, None, filled, Some(wrong))),
-            None => Err(visit.refuse(&failure)),
-        },
+        Err(failure) => {
+            let wrong = Wrongs::said(&visit, &failure)?;
+            Ok(form(&visit, None, filled, Some(wrong)))
+        }
     }
 }
 
@@ -167,10 +164,10 @@ pub(crate) async fn save(Path(name): Path<String>, Posted { visit, form: sent }:
     };
     match visit.send::<Value>(Method::PATCH, &path, Some(&change)).await {
         Ok(_) => visit.see(&saved),
-        Err(failure) => match Wrongs::of(&failure) {
-            Some(wrong) => Ok(form(&visit, Some(&name), filled, Some(wrong))),
-            None => Err(visit.refuse(&failure)),
-        },
+        Err(failure) => {
+            let wrong = Wrongs::said(&visit, &failure)?;
+            Ok(form(&visit, Some(&name), filled, Some(wrong)))
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::{extract::Path, response::Response};
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -163,10 +163,7 @@ struct SourceForm {
 }
 
 fn form(visit: &Visit, changed: Option<Source>, filled: Filled, wrong: Option<Wrongs>) -> Response {
-    let status = match wrong {
-        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        None => StatusCode::OK,
-    };
+    let status = Wrongs::status(wrong.as_ref());
     let title = match &changed {
         Some(source) => format!("Settings of {}", source.name),
         None => "New source".to_owned(),
@@ -198,10 +195,10 @@ pub(crate) async fn make(Posted { visit, form: sent }: Posted) -> Answer {
         .await;
     match made {
         Ok(source) => visit.see(&format!("/source/{}?said=made", segment(&source.id))),
-        Err(failure) => match Wrongs::of(&failure) {
-            Some(wrong) => Ok(form(&visit, None, filled, Some(wrong))),
-            None => Err(visit.refuse(&failure)),
-        },
+        Err(failure) => {
+            let wrong = Wrongs::said(&visit, &failure)?;
+            Ok(form(&visit, None, filled, Some(wrong)))
+        }
     }
 }
 
@@ -223,10 +220,10 @@ pub(crate) async fn save(Path(name): Path<String>, Posted { visit, form: sent }:
     };
     match visit.send::<Value>(Method::PATCH, &path, Some(&change)).await {
         Ok(_) => visit.see(&saved),
-        Err(failure) => match Wrongs::of(&failure) {
-            Some(wrong) => Ok(form(&visit, Some(source), filled, Some(wrong))),
-            None => Err(visit.refuse(&failure)),
-        },
+        Err(failure) => {
+            let wrong = Wrongs::said(&visit, &failure)?;
+            Ok(form(&visit, Some(source), filled, Some(wrong)))
+        }
     }
 }
 
